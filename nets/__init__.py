@@ -1,0 +1,91 @@
+"""The networks of the project, built from a config: energies, generators, classifier.
+
+Nothing here knows of data, chains or files. A config that no network answers to is a ValueError.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from nets import biggan, sngan
+from nets.layers import start_weights
+from nets.wide_resnet import WideResNet
+
+# config type: (network, image sizes that it comes in)
+EBMS = {
+    "ebm_sngan": (sngan.EbmSngan, sngan.EBM_BLOCKS),
+    "ebm_biggan": (biggan.EbmBiggan, biggan.EBM_BLOCKS),
+}
+GENERATORS = {
+    "gen_sngan": (sngan.GenSngan, sngan.GEN_BLOCKS),
+    "gen_biggan": (biggan.GenBiggan, biggan.GEN_BLOCKS),
+    "gen_biggan_cond": (biggan.GenBigganCond, biggan.GEN_COND_BLOCKS),
+}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
+
+
+def create_ebm(config: Mapping[str, Any]) -> keras.Model:
+    """Return the built, seeded energy network: (b, h, w, 3) in [-1, 1] -> (b, 1) energies."""
+    network, size = choose(EBMS, config, "net_type")
+    with precision(config):
+        ebm = network(size, config.get("ebm_width"))
+        ebm(keras.Input((size, size, 3)))
+    start_weights(ebm, config.get("seed", 0))
+    return ebm
+
+
+def create_gen(config: Mapping[str, Any]) -> keras.Model:
+    """Return the built, seeded generator: (b, z_sz) -> (b, h, w, 3) in [-1, 1].
+
+    It draws its own latents, `gen.sample_latents(b, seed)`. The conditional one also takes
+    `labels` (b,) and a `truncation` in (0, 1].
+    """
+    network, size = choose(GENERATORS, config, "gen_type")
+    with precision(config):
+        gen = network(size, config.get("gen_width"), config.get("z_sz", 128))
+        gen(keras.Input((gen.z_sz,)))
+    start_weights(gen, config.get("seed", 0))
+    return gen
+
+
+def create_clf(config: Mapping[str, Any]) -> keras.Model:
+    """Return the built, seeded Wide ResNet: (b, h, w, 3) in [-1, 1] -> (b, num_classes) logits."""
+    with precision(config):
+        clf = WideResNet(
+            config["num_classes"],
+            depth=config.get("clf_depth"),
+            width=config.get("clf_width"),
+            dropout=config.get("dropout", 0.0),
+        )
+        clf(keras.Input(config["image_dims"]))
+    start_weights(clf, config.get("seed", 0), conv_scale=np.sqrt(2))
+    return clf
+
+
+def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -> tuple:
+    """Return the network that `config[key]` names, and the side of its (square) images."""
+    if config[key] not in networks:
+        raise ValueError(f"{key} {config[key]!r} is not one of {', '.join(networks)}")
+    network, sizes = networks[config[key]]
+    height, width = config["image_dims"][:2]
+    if height != width or height not in sizes:
+        known = ", ".join(f"{size}x{size}" for size in sizes)
+        raise ValueError(f"{config[key]} has no image_dims {config['image_dims']}, only {known}")
+    return network, height
+
+
+@contextmanager
+def precision(config: Mapping[str, Any]) -> Iterator[None]:
+    """Let the layers built inside compute in config['precision']; their variables are float32.
+
+    (With 'float64', which the tests use, all is float64.)
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES[config.get("precision", "float32")])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,181 @@
+"""Parts shared by the networks: convolutions, pooling, resizing, attention, and the seeded start.
+
+A layer's variables carry the names of the published checkpoints; where those have a list index,
+our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself.
+"""
+
+import re
+import zlib
+from fractions import Fraction
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+WEIGHTS = (
+    1  # the stream of initial weights, as utils.seeds numbers it; nets imports nothing of ours
+)
+DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
+
+
+class Conv(keras.layers.Layer):
+    """2-D convolution, padded by (size - 1)/2 on each side.
+
+    `pool` gives the 2x2 means of it; `keep` computes only that many of its channels, the first.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        size: int,
+        name: str,
+        *,
+        stride: int = 1,
+        pool: bool = False,
+        keep: int | None = None,
+        use_bias: bool = True,
+    ):
+        super().__init__(name=name)
+        self.filters, self.size, self.stride = filters, size, stride
+        self.pool, self.keep, self.use_bias = pool, keep, use_bias
+
+    def build(self, shape):
+        kernel_shape = (self.size, self.size, shape[-1], self.filters)
+        self.kernel = self.add_weight(name="kernel", shape=kernel_shape, initializer="zeros")
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def call(self, x):
+        kernel = tf.convert_to_tensor(self.kernel)
+        if self.keep:
+            kernel = kernel[..., : self.keep]
+        if self.pool:
+            x = conv_mean_pool(x, kernel)
+        elif self.stride == 1:
+            x = tf.nn.conv2d(x, kernel, 1, "SAME")
+        else:
+            x = tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
+        if not self.use_bias:
+            return x
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)[: self.keep])
+
+
+def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the 2x2 means of the SAME 3x3 convolution of x: (b, h, w, i) -> (b, h/2, w/2, o).
+
+    Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
+    the convolution at every other place. h and w are even.
+    """
+    # Padded by its own operation: with explicit padding the input gradient is twice as slow.
+    boxes = tf.nn.avg_pool2d(pad_space(x, 1), 2, 1, "VALID")
+    return tf.nn.conv2d(boxes, kernel, 2, "VALID")
+
+
+def pad_space(x: tf.Tensor, border: int) -> tf.Tensor:
+    """Return x with a border of zeros: (b, h, w, c) -> (b, h + 2 border, w + 2 border, c)."""
+    return tf.pad(x, [[0, 0], [border, border], [border, border], [0, 0]])
+
+
+def mean_pool(x: tf.Tensor) -> tf.Tensor:
+    """Return the 2x2 means; an odd size loses its last row or column: (b, h//2, w//2, c)."""
+    return tf.nn.avg_pool2d(x, 2, 2, "VALID")
+
+
+def space_mean(x: tf.Tensor) -> tf.Tensor:
+    """Return the mean over space, at least in float32: (b, h, w, c) -> (b, c)."""
+    return tf.reduce_mean(at_least_float32(x), [1, 2])
+
+
+def at_least_float32(x: tf.Tensor) -> tf.Tensor:
+    """Return x in float32, or in float64 as it is: for sums that bfloat16 would spoil."""
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+
+
+def upsample_nearest(x: tf.Tensor) -> tf.Tensor:
+    """Repeat every pixel twice along both sides: (b, h, w, c) -> (b, 2h, 2w, c)."""
+    return tf.repeat(tf.repeat(x, 2, 1), 2, 2)
+
+
+def upsample_bilinear(x: tf.Tensor) -> tf.Tensor:
+    """Double both sides of square images: [0, 1, 2, 3] -> [0, .25, .75, 1.25, ..., 2.75, 3]."""
+    size = 2 * x.shape[1]
+    if x.dtype == tf.float64:  # TensorFlow's own operation, the fastest, knows float32 only
+        return resize_bilinear(x, size)
+    return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
+
+
+def resize_bilinear(x: tf.Tensor, size: int) -> tf.Tensor:
+    """Resize square images, half-pixel centres, repeated edges, no antialiasing.
+
+    (b, h, h, c) -> (b, size, size, c), by two products with the matrix of interpolation weights.
+    """
+    side, channels = x.shape[2:]
+    centres = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+    weights = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(side)))
+    weights = tf.constant(weights, x.dtype)
+    rows = tf.matmul(weights, tf.reshape(x, [-1, side, side * channels]))
+    return tf.matmul(weights, tf.reshape(rows, [-1, size, side, channels]))
+
+
+class SelfAttention(keras.layers.Layer):
+    """x + gamma * attention over space (Zhang et al. 2019), keys and values pooled 2x2.
+
+    (b, h, w, c) -> (b, h, w, c), c a multiple of 8.
+    """
+
+    def __init__(self, channels: int, name: str):
+        super().__init__(name=name)
+        few, half = share_of(channels, Fraction(1, 8)), channels // 2
+        self.theta = Conv(few, 1, "snconv1x1_theta", use_bias=False)
+        self.phi = Conv(few, 1, "snconv1x1_phi", use_bias=False)
+        self.g = Conv(half, 1, "snconv1x1_g", use_bias=False)
+        self.out = Conv(channels, 1, "snconv1x1_o_conv", use_bias=False)
+
+    def build(self, shape):
+        self.gamma = self.add_weight(name="gamma", shape=(1,), initializer="zeros")
+
+    def call(self, x):
+        height, width, channels = x.shape[1:]
+        queries = tf.reshape(self.theta(x), [-1, height * width, channels // 8])
+        places = (height // 2) * (width // 2)
+        keys = tf.reshape(max_pool(self.phi(x)), [-1, places, channels // 8])
+        values = tf.reshape(max_pool(self.g(x)), [-1, places, channels // 2])
+        scores = at_least_float32(tf.matmul(queries, keys, transpose_b=True))
+        drawn = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
+        drawn = self.out(tf.reshape(drawn, [-1, height, width, channels // 2]))
+        return x + tf.convert_to_tensor(self.gamma) * drawn
+
+
+def max_pool(x: tf.Tensor) -> tf.Tensor:
+    """Return the 2x2 maxima: (b, h, w, c) -> (b, h//2, w//2, c)."""
+    return tf.nn.max_pool2d(x, 2, 2, "VALID")
+
+
+def share_of(base: int, share: int | Fraction) -> int:
+    """Return the share of a width that one layer has, which must be a whole number."""
+    width = share * base
+    if width != int(width):
+        raise ValueError(f"width {base} is not a multiple of {1 / share}, as this network needs")
+    return int(width)
+
+
+def start_weights(network: keras.Model, seed: int, conv_scale: float = 1.0) -> None:
+    """Give every kernel, and attention's gamma, its seeded Glorot uniform start.
+
+    Each has a stream of its own, named by the variable's path, so that a new layer moves no other
+    layer's start. `conv_scale` multiplies those of convolutions. Biases and normalisations start
+    where their layers put them.
+    """
+    for variable in network.trainable_variables:
+        if DRAWN_WEIGHTS.search(variable.path):
+            entropy = [seed, WEIGHTS, zlib.crc32(variable.path.encode())]
+            rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+            limit = glorot_limit(tuple(variable.shape))
+            scale = conv_scale if len(variable.shape) == 4 else 1.0
+            variable.assign(scale * rng.uniform(-limit, limit, variable.shape))
+
+
+def glorot_limit(shape: tuple[int, ...]) -> float:
+    """Return sqrt(6 / (fan in + fan out)) of a kernel (..., i, o); of a single number, sqrt(3)."""
+    fans = np.prod(shape[:-2]) * (shape[-2] + shape[-1]) if len(shape) > 1 else 2 * shape[0]
+    return float(np.sqrt(6 / fans))

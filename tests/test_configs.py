@@ -1,0 +1,58 @@
+"""Every config of the repository: complete, valid, and what was published."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from utils.config import find_config, load_config, uses_generator
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PUBLISHED = json.loads((Path(__file__).parent / "reference" / "configs.json").read_text())
+CONFIGS = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("configs/*.py"))
+OTHER_NAMES = {
+    "configs/cifar10_nonconv_resnet.py": "configs/cifar10_nonconv_sngan.py",
+    "configs/celeb_a_nonconv_resnet.py": "configs/celeb_a_nonconv_sngan.py",
+    "configs/imagenet_nonconv_resnet.py": "configs/imagenet_nonconv_sngan.py",
+    "configs/cifar10_medconv_resnet.py": "configs/cifar10_medconv_sngan.py",
+    "configs/imagenet_medconv_resnet.py": "configs/imagenet_medconv_sngan.py",
+}
+
+
+def _dict_of(path: str) -> dict:
+    """Return the dict literal that a complete config file assigns."""
+    assignment = ast.parse((REPOSITORY / path).read_text()).body[-1]
+    return ast.literal_eval(assignment.value)
+
+
+@pytest.mark.parametrize("path", [p for p in PUBLISHED if p.startswith("configs/")])
+def test_published_configs_have_every_published_key_and_value(path):
+    assert _dict_of(path) == PUBLISHED[path]
+
+
+@pytest.mark.parametrize(("other", "path"), OTHER_NAMES.items())
+def test_both_families_of_names_are_the_same_experiment(other, path):
+    fill = ["gen_weights=some.weights.h5"]
+    assert load_config(other, fill) == load_config(path, fill)
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_every_config_loads_once_its_weights_are_named(path):
+    config = load_config(path, ["gen_weights=some.weights.h5", "device_type=cpu"])
+    assert uses_generator(config) == (config["mcmc_init"].startswith("coop"))
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_every_config_says_what_it_is_and_how_to_run_it(path):
+    text = ast.get_docstring(ast.parse((REPOSITORY / path).read_text()))
+    assert f"python3 train.py {path}" in text
+
+
+def test_a_config_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config("configs/smoke.py") == REPOSITORY / "configs" / "smoke.py"
+    own = tmp_path / "configs" / "smoke.py"
+    own.parent.mkdir()
+    own.write_text("config = {}\n")
+    assert find_config("configs/smoke.py") == Path("configs/smoke.py"), "one's own goes first"

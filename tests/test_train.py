@@ -1,0 +1,247 @@
+"""train.py as a user runs it, on the embedded data."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+import train
+from utils.checkpoint import list_states
+
+SMALL = [
+    "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
+    "mcmc_step_info=[[2,0,0.5,0]]", "info_freq=2", "log_freq=4", "state_freq=2", "exp_dir=runs",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> str:
+    """Prepare emoji32 once."""
+    return str(tmp_path_factory.mktemp("emoji32"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, data_dir):
+    """Return (changes) -> run folder of a small training run in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*changes: str) -> Path:
+        before = set(tmp_path.glob("runs/*"))
+        train.main(["configs/smoke.py", "--set", *SMALL, f"data_dir={data_dir}", *changes])
+        (folder,) = set(tmp_path.glob("runs/*")) - before
+        return folder
+
+    return start
+
+
+def resume(folder: Path, *changes: str) -> None:
+    train.main(["--resume", str(folder), *(["--set", *changes] if changes else [])])
+
+
+def state(folder: Path, update: int | None = None) -> dict[str, np.ndarray]:
+    """Return every array of a run's training state, by part and name."""
+    root = folder / "state"
+    newest = root / str(update or list_states(str(root))[-1])
+    arrays = {}
+    for path in sorted(newest.glob("*.npz")):
+        with np.load(path, allow_pickle=False) as part:
+            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
+    return arrays
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, repository, data_dir):
+    command = [sys.executable, str(repository / "train.py"), "configs/smoke.py"]
+    done = subprocess.run(
+        [*command, "--set", f"data_dir={data_dir}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "update 1/20" in done.stdout
+    assert "image-steps/s" in done.stdout
+    (folder,) = (tmp_path / "tf_out" / "emoji32").iterdir()
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    expected = {"config.json", "metrics.csv", "plots/diagnostics.png", "code/train.py"}
+    expected |= {"code/nets/sngan.py", "code/configs/smoke.py", "shortrun/data.png"}
+    for step in (10, 20):
+        expected |= {f"checkpoints/{n}_{step}.weights.h5" for n in ("ebm", "gen")}
+        expected |= {f"checkpoints/{n}_ema_{step}.weights.h5" for n in ("ebm", "gen")}
+        expected |= {f"state/{step}/{n}" for n in ("state.json", "ebm.npz", "bank_0.npz")}
+    for step in (1, 10, 20):
+        expected |= {f"shortrun/{n}{step}.png" for n in ("shortrun", "persistent", "generator")}
+    assert expected <= files
+    assert not any(name.rpartition("/")[2].startswith(".tmp") for name in files)
+    assert not any(name.endswith("_1.weights.h5") for name in files), "update 1 saves no weights"
+    assert list((folder / "logs").iterdir())
+    assert [int(row["update"]) for row in rows(folder)] == list(range(1, 21))
+
+
+def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(run):
+    first, again, other = state(run()), state(run()), state(run("seed=1"))
+    assert_same(first, again)
+    assert any(np.any(first[name] != other[name]) for name in first if name.startswith("ebm/"))
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, replicas):
+    options = [f"num_replicas={replicas}", "ebm_lr_info=[[1e-4,0],[1e-3,3]]"]
+    whole, parts = run(*options), run(*options, "num_training_steps=2")
+    resume(parts, "num_training_steps=4")
+    assert_same(state(whole), state(parts))
+    times = {"seconds": ""}
+    assert [r | times for r in rows(whole)] == [r | times for r in rows(parts)]
+
+
+def test_a_killed_run_resumes_as_if_nothing_had_been(run, repository, data_dir, tmp_path):
+    changes = [*SMALL, f"data_dir={data_dir}", "exp_dir=killed", "num_training_steps=1000000"]
+    script = str(repository / "train.py")
+    command = [sys.executable, script, "configs/smoke.py", "--set", *changes]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.time() + 120
+    while not (states := list(tmp_path.glob("killed/*/state/*/state.json"))) or max(
+        int(path.parent.name) for path in states
+    ) < 10:
+        assert process.poll() is None
+        assert time.time() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (folder,) = (tmp_path / "killed").iterdir()
+    update = list_states(str(folder / "state"))[-1] + 3
+    resume(folder, f"num_training_steps={update}")
+    assert_same(state(run(f"num_training_steps={update}")), state(folder))
+    assert [int(row["update"]) for row in rows(folder)] == list(range(1, update + 1))
+
+
+def test_ctrl_c_saves_the_state_and_says_how_to_resume(repository, data_dir, tmp_path):
+    changes = [*SMALL, f"data_dir={data_dir}", "num_training_steps=1000000", "state_freq=1000000"]
+    script = str(repository / "train.py")
+    command = [sys.executable, script, "configs/smoke.py", "--set", *changes]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("update 2/"):
+            break
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"--resume runs/{folder.name}" in out
+    assert list_states(str(folder / "state"))[-1] >= 2
+
+
+@pytest.mark.parametrize(
+    "kind", ["persistent", "data_persistent", "coop_persistent", "coop", "data", "noise"]
+)
+def test_every_kind_of_chain_start_trains(run, kind):
+    options = ["mcmc_step_info=[[2,1,0.5,0]]", "num_training_steps=2"]
+    if not kind.startswith("coop"):
+        options.append("update_generator=False")
+    folder = run(f"mcmc_init={kind}", *options)
+    values = [[float(value) for value in row.values()] for row in rows(folder)]
+    assert np.isfinite(values).all()
+    assert (folder / "shortrun" / "shortrun2.png").exists()
+    assert (folder / "shortrun" / "persistent2.png").exists() == ("persistent" in kind)
+    assert (folder / "checkpoints" / "gen_2.weights.h5").exists() == kind.startswith("coop")
+
+
+def test_generated_images_can_be_the_data(run):
+    folder = run("data_type=generator", "data_labels=None", "num_training_steps=2")
+    assert len(rows(folder)) == 2
+    assert not (folder / "shortrun" / "data.png").exists()
+
+
+def test_weights_start_a_run_and_bring_their_width(run):
+    first = run()
+    weights = first / "checkpoints" / "ebm_4.weights.h5"
+    with h5py.File(weights) as file:
+        info = json.loads(file.attrs["network"])
+    assert (info["type"], info["width"], info["chain"]["steps"]) == ("ebm_sngan", 4, 2)
+    options = ["ebm_width=None", "ebm_lr_info=[[0,0]]", "ebm_opt_decay=0"]
+    second = run(f"ebm_weights={weights}", *options)
+    start, end = state(first), state(second)
+    for name in (name for name in start if name.startswith("ebm/")):
+        np.testing.assert_array_equal(start[name], end[name], err_msg=name)
+    with pytest.raises(SystemExit):
+        run(f"ebm_weights={weights}", "ebm_width=8")
+
+
+def test_a_prior_is_part_of_the_potential_and_never_changes(run):
+    weights = run() / "checkpoints" / "ebm_4.weights.h5"
+    before = weights.read_bytes()
+    prior = [f"prior_weights={weights}", "prior_temp=1e-3", "tau=0.15"]
+    with_prior, without = run(*prior), run("tau=0.15")
+    assert rows(with_prior)[0]["grad_norm"] != rows(without)[0]["grad_norm"]
+    assert weights.read_bytes() == before
+
+
+def test_a_state_of_two_replicas_resumes_on_one(run, capsys):
+    folder = run("num_replicas=2", "num_training_steps=2")
+    joined = np.concatenate([state(folder)[f"bank_{r}/images"] for r in (0, 1)])
+    resume(folder, "num_replicas=1", "num_training_steps=2")
+    assert "no longer bit for bit" in capsys.readouterr().out
+    resume(folder, "num_replicas=1", "num_training_steps=4", "state_freq=1")
+    after = state(folder)["bank_0/images"]
+    assert after.shape == joined.shape
+
+
+def test_a_damaged_state_is_named_and_the_one_before_is_used(run, capsys):
+    whole, folder = run("num_training_steps=4"), run("num_training_steps=4")
+    part = folder / "state" / "4" / "ebm.npz"
+    part.write_bytes(part.read_bytes()[:-100] + bytes(100))
+    resume(folder)
+    out = capsys.readouterr().out
+    assert "state/4 is damaged: ebm.npz" in out
+    assert "update 2 of 4" in out
+    assert_same(state(whole), state(folder))
+
+
+def test_divergence_rolls_back_with_new_noise_and_stops_in_the_end(run, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("max_langevin_grad=1e-12", "max_rollbacks=2")
+    assert stop.value.code == 3
+    out = capsys.readouterr().out
+    assert "rollback 2 of 2 to update 0 with new noise and 0.5 times the learning rate" in out
+    (folder,) = Path("runs").iterdir()
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [event["action"] for event in events] == ["rollback to 0", "rollback to 0", "stop"]
+    assert list_states(str(folder / "state")) == [0]
+
+
+def test_ignored_divergence_goes_on(run):
+    assert len(rows(run("max_langevin_grad=1e-12", "on_divergence=ignore"))) == 4
+
+
+def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_dir, capsys):
+    monkeypatch.chdir(tmp_path)
+    train.main(["configs/smoke.py", "--dry-run", "--set", *SMALL, f"data_dir={data_dir}"])
+    out = capsys.readouterr().out
+    for words in ("ebm: ebm_sngan", "parameters", "memory", "s per update", "4 updates"):
+        assert words in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["cifar10", "celeb_a", "imagenet2012"])
+def test_the_data_path_of_the_published_sets(run, name, tmp_path, monkeypatch):
+    """TFDS' mock data: the real features and pipeline, random pictures."""
+    with tfds.testing.mock_data(num_examples=12):
+        folder = run(f"data_type={name}", "data_labels=None", "num_training_steps=1")
+    assert len(rows(folder)) == 1
+    assert (folder / "shortrun" / "data.png").exists()

@@ -1,0 +1,1 @@
+"""What the scripts share: each module has one subject, named by its file."""

@@ -1,0 +1,267 @@
+"""Configs are data: loaded once, completed and checked against the table of `utils.keys`."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import json
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tensorflow as tf
+
+from utils import keys
+from utils.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONFIG_FILE = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a script was asked to do: a new run of a config, or to go on with `run_dir`."""
+
+    script: str
+    config: dict[str, Any]
+    config_path: str
+    run_dir: str | None
+    dry_run: bool
+
+
+def parse_command(script: str, description: str, argv: Sequence[str] | None) -> Command:
+    """Read the command line that all scripts share and load the config that it names."""
+    parser = _Parser(
+        prog=f"{script}.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", nargs="?", help="config file, from here or the repository's root")
+    parser.add_argument("--resume", metavar="RUN_DIR", help="go on with this run, bit for bit")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="change config keys; values are Python literals, bare words are strings",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, time one update, write nothing"
+    )
+    arguments = parser.parse_args(argv)
+    if (arguments.config is None) == (arguments.resume is None):
+        parser.error("give either a config file or --resume RUN_DIR")
+    if arguments.resume is not None:
+        config, config_path = load_run_config(arguments.resume, arguments.set, script)
+    else:
+        config_path = str(find_config(arguments.config))
+        config = load_config(config_path, arguments.set, script)
+    return Command(script, config, config_path, arguments.resume, arguments.dry_run)
+
+
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), script: str = "train"
+) -> dict[str, Any]:
+    """Return the complete config of a file: defaults filled in, every value checked.
+
+    `overrides` are the strings of `--set`. Raises UserError with all problems of the file at once.
+    """
+    path = find_config(path)
+    return complete({**_run_config_file(path), **parse_overrides(overrides)}, script, str(path))
+
+
+def load_run_config(
+    run_dir: str, overrides: Sequence[str], script: str
+) -> tuple[dict[str, Any], str]:
+    """Return the config with which a run folder was made, and the path of its file.
+
+    `overrides` may change only what the table marks as resumable.
+    """
+    path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            stored = json.load(file)
+        owner, config, config_path = stored["script"], stored["config"], stored["config_path"]
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"{run_dir} is not a run folder: it has no {CONFIG_FILE}") from error
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise UserError(f"{path} is damaged: {first_line(error)}") from error
+    if owner != script:
+        raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
+    changes = parse_overrides(overrides)
+    known = keys.keys_of(script)
+    fixed = [name for name in changes if name in known and not known[name].resumable]
+    if fixed:
+        allowed = ", ".join(name for name, key in known.items() if key.resumable)
+        raise UserError(
+            f"--set {fixed[0]}: a resumed run keeps its config; only these may change: {allowed}"
+        )
+    return complete({**config, **changes}, script, path), config_path
+
+
+def write_run_config(command: Command, path: str) -> None:
+    """Write `config.json`, from which `load_run_config` reads."""
+    stored = {
+        "script": command.script,
+        "config_path": command.config_path,
+        "config": command.config,
+    }
+    with tf.io.gfile.GFile(path, "w") as file:
+        json.dump(stored, file, indent=1)
+
+
+def find_config(path: str | Path) -> Path:
+    """Return the config file, looked up from here, then from the repository's root."""
+    for candidate in (Path(path), REPOSITORY / path):
+        if candidate.is_file():
+            return candidate
+    available = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("configs*/*.py"))
+    hint = difflib.get_close_matches(str(path), available, n=1, cutoff=0.3)
+    hint = f"; did you mean {hint[0]}?" if hint else f"; there are {', '.join(available)}"
+    raise UserError(f"config {path} not found, neither from here nor in {REPOSITORY}{hint}")
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the keys and values of `KEY=VALUE` strings."""
+    changes = {}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set {override}: write KEY=VALUE, for example --set batch_size=32")
+        try:
+            changes[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changes[name] = text
+    return changes
+
+
+def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]:
+    """Return the config with defaults filled in and values read by their kinds.
+
+    Raises UserError, naming `source`, with every problem found.
+    """
+    known = keys.keys_of(script)
+    problems = [_unknown(name, script) for name in config if name not in known]
+    result = {}
+    for name, key in known.items():
+        if name not in config:
+            if key.default is keys.REQUIRED:
+                problems.append(f"key '{name}' is missing ({key.help})")
+            result[name] = key.default
+            continue
+        try:
+            result[name] = key.kind.read(config[name])
+        except ValueError:
+            problems.append(f"'{name}' must be {key.kind.label}, not {config[name]!r}")
+    if not problems:
+        problems = [problem for check in CHECKS[script] for problem in check(result)]
+    if problems:
+        raise UserError(f"{source}: " + "; ".join(problems))
+    return result
+
+
+def uses_generator(config: dict[str, Any]) -> bool:
+    """Return whether a training run builds a generator."""
+    return config["mcmc_init"].startswith("coop") or config["data_type"] == "generator"
+
+
+def trains_generator(config: dict[str, Any]) -> bool:
+    """Return whether a training run updates its generator (only chains that start from it can)."""
+    return config["mcmc_init"].startswith("coop") and config["update_generator"]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, for use inside a one-line error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _run_config_file(path: Path) -> dict[str, Any]:
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except Exception as error:  # the file is the user's program: whatever it raises is theirs
+        raise UserError(
+            f"config {path} is not Python that runs: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(config, dict):
+        raise UserError(f"config {path} does not define a dict named 'config'")
+    return config
+
+
+def _unknown(name: Any, script: str) -> str:
+    close = difflib.get_close_matches(str(name), keys.keys_of(script), n=1)
+    hint = (
+        f" (did you mean '{close[0]}'?)" if close else f" of {script}.py (see the README's table)"
+    )
+    return f"unknown key '{name}'{hint}"
+
+
+def _check_devices(config: dict[str, Any]) -> list[str]:
+    problems = []
+    if config["num_replicas"] > 1 and config["device_type"] != "cpu":
+        problems.append("'num_replicas' is for device_type 'cpu'; gpu and tpu use all devices")
+    if config["device_type"] == "cpu" and config["batch_size"] % config["num_replicas"]:
+        problems.append(
+            f"'batch_size' {config['batch_size']} does not divide over "
+            f"{config['num_replicas']} replicas"
+        )
+    return problems
+
+
+def _check_networks(config: dict[str, Any]) -> list[str]:
+    problems = []
+    height, width, channels = config["image_dims"]
+    if height != width or channels != 3:
+        problems.append(f"'image_dims' must be [size, size, 3], not {config['image_dims']}")
+    sizes = keys.EBM_SIZES[config["net_type"]]
+    if height not in sizes:
+        problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
+    if uses_generator(config) and config["gen_type"] is not None:
+        sizes = keys.GENERATOR_SIZES[config["gen_type"]]
+        if height not in sizes:
+            problems.append(f"'{config['gen_type']}' exists for sizes {sizes}, not {height}")
+    if config["prior_weights"] is not None and config["prior_temp"] is None:
+        problems.append("'prior_weights' needs 'prior_temp'")
+    return problems
+
+
+def _check_generator(config: dict[str, Any]) -> list[str]:
+    problems = []
+    if uses_generator(config) and config["gen_type"] is None:
+        problems.append("'gen_type' is missing: chains or data come from a generator")
+    if trains_generator(config):
+        if config["gen_type"] in ("gen_biggan", "gen_biggan_cond"):
+            problems.append(
+                f"'{config['gen_type']}' cannot be updated here: set update_generator=False"
+            )
+        if config["gen_lr_info"] is None:
+            problems.append("'gen_lr_info' is missing: the generator is updated")
+    return problems
+
+
+def _check_bank(config: dict[str, Any]) -> list[str]:
+    if config["mcmc_init"] in keys.BANK_INITS and config["persistent_size"] is None:
+        return [f"'persistent_size' is missing: mcmc_init '{config['mcmc_init']}' keeps a bank"]
+    if config["mcmc_init"] in ("data", "data_persistent") and config["data_type"] == "generator":
+        return [f"mcmc_init '{config['mcmc_init']}' starts chains from a data set, not a generator"]
+    return []
+
+
+def _check_paths(config: dict[str, Any]) -> list[str]:
+    loaded = ["ebm_weights", "prior_weights"]
+    if uses_generator(config):
+        loaded.append("gen_weights")
+    return [
+        f"'{name}' is still empty: fill in the path of the weights, or None for none"
+        for name in loaded
+        if config[name] == ""
+    ]
+
+
+CHECKS = {"train": (_check_devices, _check_networks, _check_generator, _check_bank, _check_paths)}

@@ -1,0 +1,137 @@
+"""Where a run computes: one way to make a strategy, and how host arrays reach its replicas."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import UserError
+
+ON_CPU = "to run on the CPU add --set device_type=cpu"
+
+
+def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Strategy:
+    """Return the strategy of `device_type`; this must be the first TensorFlow call of a script.
+
+    `num_replicas` (cpu only) makes as many logical devices. With TF_CONFIG in the environment, cpu
+    and gpu runs spread over the machines that it names. Raises UserError when a device is missing.
+    """
+    if device_type == "tpu":
+        return _tpu_strategy()
+    if device_type == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise UserError(f"device_type 'gpu': TensorFlow sees no GPU here; {ON_CPU}")
+    if os.environ.get("TF_CONFIG"):
+        return _multi_worker_strategy()
+    if device_type == "gpu":
+        return tf.distribute.MirroredStrategy()
+    if num_replicas == 1:
+        return tf.distribute.OneDeviceStrategy("/cpu:0")
+    _split_cpu(num_replicas)
+    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(num_replicas)])
+
+
+def replica_batch(batch_size: int, strategy: tf.distribute.Strategy) -> int:
+    """Return the batch of one replica; raises UserError when `batch_size` does not divide."""
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(
+            f"batch_size {batch_size} does not divide over {replicas} replicas: "
+            f"use a multiple of {replicas}, for example --set batch_size="
+            f"{max(1, round(batch_size / replicas)) * replicas}"
+        )
+    return batch_size // replicas
+
+
+def local_replicas(strategy: tf.distribute.Strategy) -> list[int]:
+    """Return the global numbers of the replicas that this process drives."""
+    numbers: list[int] = []
+
+    def note(context: tf.distribute.experimental.ValueContext) -> np.ndarray:
+        numbers.append(int(context.replica_id_in_sync_group))
+        return np.zeros(1, np.float32)
+
+    strategy.experimental_distribute_values_from_function(note)
+    return numbers
+
+
+def to_replicas(strategy: tf.distribute.Strategy, values: Sequence[Any]) -> Any:
+    """Return an input of `strategy.run`: one structure of arrays for each local replica."""
+    by_number = dict(zip(local_replicas(strategy), values, strict=True))
+
+    def value(context: tf.distribute.experimental.ValueContext) -> Any:
+        arrays = by_number[int(context.replica_id_in_sync_group)]
+        if isinstance(strategy, tf.distribute.TPUStrategy):  # places NumPy arrays by itself
+            return arrays
+        return tf.nest.map_structure(tf.convert_to_tensor, arrays)
+
+    return strategy.experimental_distribute_values_from_function(value)
+
+
+def to_host(strategy: tf.distribute.Strategy, values: Any) -> list[Any]:
+    """Return the NumPy arrays that each local replica returned from `strategy.run`."""
+    flat = [strategy.experimental_local_results(leaf) for leaf in tf.nest.flatten(values)]
+    return [
+        tf.nest.pack_sequence_as(values, [np.asarray(leaf) for leaf in replica])
+        for replica in zip(*flat, strict=True)
+    ]
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process writes the run folder: it is alone, or worker 0."""
+    resolver = strategy.cluster_resolver
+    return (
+        resolver is None or resolver.task_type in (None, "chief") or resolver.task_id in (None, 0)
+    )
+
+
+def agree(strategy: tf.distribute.Strategy, value: int) -> int:
+    """Return the chief's `value` on every worker."""
+    if strategy.cluster_resolver is None or not os.environ.get("TF_CONFIG"):
+        return value
+    own = [np.int64(value if number == 0 else 0) for number in local_replicas(strategy)]
+    return int(strategy.reduce("SUM", to_replicas(strategy, own), axis=None))
+
+
+def barrier(strategy: tf.distribute.Strategy) -> None:
+    """Wait until every worker is here."""
+    agree(strategy, 0)
+
+
+def _split_cpu(num_replicas: int) -> None:
+    """Make the logical CPUs, unless TensorFlow already started with enough of them."""
+    try:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * num_replicas,
+        )
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) < num_replicas:
+            raise UserError(
+                f"num_replicas {num_replicas}: TensorFlow already started with fewer logical CPUs"
+            ) from error
+
+
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+    try:
+        cluster = json.loads(os.environ["TF_CONFIG"])
+        workers, task = cluster["cluster"]["worker"], cluster["task"]["index"]
+        workers[task]
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise UserError(
+            "TF_CONFIG must be JSON like "
+            '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from error
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _tpu_strategy() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except Exception as error:  # without a TPU TensorFlow raises many kinds
+        raise UserError(f"device_type 'tpu': no TPU on this machine; {ON_CPU}") from error
+    return tf.distribute.TPUStrategy(resolver)

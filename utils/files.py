@@ -1,0 +1,68 @@
+"""Files appear whole or not at all, on local disks and behind URLs such as `gs://` alike."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import tensorflow as tf
+
+from utils.errors import UserError
+
+
+def join(folder: str, *names: str) -> str:
+    """Return the path of a file in a folder that may be a URL."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[str]:
+    """Give a local temporary name to write; rename it to `path` when the block ends well.
+
+    The temporary name keeps the ending (`.tmp-NAME`), by which many writers choose the format. A
+    full or read-only folder raises UserError, and what stood at `path` before still stands.
+    """
+    remote = "://" in path
+    name = PurePosixPath(path).name
+    folder = tempfile.mkdtemp() if remote else os.path.dirname(path) or "."
+    temporary = os.path.join(folder, f".tmp-{name}")
+    try:
+        with one_line_write_errors(path):
+            yield temporary
+            if remote:
+                _upload(temporary, path, name)
+            else:
+                os.replace(temporary, path)
+    finally:
+        if remote:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif os.path.exists(temporary):
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+
+
+@contextlib.contextmanager
+def one_line_write_errors(path: str) -> Iterator[None]:
+    """Turn failures to write `path` into the one line that tells the user."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(
+            f"cannot write {path}: {reason}; free some space or make the folder writable, "
+            "then go on with --resume"
+        ) from error
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it; fine if it is there."""
+    with one_line_write_errors(path):
+        tf.io.gfile.makedirs(path)
+
+
+def _upload(temporary: str, path: str, name: str) -> None:
+    beside = path[: -len(name)] + f".tmp-{name}"
+    tf.io.gfile.copy(temporary, beside, overwrite=True)
+    tf.io.gfile.rename(beside, path, overwrite=True)

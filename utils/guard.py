@@ -1,0 +1,33 @@
+"""The divergence guard: what counts as diverged, and how a rollback changes the learning."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+LIMITS = {  # metric: the config key of its threshold
+    "energy_diff": "max_abs_energy_diff",
+    "grad_norm": "max_langevin_grad",
+    "saturated": "max_saturated",
+}
+
+
+def divergence(metrics: Mapping[str, float], config: Mapping[str, Any]) -> str | None:
+    """Return why an update counts as diverged, None if it does not."""
+    for name, key in LIMITS.items():
+        if not math.isfinite(metrics[name]):
+            return f"{name} is {metrics[name]}"
+        if config[key] is not None and abs(metrics[name]) > config[key]:
+            return f"{name} {metrics[name]:.4g} is beyond '{key}' {config[key]:g}"
+    return None
+
+
+def all_finite(states: Iterable[Mapping[str, np.ndarray]]) -> bool:
+    """Return whether every number of a training state is finite."""
+    return all(np.isfinite(array).all() for state in states for array in state.values())
+
+
+def rate_scale(retry: int) -> float:
+    """Return the factor of the learning rates after `retry` rollbacks: halved from the 2nd on."""
+    return 0.5 ** max(0, retry - 1)

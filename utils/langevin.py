@@ -1,0 +1,116 @@
+"""Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+Potential = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Chain(NamedTuple):
+    """What `langevin` returns.
+
+    images: (b, h, w, c), the last states. grad_norms: (b,), each image's |(eps^2/2) grad U| at the
+    last step, after clipping. path: (num_steps + 1, b, h, w, c), every state from the first on, or
+    None.
+    """
+
+    images: tf.Tensor
+    grad_norms: tf.Tensor
+    path: tf.Tensor | None
+
+
+def make_potential(
+    energy: Potential,
+    temperature: float,
+    *,
+    prior: Potential | None = None,
+    prior_temperature: float | None = None,
+    tau: float | None = None,
+    joint_temperature: float = 1.0,
+) -> Potential:
+    """Return U: (b, h, w, c) images -> (b,) potential of each image.
+
+    U(x) = f(x)/temperature + f_prior(x)/prior_temperature + |x|^2/(2 tau^2), the last two only
+    where given. With a prior, `joint_temperature` divides the sum of the first two, not the
+    Gaussian term; without one it is ignored. Networks return (b, 1).
+    """
+
+    def potential(images: tf.Tensor) -> tf.Tensor:
+        value = energy(images)[:, 0] / temperature
+        if prior is not None:
+            value = (value + prior(images)[:, 0] / prior_temperature) / joint_temperature
+        if tau is not None:
+            value += tf.reduce_sum(tf.square(images), axis=(1, 2, 3)) / (2 * tau**2)
+        return value
+
+    return potential
+
+
+def langevin(
+    images: tf.Tensor,
+    potential: Potential,
+    *,
+    num_steps: int | tf.Tensor,
+    epsilon: float,
+    noise: Callable[[tf.Tensor], tf.Tensor] | None,
+    max_norm: float | None = None,
+    first_step: int | tf.Tensor = 0,
+    keep_path: bool = False,
+) -> Chain:
+    """Run x <- x - (eps^2/2) grad U(x) + eps z for `num_steps` steps from `images`.
+
+    `noise(k)` gives z of step k, counted from `first_step`, so that a chain cut into segments is
+    the same chain; None runs without noise. With `max_norm` each image's (eps^2/2) grad U is
+    clipped to that L2 norm. Images are (b, h, w, c) around [-1, 1] and are never clipped. Energies
+    are shifted by nothing here: only gradients of U enter (Welling & Teh 2011; Nijkamp et al. 2019,
+    "Anatomy of MCMC-based maximum likelihood learning", eq. 6 with the temperature inside U).
+    """
+    first_step = tf.cast(first_step, tf.int32)
+    num_steps = tf.cast(num_steps, tf.int32)
+    path = tf.TensorArray(images.dtype, num_steps + 1, element_shape=images.shape)
+    path = path.write(0, images) if keep_path else path
+
+    def step(k, x, _, path):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(potential(x))
+        drift = (epsilon**2 / 2) * tape.gradient(total, x)
+        if max_norm is not None:
+            drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
+        x = x - drift
+        if noise is not None:
+            x = x + epsilon * noise(first_step + k)
+        return k + 1, x, drift, path.write(k + 1, x) if keep_path else path
+
+    _, images, drift, path = tf.while_loop(
+        lambda k, *_: k < num_steps,
+        step,
+        (tf.constant(0), images, tf.zeros_like(images), path),
+        parallel_iterations=1,
+    )
+    return Chain(images, image_norms(drift), path.stack() if keep_path else None)
+
+
+def image_norms(images: tf.Tensor) -> tf.Tensor:
+    """Return the L2 norm of each image: (b, h, w, c) -> (b,)."""
+    return tf.sqrt(tf.reduce_sum(tf.square(images), axis=(1, 2, 3)))
+
+
+def share_saturated(images: tf.Tensor) -> tf.Tensor:
+    """Return the share of values that lie far, by more than 0.25, outside [-1, 1]."""
+    return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32))
+
+
+def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return step -> standard normal noise of a chain, (b, h, w, c) as `like`.
+
+    `seed` is a (2,) seed of `utils.seeds.fold`; every step has its own stream.
+    """
+
+    def noise(step: tf.Tensor) -> tf.Tensor:
+        key = tf.random.fold_in(seed, step, alg="philox")
+        return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
+
+    return noise

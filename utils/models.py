@@ -1,0 +1,121 @@
+"""The networks of a training run: built, loaded, with what learns and what their files say."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nets import create_ebm, create_gen
+from utils.checkpoint import Part, SavedNetwork, network_info, with_stored_sizes
+from utils.config import trains_generator, uses_generator
+from utils.import_weights import load_weights
+from utils.langevin import Potential, make_potential
+from utils.optim import Learner, create_learner
+
+EBM_SIZES = {"width": "ebm_width"}
+GEN_SIZES = {"width": "gen_width", "z_sz": "z_sz"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The EBM that learns, and those beside it that a config asks for.
+
+    `gen_learner` is None for a frozen generator; `prior` is always frozen.
+    """
+
+    ebm: Learner
+    prior: keras.Model | None
+    gen: keras.Model | None
+    gen_learner: Learner | None
+
+    @property
+    def learners(self) -> list[Learner]:
+        """What learns."""
+        return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
+
+    def parts(self) -> dict[str, Part]:
+        """Return what must survive a resume; frozen networks are loaded from their files again."""
+        parts = self.ebm.parts("ebm")
+        if self.gen_learner is not None:
+            parts |= self.gen_learner.parts("gen")
+        return parts
+
+
+def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with the sizes of its networks taken from the weights it starts from."""
+    result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)
+    if uses_generator(result):
+        result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)
+    return result
+
+
+def create_models(
+    config: Mapping[str, Any], strategy: tf.distribute.Strategy, *, load_learned: bool
+) -> Models:
+    """Build the networks of a config under a strategy and load their weights.
+
+    `load_learned` False leaves those that learn as they are built: a state will fill them.
+    """
+    gen, gen_learner, prior = None, None, None
+    with strategy.scope():
+        ebm = _create_learner(config, create_ebm(config), "ebm", load_learned)
+        if uses_generator(config):
+            gen = create_gen(config)
+            if trains_generator(config):
+                gen_learner = _create_learner(config, gen, "gen", load_learned)
+            elif config["gen_weights"]:
+                load_weights(gen, config["gen_weights"])
+        if config["prior_weights"]:
+            info = network_info(config["prior_weights"]) or {}
+            prior = create_ebm({**config, "ebm_width": info.get("width")})
+            load_weights(prior, config["prior_weights"])
+    return Models(ebm, prior, gen, gen_learner)
+
+
+def create_potential(config: Mapping[str, Any], models: Models) -> Potential:
+    """Return the potential U of a training run's chains."""
+    return make_potential(
+        models.ebm.network,
+        config["mcmc_temp"],
+        prior=models.prior,
+        prior_temperature=config["prior_temp"],
+        tau=config["tau"],
+    )
+
+
+def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
+    """Return the networks that a run saves, by the first part of their file names."""
+    chain = {
+        "init": config["mcmc_init"],
+        "steps": config["mcmc_step_info"][-1][0],
+        "epsilon": config["epsilon"],
+        "temperature": config["mcmc_temp"],
+        "tau": config["tau"],
+        "prior_temperature": config["prior_temp"] if models.prior is not None else None,
+        "max_norm": config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
+    }
+    ebm = models.ebm.network
+    info = {"type": config["net_type"], "image_dims": config["image_dims"], "chain": chain}
+    saved = {"ebm": SavedNetwork(ebm, models.ebm.average, {**info, "width": ebm.width})}
+    if models.gen is not None:
+        info = {"type": config["gen_type"], "image_dims": config["image_dims"]}
+        info |= {"width": models.gen.width, "z_sz": models.gen.z_sz}
+        average = models.gen_learner.average if models.gen_learner is not None else None
+        saved["gen"] = SavedNetwork(models.gen, average, info)
+    return saved
+
+
+def _create_learner(
+    config: Mapping[str, Any], network: keras.Model, name: str, load: bool
+) -> Learner:
+    if load and config[f"{name}_weights"]:
+        load_weights(network, config[f"{name}_weights"])
+    return create_learner(
+        network,
+        kind=config[f"{name}_optim_type"],
+        rates=config[f"{name}_lr_info"],
+        decay=config[f"{name}_opt_decay"],
+        max_grad_norm=config["max_grad_norm"] if config[f"clip_{name}_grad"] else None,
+    )

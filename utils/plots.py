@@ -1,0 +1,91 @@
+"""Pictures: grids of images by array tiling, and the diagnostics of training."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from utils.files import whole_file
+
+WINDOW = 5000  # updates that the correlations look back on
+MAX_LAG = 15
+GAP = 208  # grey level between images, told from their white grounds
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Round images from [-1, 1] to 0..255, clipping what lies outside."""
+    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
+    """Lay (n, h, w, 3) images out as one (H, W, 3) picture, `gap` grey pixels between them."""
+    count, height, width, channels = images.shape
+    columns = columns or int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, height + gap, width + gap, channels), GAP, np.uint8)
+    cells[:count, :height, :width] = images
+    grid = cells.reshape(rows, columns, height + gap, width + gap, channels)
+    picture = grid.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
+    return np.pad(picture, ((gap, 0), (gap, 0), (0, 0)), constant_values=GAP)
+
+
+def save_grid(images: np.ndarray, path: str) -> None:
+    """Write (n, h, w, 3) images in [-1, 1] as one PNG."""
+    with whole_file(path) as temporary:
+        Image.fromarray(tile(to_uint8(images))).save(temporary)
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Write a figure as PNG."""
+    FigureCanvasAgg(figure)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def correlation(first: np.ndarray, second: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Return mean(first[t] second[t + lag]) for each lag, over the pairs that exist."""
+    count = len(first)
+    starts = [(max(0, -lag), max(0, lag)) for lag in lags]
+    return np.array([np.mean(first[a : count - b] * second[b : count - a]) for a, b in starts])
+
+
+def save_diagnostics(energy_diff: np.ndarray, grad_norm: np.ndarray, path: str) -> None:
+    """Draw energy difference and Langevin gradient magnitude over training, and how they correlate.
+
+    Correlations look at the last 5,000 updates: energy differences are divided by their root mean
+    square and not centred (their expansion or contraction is the point), gradient magnitudes are
+    standardised. See Nijkamp et al. 2019, section 3, for how stable learning looks in them.
+    """
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    axes = figure.subplots(2, 3)
+    updates = np.arange(1, len(energy_diff) + 1)
+    axes[0, 0].plot(updates, energy_diff, linewidth=0.6)
+    axes[0, 0].axhline(0, color="black", linewidth=0.6)
+    axes[0, 0].set(title="energy difference, data - samples", xlabel="update")
+    axes[1, 0].plot(updates, grad_norm, linewidth=0.6)
+    axes[1, 0].set(title="Langevin gradient magnitude", xlabel="update")
+    diff, grad = energy_diff[-WINDOW:], grad_norm[-WINDOW:]
+    diff = diff / max(np.sqrt(np.mean(diff**2)), 1e-30)
+    grad = (grad - grad.mean()) / max(grad.std(), 1e-30)
+    max_lag = min(MAX_LAG, len(diff) - 1)
+    _bars(axes[0, 1], diff, diff, np.arange(max_lag + 1), "energy difference, autocorrelation")
+    _bars(axes[1, 1], grad, grad, np.arange(max_lag + 1), "gradient magnitude, autocorrelation")
+    both = np.arange(-max_lag, max_lag + 1)
+    _bars(axes[0, 2], diff, grad, both, "energy difference x gradient magnitude")
+    _scatter(axes[1, 2], diff, grad)
+    save_figure(figure, path)
+
+
+def _bars(axes, first: np.ndarray, second: np.ndarray, lags: np.ndarray, title: str) -> None:
+    axes.bar(lags, correlation(first, second, lags))
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set(title=title, xlabel="lag (updates)", ylim=(-1.05, 1.05))
+
+
+def _scatter(axes, diff: np.ndarray, grad: np.ndarray) -> None:
+    axes.scatter(diff, grad, s=2)
+    axes.set(
+        title="both, last updates",
+        xlabel="energy difference / rms",
+        ylabel="gradient, standardised",
+    )

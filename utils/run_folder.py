@@ -1,0 +1,76 @@
+"""The folder of a run: a name that nobody else has, the config, and the code as it was."""
+
+import shutil
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
+from utils.devices import agree, is_chief
+from utils.errors import UserError
+from utils.files import join, make_folder, one_line_write_errors
+
+ROOMS = ("checkpoints", "state", "shortrun", "plots")
+SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
+
+
+def make_run_folder(command: Command, strategy: tf.distribute.Strategy) -> str:
+    """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
+
+    A second run of the same second gets `-2` behind its name.
+    """
+    config = command.config
+    stamp = time.localtime(agree(strategy, int(time.time())))
+    name = f"{config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
+    bucket = config["gs_path"]
+    root = join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
+    chief = is_chief(strategy)
+    attempt = agree(strategy, _claim_folder(root, name) if chief else 0)
+    folder = join(root, _numbered(name, attempt))
+    if chief:
+        with one_line_write_errors(folder):
+            write_run_config(command, join(folder, CONFIG_FILE))
+            _copy_sources(command.config_path, join(folder, "code"))
+        for room in ROOMS:
+            make_folder(join(folder, room))
+    return folder
+
+
+def _claim_folder(root: str, name: str) -> int:
+    """Make a run folder that nobody has; return the number that its name carries."""
+    make_folder(root)
+    for attempt in range(1, 1000):
+        folder = join(root, _numbered(name, attempt))
+        with one_line_write_errors(folder):
+            if "://" not in root:
+                try:
+                    Path(folder).mkdir()
+                except FileExistsError:
+                    continue
+                return attempt
+            if not tf.io.gfile.exists(folder):
+                tf.io.gfile.makedirs(folder)
+                return attempt
+    raise UserError(f"no free run folder {join(root, name)}: remove some")
+
+
+def _numbered(name: str, attempt: int) -> str:
+    return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def _copy_sources(config_path: str, folder: str) -> None:
+    """Copy the sources and the config in use, so that the run can be read later as it was."""
+    for pattern in SOURCES:
+        for source in REPOSITORY.glob(pattern):
+            _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
+    if not Path(config_path).resolve().is_relative_to(REPOSITORY):
+        _copy(Path(config_path), join(folder, Path(config_path).name))
+
+
+def _copy(source: Path, target: str) -> None:
+    tf.io.gfile.makedirs(target.rpartition("/")[0])
+    if "://" in target:
+        tf.io.gfile.copy(str(source), target)
+    else:
+        shutil.copy(source, target)

@@ -1,0 +1,45 @@
+"""Named random streams: every draw of the project is a pure function of a seed and its place.
+
+No generator keeps a state. A stream is named by (seed, purpose, index, index, ...); two draws with
+different names are independent, and the same name gives the same draw on every run and resume.
+"""
+
+import enum
+
+import numpy as np
+import tensorflow as tf
+
+
+class Purpose(enum.IntEnum):
+    """What a stream is for. Numbers are part of every result: append, never renumber."""
+
+    WEIGHTS = 1  # initial weights of networks
+    DATA = 2  # order and augmentation of the data that the EBM learns on
+    CHAIN_DATA = 3  # order and augmentation of data that chains start from
+    DATA_NOISE = 4  # data_epsilon
+    BANK_FILL = 5  # first content of a bank
+    BANK_DRAW = 6  # places drawn from a bank, and who is rejuvenated
+    LATENTS = 7  # generator latents of new chains
+    CHAIN = 8  # Langevin noise of training chains
+    BURN_IN = 9  # Langevin noise of burn-in steps
+    GENERATED_DATA = 10  # latents of `data_type: 'generator'`
+    NOISE_IMAGES = 11  # uniform starting images
+    PLOTS = 12  # what pictures show
+    BURN_IN_COUNTS = 13  # first counts of the burn-in bank
+    EVALUATION = 14  # evaluation chains, by image
+    ATTACK = 15  # attack chains, by image
+    CLASSIFIER = 16  # dropout and order in classifier training
+
+
+def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:
+    """Return the (2,) int32 seed of one stream, for `tf.random.stateless_*(..., alg="philox")`."""
+    key = tf.stack([tf.cast(seed, tf.int32), tf.constant(int(purpose), tf.int32)])
+    for index in indices:
+        key = tf.random.fold_in(key, tf.cast(index, tf.int32), alg="philox")
+    return key
+
+
+def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
+    """Return the NumPy generator of one stream, for draws on the host."""
+    entropy = [int(seed), int(purpose), *(int(index) for index in indices)]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
