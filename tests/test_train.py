@@ -116,9 +116,10 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(run, repository, data_dir, 
     command = [sys.executable, script, "configs/smoke.py", "--set", *changes]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, text=True)
     deadline = time.time() + 120
-    while not (states := list(tmp_path.glob("killed/*/state/*/state.json"))) or max(
-        int(path.parent.name) for path in states
-    ) < 10:
+    while (
+        not (states := list(tmp_path.glob("killed/*/state/*/state.json")))
+        or max(int(path.parent.name) for path in states) < 10
+    ):
         assert process.poll() is None
         assert time.time() < deadline
         time.sleep(0.02)

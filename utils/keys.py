@@ -254,6 +254,6 @@ def markdown_table() -> str:
         values = key.kind.label.replace("|", "\\|")
         meaning = key.help.replace("|", "\\|")
         lines.append(
-            f"| `{key.name}` | {', '.join(key.scripts)} | {values} | {default} | {meaning} |"
+            f"| `{key.name}`{'*' if key.resumable else ''} | {', '.join(key.scripts)} | {values} | {default} | {meaning} |"
         )
     return "\n".join(lines)

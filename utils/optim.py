@@ -40,9 +40,9 @@ class MovingAverage:
     def applied(self) -> Iterator[None]:
         """Let the network hold the averages inside the block, and its own weights after it."""
         weights = self.network.trainable_variables
-        raw = [np.asarray(weight) for weight in weights]
+        raw = [weight.numpy() for weight in weights]
         try:
-            _assign(weights, self.averages)
+            _assign(weights, [average.numpy() for average in self.averages])
             yield
         finally:
             _assign(weights, raw)
@@ -174,7 +174,7 @@ class WeightsPart:
 
 
 def _numbered(variables: Sequence) -> dict[str, np.ndarray]:
-    return {f"{i:04d}": np.asarray(variable) for i, variable in enumerate(variables)}
+    return {f"{i:04d}": variable.numpy() for i, variable in enumerate(variables)}
 
 
 def _assign_numbered(variables: Sequence, state: dict[str, np.ndarray]) -> None:
@@ -185,4 +185,4 @@ def _assign_numbered(variables: Sequence, state: dict[str, np.ndarray]) -> None:
 
 def _assign(variables: Sequence, values: Sequence) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(np.asarray(value))
+        variable.assign(value)

@@ -95,5 +95,5 @@ def test_shares_are_multiples_of_the_batch(size, batch, replicas, share):
 
 
 def test_a_bank_without_room_for_a_batch_is_refused():
-    with pytest.raises(UserError, match="persistent_size.*at least 64"):
+    with pytest.raises(UserError, match=r"persistent_size.*at least 64"):
         bank_share(40, 32, 2)

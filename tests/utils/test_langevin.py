@@ -21,7 +21,7 @@ def _quartic(x):
 
 
 def test_chain_of_a_quadratic_potential_has_the_known_variance():
-    """x' = (1 - eps^2/2s^2) x + eps z is autoregressive: variance eps^2 / (1 - (1 - eps^2/2s^2)^2)."""
+    """x' = a x + eps z with a = 1 - eps^2 / 2 s^2 has the variance eps^2 / (1 - a^2)."""
     epsilon, scale = 0.8, 1.3
     start = tf.zeros((50, 20, 20, 3), tf.float64)
     noise = make_noise(fold(1, Purpose.CHAIN), start)
@@ -51,7 +51,9 @@ def test_chain_equals_numpy_with_the_same_noise():
 
 
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
-    start = _images(2) * tf.reshape(tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1))
+    start = _images(2) * tf.reshape(
+        tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1)
+    )
     epsilon, max_norm = 0.5, 0.4
     free = langevin(start, _quadratic(1), num_steps=1, epsilon=epsilon, noise=None)
     clipped = langevin(
@@ -105,10 +107,15 @@ def test_noise_is_a_function_of_seed_and_step():
 
 
 def test_potential_is_the_sum_of_the_design():
-    """U = (f/T + f_prior/T_prior)/T_joint + |x|^2/(2 tau^2): the Gaussian is not divided by T_joint."""
+    """U = (f/T + f_prior/T_prior)/T_joint + |x|^2/(2 tau^2), the Gaussian undivided."""
     x = _images(6)
-    energy = lambda x: tf.reduce_sum(x, axis=(1, 2, 3))[:, None]
-    prior = lambda x: tf.reduce_sum(x**2, axis=(1, 2, 3))[:, None]
+
+    def energy(x):
+        return tf.reduce_sum(x, axis=(1, 2, 3))[:, None]
+
+    def prior(x):
+        return tf.reduce_sum(x**2, axis=(1, 2, 3))[:, None]
+
     f, g, square = (np.sum(a, axis=(1, 2, 3)) for a in (x, x**2, x**2))
     cases = [
         (make_potential(energy, 0.5), f / 0.5),

@@ -113,7 +113,8 @@ def test_each_variables_gradient_is_clipped_to_the_norm():
     learner.set_rate(0)
     learn_energy(learner, data, samples, temperature=1e-3, num_replicas=1)
     norms = [
-        np.linalg.norm(b - v.numpy()) for b, v in zip(before, network.trainable_variables, strict=True)
+        np.linalg.norm(b - v.numpy())
+        for b, v in zip(before, network.trainable_variables, strict=True)
     ]
     assert max(norms) == pytest.approx(1e-3, rel=1e-2)
     assert min(norms) <= 1e-3 * 1.01

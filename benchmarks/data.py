@@ -1,0 +1,148 @@
+"""How fast data come, and what they cost: preparing, opening, streaming, resuming, memory.
+
+    python3 -m benchmarks.data [--image-steps 2000] [--folder DIR]
+
+Made-up pictures in the published sets' own TFDS format: 50,000 of CIFAR-10's size (kept in
+memory), 4,000 JPEGs of CelebA's and 1,000 of ImageNet's usual size (decoded as they are read). A
+K = 20 update reads one image for 20 image-steps, so `--image-steps`, the image-steps/s of a width-32
+EBM on this machine (`train.py CONFIG --dry-run` prints it), tells what training consumes. Opening
+and memory are measured in a fresh process each. Linux only.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from utils.banks import Bank
+from utils.data import TrainingStream, load_data
+from utils.data_prepare import prepare
+
+STEPS = 20  # of Langevin per update
+BATCH = 32
+BANK = 10_000
+SETS = (  # name, pictures, height, width, then size and random_crop of each measurement
+    ("cifar10", 50_000, 32, 32, ((32, False), (32, True))),
+    ("celeb_a", 4_000, 218, 178, ((64, False),)),
+    ("imagenet2012", 1_000, 375, 500, ((64, True), (128, True), (224, True))),
+)
+FRESH = "fresh"  # first argument of the processes that this one starts
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure everything and print it, one line each."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == [FRESH]:
+        print(json.dumps(opened_in_this_process(json.loads(arguments[1]))))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--image-steps", type=float, default=2000)
+    parser.add_argument("--folder", help="where made-up data are kept; default: thrown away")
+    options = parser.parse_args(arguments)
+    consumed = options.image_steps / STEPS
+    print(f"training at width 32, K = {STEPS}, consumes {consumed:.0f} images/s\n")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(options.folder or temporary)
+        measure_emoji32(folder / "emoji32")
+        for name, count, height, width, measurements in SETS:
+            write_made_up(name, folder, count, height, width)
+            for size, crop in measurements:
+                config = {"data_type": name, "data_dir": str(folder), "random_crop": crop}
+                measure({**config, "image_dims": [size, size, 3]}, consumed)
+
+
+def measure_emoji32(folder: Path) -> None:
+    """Print how long the embedded data set takes to prepare."""
+    builder = tfds.builder("emoji32", data_dir=folder)
+    start = time.perf_counter()
+    if not builder.is_prepared():
+        prepare(builder)
+    print(f"emoji32: prepared in {time.perf_counter() - start:.1f} s")
+
+
+def measure(config: dict, consumed: float) -> None:
+    """Print one configuration's opening, rate, resumption and memory."""
+    command = [sys.executable, "-m", "benchmarks.data", FRESH, json.dumps(config)]
+    fresh = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    stream = TrainingStream(load_data(config), batch_size=BATCH)
+    rate = images_per_second(stream)
+    crop = ", random_crop" if config["random_crop"] else ""
+    print(
+        f"{config['data_type']} at {config['image_dims'][0]}{crop}: first batch after "
+        f"{fresh['seconds']:.2f} s, then {rate:,.0f} images/s ({rate / consumed:.0f} times the "
+        f"consumption at 32), opened at update {fresh['update']} in {fresh['resume']:.2f} s, "
+        f"peak memory {fresh['memory']:.2f} GB with a bank of {BANK:,} at 32"
+    )
+
+
+def images_per_second(stream: TrainingStream, seconds: float = 5.0) -> float:
+    """Return how many images a second a stream gives once it runs."""
+    stream.batches(0)
+    start, update = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        update += 1
+        stream.batches(update)
+    return update * BATCH / (time.perf_counter() - start)
+
+
+def opened_in_this_process(config: dict) -> dict[str, float]:
+    """Return the time to the first batch, to resume in mid-epoch, and the peak memory in GB."""
+    start = time.perf_counter()
+    stream = TrainingStream(load_data(config), batch_size=BATCH)
+    stream.batches(0)
+    seconds = time.perf_counter() - start
+    bank = Bank(np.random.Generator(np.random.Philox(0)).random((BANK, 32, 32, 3), np.float32))
+    update = stream.batches_per_epoch // 2
+    start = time.perf_counter()
+    stream.batches(update)
+    resume = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    del bank
+    return {"seconds": seconds, "resume": resume, "update": update, "memory": peak}
+
+
+def write_made_up(name: str, folder: Path, count: int, height: int, width: int) -> None:
+    """Write the training split of a TFDS data set, unless it is there."""
+    builder = tfds.builder(name, data_dir=folder)
+    if builder.is_prepared():
+        return
+    builder.data_path.mkdir(parents=True)
+    writer = tfds.core.SequentialWriter(builder.info, -(-count // 16))
+    writer.initialize_splits(["train"])
+    template = {
+        key: _zero(feature) for key, feature in builder.info.features.items() if key != "image"
+    }
+    for image in made_up_pictures(count, height, width):
+        writer.add_examples({"train": [{**template, "image": image}]})
+    writer.close_all()
+
+
+def made_up_pictures(count: int, height: int, width: int) -> Iterator[np.ndarray]:
+    """Yield (height, width, 3) uint8 pictures that compress about as photographs do."""
+    rng = np.random.Generator(np.random.Philox(0))
+    for _ in range(count):
+        coarse = rng.integers(0, 256, (height // 8, width // 8, 3)).astype(np.uint8)
+        smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.BICUBIC))
+        grain = rng.integers(-6, 7, smooth.shape)
+        yield np.clip(smooth + grain, 0, 255).astype(np.uint8)
+
+
+def _zero(feature: tfds.features.FeatureConnector) -> object:
+    if isinstance(feature, tfds.features.FeaturesDict):
+        return {key: _zero(leaf) for key, leaf in feature.items()}
+    if isinstance(feature, tfds.features.Text):
+        return ""
+    return np.zeros(feature.shape, feature.np_dtype)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Save data and samples as PNG files, for the original FID and for any other tool that reads them.
+
+    python3 -m fid_orig.save_images data configs/quickstart.py FOLDER
+    python3 -m fid_orig.save_images samples EBM.weights.h5 FOLDER --gen GEN.weights.h5
+
+Run from the repository's root. `fid_save_ims.ipynb` is the same in cells.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from utils.chains import load_sampler
+from utils.data import data_config, evaluation_batches, load_data
+from utils.errors import UserError, one_line_errors
+from utils.files import join, make_folder, whole_file
+from utils.plots import to_uint8
+
+BATCH_SIZE = 100
+
+
+def data_batches(
+    config_path: str, num_images: int, *, seed: int = 0, overrides: Sequence[str] = ()
+) -> Iterator[np.ndarray]:
+    """Yield `num_images` images of a config's data set, (b, h, w, 3) float32 in [-1, 1], shuffled.
+
+    `overrides` are strings of `--set`. Raises UserError for a data set of fewer images.
+    """
+    dataset = load_data(data_config(config_path, overrides))
+    if dataset.num_examples < num_images:
+        raise UserError(f"{config_path}: {dataset.num_examples} images, not {num_images}")
+    left = num_images
+    for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed):
+        yield images[:left]
+        left -= len(images)
+        if left <= 0:
+            return
+
+
+def sample_batches(
+    ebm_weights: str, gen_weights: str | None, num_images: int, *, seed: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield `num_images` samples, (b, h, w, 3) float32, by the chain that the weights came from."""
+    sampler = load_sampler(ebm_weights, gen_weights, seed=seed)
+    for start in range(0, num_images, BATCH_SIZE):
+        yield sampler(np.arange(start, min(start + BATCH_SIZE, num_images)))
+
+
+def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None = None) -> int:
+    """Write images in [-1, 1] as `000000.png`, ... into a folder and return how many."""
+    make_folder(folder)
+    count = 0
+    with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:
+        for images in batches:
+            for image in to_uint8(images):
+                with whole_file(join(folder, f"{count:06}.png")) as temporary:
+                    Image.fromarray(image).save(temporary)
+                count += 1
+            bar.update(len(images))
+    return count
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Save what the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m fid_orig.save_images",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", choices=("data", "samples"))
+    parser.add_argument("source", help="a config (data), or weights of an EBM (samples)")
+    parser.add_argument("folder", help="where the PNG files go")
+    parser.add_argument("--gen", help="samples: weights of the generator that chains start from")
+    parser.add_argument("--images", type=int, default=5000, help="how many (5000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", nargs="+", default=[], help="data: as train.py"
+    )
+    arguments = parser.parse_args(argv)
+    count, seed = arguments.images, arguments.seed
+    if arguments.kind == "data":
+        batches = data_batches(arguments.source, count, seed=seed, overrides=arguments.set)
+    else:
+        batches = sample_batches(arguments.source, arguments.gen, count, seed=seed)
+    print(f"{save_pngs(batches, arguments.folder, count)} images in {arguments.folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Wide ResNet classifier (Zagoruyko and Komodakis 2016), published depth 28 and width 10."""
+
+import keras
+import tensorflow as tf
+
+from nets.layers import Conv, space_mean
+from nets.norms import batch_norm
+
+DEPTH, WIDTH = 28, 10
+GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the first block)
+
+
+class WideResNet(keras.Model):
+    """Logits of images: (b, h, w, 3) in [-1, 1] -> (b, num_classes).
+
+    Dropout draws from `seed`, a (2,) integer tensor that a training call must give.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        depth: int | None = None,
+        width: int | None = None,
+        dropout: float = 0.0,
+    ):
+        super().__init__(name="wrn")
+        self.depth, self.width, self.num_classes = depth or DEPTH, width or WIDTH, num_classes
+        if self.depth < 10 or (self.depth - 4) % 6:
+            raise ValueError(f"depth {self.depth} of a Wide ResNet must be 10, 16, 22, 28, ...")
+        self.dropout = dropout
+        self.conv1 = Conv(16, 3, "conv1")
+        self.blocks, inputs = [], 16
+        for group, (channels, first_stride) in enumerate(GROUPS, start=1):
+            for number in range((self.depth - 4) // 6):
+                stride = first_stride if number == 0 else 1
+                outputs = channels * self.width
+                name = f"layer{group}.{number}"
+                self.blocks.append(Block(inputs, outputs, stride, dropout, name))
+                inputs = outputs
+        self.bn = norm("bn1")
+        self.linear = keras.layers.Dense(num_classes, name="linear", dtype=self.variable_dtype)
+
+    def call(self, x, seed=None, training=False):
+        if training and self.dropout and seed is None:
+            raise ValueError("a training call of a classifier with dropout needs a seed")
+        x = self.conv1(x)
+        for number, block in enumerate(self.blocks):
+            block_seed = None if seed is None else tf.random.fold_in(seed, number, alg="philox")
+            x = block(x, seed=block_seed, training=training)
+        x = tf.nn.relu(self.bn(x, training=training))
+        return self.linear(space_mean(x))
+
+
+class Block(keras.layers.Layer):
+    """bn, relu, conv3x3, dropout, bn, relu, conv3x3 with the stride, beside a shortcut.
+
+    The shortcut is the input, or a conv1x1 of it with the stride where shapes change.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, dropout: float, name: str):
+        super().__init__(name=name)
+        self.dropout = dropout
+        self.bn_1, self.bn_2 = norm("bn_1"), norm("bn_2")
+        self.conv_1 = Conv(outputs, 3, "conv_1")
+        self.conv_2 = Conv(outputs, 3, "conv_2", stride=stride)
+        is_identity = inputs == outputs and stride == 1
+        self.shortcut = None if is_identity else Conv(outputs, 1, "shortcut", stride=stride)
+
+    def call(self, x, seed=None, training=False):
+        y = self.conv_1(tf.nn.relu(self.bn_1(x, training=training)))
+        if training and self.dropout:
+            y = tf.nn.experimental.stateless_dropout(y, self.dropout, seed, rng_alg="philox")
+        y = self.conv_2(tf.nn.relu(self.bn_2(y, training=training)))
+        return y + (self.shortcut(x) if self.shortcut else x)
+
+
+def norm(name: str) -> keras.layers.Layer:
+    """Return the classifier's batch norm.
+
+    (The published blocks kept 10% of their running averages a step; here all keep 90%.)
+    """
+    return batch_norm(name, epsilon=1e-5, momentum=0.9)

@@ -1,0 +1,129 @@
+"""The original FID end to end, in both notebooks: weights and data, PNG folders, a score."""
+
+import ast
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fid_orig import original_fid, save_images
+from nets import create_ebm, create_gen
+from tests.stand_in_graph import DIM, stand_in_graph
+from utils.chains import load_sampler
+from utils.checkpoint import save_weights
+from utils.errors import UserError
+from utils.frechet import Moments, frechet_distance
+from utils.inception import TF1_FILE, make_extractor
+
+COUNT, SHAPE = 12, [32, 32, 3]
+CHAIN = {"steps": 2, "epsilon": 1e-2, "temperature": 1e-3, "tau": None, "max_norm": None}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Return what the notebooks' parameters name: a config, weights, the graph, a folder."""
+    folder = tmp_path_factory.mktemp("fid_orig")
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(0)))
+    np.savez(folder / "data.npz", images=rng.integers(0, 256, (20, *SHAPE), dtype=np.uint8))
+    config = {"data_type": "npz", "data_dir": str(folder / "data.npz"), "image_dims": SHAPE}
+    config["data_epsilon"] = 0.0
+    (folder / "config.py").write_text(f"config = {config!r}\n")
+    sizes = {"image_dims": SHAPE, "ebm_width": 8, "gen_width": 8, "z_sz": 4}
+    ebm = create_ebm({**sizes, "net_type": "ebm_sngan"})
+    gen = create_gen({**sizes, "gen_type": "gen_sngan"})
+    info = {"image_dims": SHAPE, "width": 8}
+    ebm_info = {**info, "type": "ebm_sngan", "chain": CHAIN}
+    save_weights(ebm, str(folder / "ebm.weights.h5"), ebm_info)
+    save_weights(gen, str(folder / "gen.weights.h5"), {**info, "type": "gen_sngan", "z_sz": 4})
+    (folder / TF1_FILE).write_bytes(stand_in_graph().SerializeToString())
+    return {
+        "config": str(folder / "config.py"),
+        "ebm_weights": str(folder / "ebm.weights.h5"),
+        "gen_weights": str(folder / "gen.weights.h5"),
+        "graph": str(folder / TF1_FILE),
+        "out": str(folder / "out"),
+        "data": str(folder / "out/data"),
+        "samples": str(folder / "out/samples"),
+        "num_images": COUNT,
+    }
+
+
+@pytest.fixture(scope="module")
+def saved(inputs, repository):
+    """Return the inputs after `fid_save_ims.ipynb` has run on them."""
+    _run_notebook(repository / "fid_orig/fid_save_ims.ipynb", inputs)
+    return inputs
+
+
+def _run_notebook(path, parameters):
+    """Run a notebook's cells in order, its parameters replaced by ours where they have a name."""
+    namespace = {"__name__": "__main__"}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        exec(compile(ast.parse(source), str(path), "exec"), namespace)
+        if "parameters" in cell["metadata"].get("tags", []):
+            namespace.update({k: v for k, v in parameters.items() if k in namespace})
+    return namespace
+
+
+def _statistics(extractor, images):
+    moments = Moments(extractor.dim)
+    moments.add(extractor(images))
+    return moments.statistics()
+
+
+def test_the_first_notebook_saves_data_and_samples_as_they_are(saved):
+    sampler = load_sampler(saved["ebm_weights"], saved["gen_weights"])
+    for kind, images in (
+        ("data", np.concatenate(list(save_images.data_batches(saved["config"], COUNT)))),
+        ("samples", sampler(np.arange(COUNT))),
+    ):
+        pictures = [np.asarray(Image.open(p)) for p in original_fid.image_files(saved[kind])]
+        assert np.array_equal(pictures, np.rint((np.clip(images, -1, 1) + 1) * 127.5))
+
+
+def test_the_second_notebook_gives_the_distance_of_the_saved_images(saved, repository, capsys):
+    _run_notebook(repository / "fid_orig/fid_orig.ipynb", saved)
+    printed = capsys.readouterr().out.splitlines()[-1]
+    extractor = make_extractor("inception_tf1", saved["graph"])
+    samples = load_sampler(saved["ebm_weights"], saved["gen_weights"])(np.arange(COUNT))
+    data = np.concatenate(list(save_images.data_batches(saved["config"], COUNT)))
+    expected = frechet_distance(_statistics(extractor, data), _statistics(extractor, samples))
+    assert printed.startswith("FID[inception_tf1] ")
+    assert float(printed.split()[1]) == pytest.approx(expected, rel=1e-4)  # six digits are printed
+    assert f"({COUNT} against {COUNT} images, {DIM} features)" in printed
+
+
+def test_the_shell_gives_the_same_line_from_folders_and_from_kept_statistics(
+    saved, tmp_path, capsys
+):
+    kept = str(tmp_path / "data.npz")
+    graph = ["--graph", saved["graph"]]
+    original_fid.main([saved["data"], saved["samples"], *graph, "--save-data", kept])
+    original_fid.main([kept, saved["samples"], *graph])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
+def test_the_shell_saves_what_the_notebook_saves(saved, tmp_path):
+    source = [saved["ebm_weights"], str(tmp_path), "--gen", saved["gen_weights"]]
+    save_images.main(["samples", *source, "--images", "3"])
+    for path in original_fid.image_files(str(tmp_path)):
+        ours, theirs = Image.open(path), Image.open(path.replace(str(tmp_path), saved["samples"]))
+        # batches of another size round differently by 1e-7, which may move a pixel over an edge
+        assert np.abs(np.asarray(ours, int) - np.asarray(theirs, int)).max() <= 1
+
+
+def test_mistakes_are_one_line(saved, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        original_fid.main([str(tmp_path), saved["data"], "--graph", saved["graph"]])
+    assert "is no folder with PNG or JPEG files" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        save_images.main(["data", saved["config"], str(tmp_path), "--images", "21"])
+    assert "20 images, not 21" in capsys.readouterr().err
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"a\.png cannot be read as a picture"):
+        next(original_fid.read_batches([str(tmp_path / "a.png")]))

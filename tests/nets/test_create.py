@@ -1,0 +1,156 @@
+"""What `create_ebm`, `create_gen` and `create_clf` promise to the scripts."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nets.biggan import labels_of
+from nets.wide_resnet import WideResNet
+from tests.nets.cases import (
+    NETWORKS,
+    create_small,
+    distance,
+    draw_input,
+    train_like,
+    values_and_gradients,
+    weights_of,
+)
+
+SMALLEST = [(kind, size) for kind, size in NETWORKS if size in (32, 64)]
+EBMS = [(kind, size) for kind, size in NETWORKS if kind.startswith("ebm")]
+SEED = tf.constant([3, 4])
+
+
+@pytest.mark.parametrize(("kind", "size"), SMALLEST)
+def test_a_network_works_on_every_replica_in_graphs_with_any_batch(kind, size, rng):
+    alone = create_small(kind, size)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        mirrored = create_small(kind, size)
+    for variable, value in zip(mirrored.variables, alone.variables, strict=True):
+        assert np.array_equal(variable, value)
+    x = draw_input(alone, size, 3, rng).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *x.shape[1:]])])
+    def gradients(x):
+        def on_replica(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                total = tf.reduce_sum(mirrored(x))
+            return tape.gradient(total, x)
+
+        return strategy.experimental_local_results(strategy.run(on_replica, (x,)))
+
+    with tf.GradientTape() as tape:
+        tape.watch(eager := tf.constant(x))
+        total = tf.reduce_sum(alone(eager))
+    expected = tape.gradient(total, eager).numpy()
+    for result in gradients(x):
+        assert distance(result.numpy(), expected) < 1e-4
+    assert gradients(x[:1])[0].shape == (1, *x.shape[1:])
+
+
+@pytest.mark.parametrize(("kind", "size"), SMALLEST)
+def test_weights_files_restore_a_network(kind, size, rng, tmp_path):
+    model = create_small(kind, size)
+    train_like(model, rng)
+    path = str(tmp_path / "saved.weights.h5")
+    model.save_weights(path)
+    other = create_small(kind, size, seed=1)
+    other.load_weights(path)
+    stored, restored = weights_of(model), weights_of(other)
+    assert all(np.array_equal(stored[name], restored[name]) for name in stored)
+
+
+@pytest.mark.parametrize(("kind", "size"), SMALLEST)
+def test_bfloat16_keeps_variables_outputs_and_gradients_in_float32(kind, size, rng):
+    model = create_small(kind, size, precision="bfloat16")
+    assert model.compute_dtype == "bfloat16"
+    assert {variable.dtype for variable in model.variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    x = draw_input(model, size, 2, rng).astype(np.float32)
+    y, gradient = values_and_gradients(model, x)
+    assert y.dtype == gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize(("kind", "size"), EBMS)
+def test_bfloat16_gradients_point_where_float32_gradients_do(kind, size, rng):
+    exact, fast = (create_small(kind, size, precision=p) for p in ("float32", "bfloat16"))
+    train_like(exact, rng)
+    for variable, value in zip(fast.variables, exact.variables, strict=True):
+        variable.assign(value)
+    x = draw_input(exact, size, 4, rng).astype(np.float32)
+    (_, exact), (_, fast) = (values_and_gradients(model, x) for model in (exact, fast))
+    sums = [np.sum(a * b, (1, 2, 3)) for a, b in ((exact, fast), (exact, exact), (fast, fast))]
+    assert np.min(sums[0] / np.sqrt(sums[1] * sums[2])) >= 0.99
+
+
+@pytest.mark.parametrize("kind", ["gen_sngan", "gen_biggan", "gen_biggan_cond"])
+def test_latents_are_a_pure_function_of_the_seed(kind):
+    gen = create_small(kind, 64)
+    z = gen.sample_latents(500, SEED).numpy()
+    assert z.shape == (500, 128)
+    assert z.dtype == np.float32
+    assert np.array_equal(z, gen.sample_latents(500, SEED))
+    assert not np.array_equal(z, gen.sample_latents(500, SEED + 1))
+    expected_std = 1 if kind == "gen_sngan" else 0.8796  # of a normal truncated at 2
+    assert z.std() == pytest.approx(expected_std, rel=0.01)
+    assert (np.abs(z).max() <= 2) == (kind != "gen_sngan")
+
+
+def test_conditional_latents_shrink_with_the_truncation():
+    gen = create_small("gen_biggan_cond", 64)
+    whole, half = gen.sample_latents(4, SEED), gen.sample_latents(4, SEED, truncation=0.5)
+    np.testing.assert_allclose(half, whole / 2)
+
+
+def test_labels_are_uniform_and_each_belongs_to_its_latent():
+    z = create_small("gen_biggan_cond", 64).sample_latents(50_000, SEED)
+    labels = labels_of(z).numpy()
+    assert np.array_equal(labels_of(z[100:200]), labels[100:200])
+    counts = np.bincount(labels, minlength=1000)
+    assert len(counts) == 1000
+    chi_squared = np.sum((counts - 50) ** 2 / 50)
+    assert abs(chi_squared - 999) < 4 * np.sqrt(2 * 999)
+    assert abs(np.corrcoef(labels, z[:, 0])[0, 1]) < 0.02
+
+
+def test_conditional_images_depend_on_label_and_truncation_alone(rng):
+    gen = create_small("gen_biggan_cond", 64)
+    train_like(gen, rng)
+    z = gen.sample_latents(2, SEED)
+    same = gen(z, labels=labels_of(z), truncation=1.0)
+    assert np.array_equal(gen(z), same)
+    assert not np.allclose(gen(z, labels=labels_of(z) - 1), same, atol=1e-3)
+    assert not np.allclose(gen(z, truncation=0.5), same, atol=1e-3)
+
+
+def test_a_classifier_drops_out_by_its_seed_only_in_training(rng):
+    clf = create_small("clf_wrn", 32, dropout=0.3)
+    x = draw_input(clf, 32, 4, rng).astype(np.float32)
+    assert np.array_equal(clf(x), clf(x, seed=SEED))
+    first, again, other = (clf(x, seed=SEED + n, training=True).numpy() for n in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other, atol=1e-3)
+    with pytest.raises(ValueError, match="needs a seed"):
+        clf(x, training=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"net_type": "ebm_dcgan"}, "net_type 'ebm_dcgan' is not one of ebm_sngan, ebm_biggan"),
+        ({"image_dims": [48, 48, 3]}, r"ebm_sngan has no image_dims \[48, 48, 3\], only 32x32"),
+        ({"image_dims": [32, 64, 3]}, "only 32x32, 64x64, 128x128"),
+    ],
+)
+def test_a_config_without_a_network_is_refused(change, match):
+    with pytest.raises(ValueError, match=match):
+        create_small("ebm_sngan", 32, **change)
+
+
+@pytest.mark.parametrize("depth", [4, 12, 27])
+def test_an_impossible_depth_is_refused(depth):
+    with pytest.raises(ValueError, match="10, 16, 22, 28"):
+        WideResNet(10, depth=depth)

@@ -1,0 +1,44 @@
+"""Every network computes what DESIGN section 5 says: ours against `plain`, values and gradients."""
+
+import numpy as np
+import pytest
+
+from tests.nets.cases import (
+    NETWORKS,
+    apply,
+    apply_plain,
+    create_small,
+    distance,
+    draw_input,
+    train_like,
+    values_and_gradients,
+    weights_of,
+)
+
+IDS = [f"{kind}_{size}" for kind, size in NETWORKS]
+
+
+@pytest.mark.parametrize(("kind", "size"), NETWORKS, ids=IDS)
+def test_network_equals_its_plain_formula_in_float64(kind, size, rng):
+    model = create_small(kind, size, precision="float64")
+    train_like(model, rng)
+    x = draw_input(model, size, 2, rng)
+    ours = values_and_gradients(lambda x: apply(model, kind, x), x)
+    theirs = values_and_gradients(lambda x: apply_plain(weights_of(model), kind, size, x), x)
+    assert ours[0].shape == theirs[0].shape
+    assert distance(ours[0], theirs[0]) <= 1e-10
+    assert distance(ours[1], theirs[1]) <= 1e-10
+
+
+@pytest.mark.parametrize(("kind", "size"), NETWORKS, ids=IDS)
+def test_network_equals_its_plain_formula_to_rounding_in_float32(kind, size, rng):
+    """A ReLU that rounding flips moves one image's gradient by 1e-3, hence the median image."""
+    model = create_small(kind, size)
+    train_like(model, rng)
+    x = draw_input(model, size, 3, rng)
+    ours = values_and_gradients(lambda x: apply(model, kind, x), x.astype(np.float32))
+    theirs = values_and_gradients(lambda x: apply_plain(weights_of(model), kind, size, x), x)
+    errors = [distance(mine, reference) for mine, reference in zip(ours[1], theirs[1], strict=True)]
+    assert ours[0].dtype == ours[1].dtype == np.float32
+    assert distance(ours[0], theirs[0]) <= 1e-5
+    assert np.median(errors) <= 1e-5

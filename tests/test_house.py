@@ -1,0 +1,177 @@
+"""The house keeps itself: rules of CONTRIBUTING.md that can be read off the source by `ast`."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.source import (
+    BENCHMARKS,
+    CONFIGS,
+    FID_ORIG,
+    NETS,
+    PROJECT,
+    REPOSITORY,
+    SCRIPTS,
+    TESTS,
+    UTILS,
+    dotted,
+    functions,
+    imported,
+    length,
+    module_name,
+    place,
+    tree,
+)
+
+FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
+STATELESS = {
+    "tf.random": ("stateless_", "fold_in", "split"),
+    "tf.image": ("stateless_random_",),
+    "np.random": ("Generator", "Philox", "SeedSequence"),
+}
+
+
+def test_imports_run_one_way_from_scripts_to_utils_to_nets():
+    scripts = {path.stem for path in SCRIPTS} | {"benchmarks", "fid_orig", "tests"}
+    closed = [(NETS, scripts | {"utils"}), (UTILS, scripts), (SCRIPTS, scripts)]
+    upward = [
+        f"{place(path, node)} imports {name}"
+        for room, above in closed
+        for path in room
+        for name, node in imported(path)
+        if name.split(".")[0] in above
+    ]
+    assert not upward
+
+
+def test_modules_import_each_other_in_no_circle():
+    modules = {module_name(path): path for path in [*UTILS, *NETS]}
+    below = {
+        name: {target for target, _ in imported(path) if target in modules.keys() - {name}}
+        for name, path in modules.items()
+    }
+    while below:  # take away what imports nothing that is left; a circle stays
+        leaves = {name for name, targets in below.items() if not targets}
+        assert leaves, f"circle among {sorted(below)}"
+        below = {name: targets - leaves for name, targets in below.items() if name not in leaves}
+
+
+@pytest.mark.parametrize("path", [*PROJECT, *CONFIGS], ids=place)
+def test_top_level_is_docstring_imports_constants_and_definitions(path):
+    assert ast.get_docstring(tree(path)), "it does not say what it is"
+    quiet = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef)
+    work = [n for n in tree(path).body[1:] if not (isinstance(n, quiet) or _is_main_guard(n))]
+    assert not [place(path, node) for node in work]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=place)
+def test_a_script_is_main_of_argv(path):
+    mains = [n for n in tree(path).body if isinstance(n, ast.FunctionDef) and n.name == "main"]
+    assert [argument.arg for argument in mains[0].args.args] == ["argv"]
+    assert [ast.unparse(default) for default in mains[0].args.defaults] == ["None"]
+    assert _is_main_guard(tree(path).body[-1])
+
+
+def _is_main_guard(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def test_importing_makes_no_file_and_no_device(tmp_path):
+    """All modules in one fresh process: TensorFlow's devices can still be configured after it."""
+    modules = [module_name(path) for path in [*SCRIPTS, *UTILS, *NETS, *FID_ORIG]]
+    code = (
+        f"import importlib, sys; sys.path.insert(0, {str(REPOSITORY)!r})\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "import tensorflow as tf\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()])"
+    )
+    python = [sys.executable, "-B", "-c", code]
+    run = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# Sizes
+
+
+def test_functions_and_files_are_short():
+    long_functions = [
+        f"{place(path, function)} {function.name}: {length(function)} lines"
+        for path in [*PROJECT, *TESTS]
+        for function in functions(path)
+        if length(function) > FUNCTION_CEILING
+    ]
+    long_files = [
+        f"{place(path)}: {lines} lines"
+        for path in [*PROJECT, *CONFIGS, *TESTS]
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > FILE_CEILING
+    ]
+    assert not long_functions + long_files
+
+
+def test_nine_functions_in_ten_are_shorter_still():
+    lengths = [length(function) for path in PROJECT for function in functions(path)]
+    usual = sum(lines < FUNCTION_USUAL for lines in lengths)
+    assert usual >= 0.9 * len(lengths)
+
+
+# Randomness
+
+
+def test_exactly_one_place_adds_langevin_noise():
+    """Of all products of a step size with a noise, there is one, inside `langevin`."""
+    products = [
+        (path, node)
+        for path in [*SCRIPTS, *UTILS, *NETS, *FID_ORIG]
+        for node in ast.walk(tree(path))
+        if _is_epsilon_times_noise(node)
+    ]
+    assert len(products) == 1, [place(path, node) for path, node in products]
+    path, product = products[0]
+    assert [f.name for f in tree(path).body if product in ast.walk(f)] == ["langevin"]
+
+
+def _is_epsilon_times_noise(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)):
+        return False
+    sides = {ast.unparse(node.left), ast.unparse(node.right)}
+    step_sizes = {"epsilon", "eps", "self.epsilon", "config['epsilon']"}
+    noises = [side for side in sides - step_sizes if "noise" in side or "normal" in side]
+    return bool(sides & step_sizes and noises)
+
+
+@pytest.mark.parametrize("path", [p for p in PROJECT if p not in BENCHMARKS], ids=place)
+def test_every_draw_is_stateless(path):
+    assert not list(_stateful_draws(path, STATELESS))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=place)
+def test_every_draw_of_a_test_is_seeded(path):
+    seeded = {
+        **STATELESS,
+        "tf.random": (*STATELESS["tf.random"], "get_global_generator"),  # to see it untouched
+        "np.random": (*STATELESS["np.random"], "default_rng"),
+    }
+    assert not list(_stateful_draws(path, seeded))
+
+
+def _stateful_draws(path: Path, allowed: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield the places where a file draws from a generator that keeps a hidden state."""
+    yield from (
+        f"{place(path, node)} imports {name}"
+        for name, node in imported(path)
+        if name.split(".")[0] == "random"
+    )
+    for node in ast.walk(tree(path)):
+        name = dotted(node) if isinstance(node, ast.Attribute) else ""
+        library, _, draw = name.replace("numpy.", "np.").rpartition(".")
+        if library == "tf.image" and "random" not in draw:
+            continue
+        hidden = library in allowed and not draw.startswith(allowed[library])
+        if hidden or library == "keras.random" or name == "keras.layers.Dropout":
+            yield f"{place(path, node)} {name}"

@@ -1,0 +1,85 @@
+"""Laws of evaluation chains: an image is a function of its number, not of its batch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nets import create_ebm, create_gen
+from utils.chains import image_keys, load_sampler, make_image_noise
+from utils.checkpoint import save_weights
+from utils.errors import UserError
+from utils.seeds import Purpose
+
+SHAPE = [32, 32, 3]
+SIZES = {"image_dims": SHAPE, "ebm_width": 8, "gen_width": 8, "z_sz": 4}
+CHAIN = {"steps": 3, "epsilon": 1e-2, "temperature": 1e-3, "tau": None, "max_norm": None}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Return paths of a small EBM's and generator's weights, and the generator."""
+    folder = tmp_path_factory.mktemp("weights")
+    ebm, gen = str(folder / "ebm.weights.h5"), str(folder / "gen.weights.h5")
+    info = {"image_dims": SHAPE, "width": 8}
+    network = create_ebm({**SIZES, "net_type": "ebm_sngan"})
+    save_weights(network, ebm, {**info, "type": "ebm_sngan", "chain": CHAIN})
+    still = CHAIN | {"epsilon": 0.0}
+    save_weights(
+        network, ebm.replace("ebm", "still"), {**info, "type": "ebm_sngan", "chain": still}
+    )
+    network = create_gen({**SIZES, "gen_type": "gen_sngan"})
+    save_weights(network, gen, {**info, "type": "gen_sngan", "z_sz": 4})
+    return {"ebm": ebm, "still": ebm.replace("ebm", "still"), "gen": gen, "network": network}
+
+
+def test_noise_belongs_to_the_image_and_the_step():
+    images = tf.zeros((3, 8, 8, 3))
+    keys = image_keys(0, Purpose.EVALUATION, [5, 900, 7])
+    noise = make_image_noise(keys, images)
+    first, second = noise(tf.constant(0)).numpy(), noise(tf.constant(1)).numpy()
+    alone = make_image_noise(image_keys(0, Purpose.EVALUATION, [900]), images[:1])
+    assert np.array_equal(alone(tf.constant(0))[0], first[1])
+    drawn = np.concatenate([first, second]).reshape(6, -1)
+    correlations = np.corrcoef(drawn) - np.eye(6)
+    assert np.abs(correlations).max() < 5 / np.sqrt(drawn.shape[1])  # 5 standard errors
+    assert drawn.std() == pytest.approx(1, abs=5 / np.sqrt(2 * drawn.size))
+
+
+@pytest.mark.parametrize("gen", ["gen", None])
+def test_a_sample_does_not_depend_on_its_batch(weights, gen):
+    sampler = load_sampler(weights["ebm"], gen and weights["gen"], seed=3)
+    together = sampler(np.arange(6))
+    apart = np.concatenate([sampler(np.array([0, 1, 2, 3])), sampler(np.array([4, 5]))])
+    np.testing.assert_allclose(apart, together, atol=1e-4)  # float32 sums of other orders
+    assert np.abs(together[0] - together[1]).max() > 0.1
+
+
+def test_chains_start_at_the_generators_images_or_at_uniform_noise(weights):
+    """With step size 0 a chain returns its start."""
+    numbers = np.arange(40)
+    latents = tf.stack(
+        [
+            weights["network"].sample_latents(1, key)[0]
+            for key in image_keys(0, Purpose.LATENTS, numbers)
+        ]
+    )
+    expected = weights["network"](latents, training=False)
+    generated = load_sampler(weights["still"], weights["gen"])(numbers)
+    np.testing.assert_allclose(generated, expected, atol=1e-5)
+    noise = load_sampler(weights["still"], None)(numbers)
+    assert np.abs(noise).max() <= 1
+    assert noise.std() == pytest.approx(1 / np.sqrt(3), rel=0.01)  # 120,000 draws: 3 parts in 1,000
+
+
+def test_another_seed_gives_other_samples(weights):
+    one, other = (load_sampler(weights["ebm"], None, seed=seed)([0]) for seed in (0, 1))
+    assert np.abs(one - other).max() > 0.1
+
+
+def test_weights_without_their_chain_or_of_another_size_are_refused(weights, tmp_path):
+    bare = str(tmp_path / "bare.weights.h5")
+    weights["network"].save_weights(bare)
+    with pytest.raises(UserError, match="do not say the chain"):
+        load_sampler(bare, None)
+    with pytest.raises(UserError, match=r"are not of a generator of \[32, 32, 3\] images"):
+        load_sampler(weights["ebm"], bare)

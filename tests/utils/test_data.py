@@ -1,0 +1,186 @@
+"""Streams and passes: order, augmentation and replicas are functions of seed, epoch and place."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.data import TrainingStream, evaluation_batches, load_data
+from utils.errors import UserError
+from utils.pictures import flip, padded_crop, to_float
+from utils.seeds import Purpose, host_rng
+
+
+def names(images: np.ndarray) -> list[int]:
+    """Return the numbers that `image_folder` hid in its pictures."""
+    return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def all_names(batches) -> list[int]:
+    return names(np.concatenate(list(batches)))
+
+
+def test_an_epoch_is_one_pass_in_another_order_each_time(config):
+    stream = TrainingStream(load_data(config), batch_size=3, seed=5)
+    epochs = [all_names(stream.batches(4 * e + i)[0] for i in range(4)) for e in range(3)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_batches_are_float_images_in_minus_one_to_one(config):
+    (images,) = TrainingStream(load_data(config), batch_size=12).batches(0)
+    assert images.shape == (12, 12, 12, 3)
+    assert images.dtype == np.float32
+    assert -1 <= images.min() < -0.9 < 0.9 < images.max() <= 1
+
+
+def test_the_order_is_decided_by_seed_and_purpose(config):
+    dataset = load_data(config)
+
+    def order(seed, purpose):
+        return names(
+            TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batches(0)[0]
+        )
+
+    assert order(1, Purpose.DATA) == order(1, Purpose.DATA)
+    assert order(1, Purpose.DATA) != order(2, Purpose.DATA)
+    assert order(1, Purpose.DATA) != order(1, Purpose.CHAIN_DATA)
+
+
+@pytest.mark.parametrize(
+    ("memory", "augmentation"), [(100, "data_flip"), (0, "data_flip"), (0, "random_crop")]
+)
+def test_opening_at_an_update_reads_what_an_uninterrupted_run_reads(
+    image_folder, memory, augmentation
+):
+    config = {
+        "data_type": "image_folder", "data_dir": str(image_folder), "image_dims": [8, 8, 3],
+        "data_memory": memory, augmentation: True,
+    }  # fmt: skip
+    dataset = load_data(config)
+    replicas = {"batch_size": 2, "num_replicas": 2, "local_replicas": [0, 1], "seed": 3}
+    whole = TrainingStream(dataset, **replicas)
+    read = [np.stack(whole.batches(update)) for update in range(6)]
+    for update in (5, 2):
+        resumed = TrainingStream(dataset, **replicas)
+        np.testing.assert_array_equal(np.stack(resumed.batches(update)), read[update])
+        np.testing.assert_array_equal(np.stack(whole.batches(update)), read[update])  # a rollback
+
+
+def test_replicas_never_share_an_element_in_one_pass(config):
+    stream = TrainingStream(load_data(config), batch_size=3, num_replicas=2, local_replicas=[0, 1])
+    read = all_names(images for update in range(2) for images in stream.batches(update))
+    assert sorted(read) == list(range(12))
+
+
+def test_two_workers_read_together_what_one_process_reads(config):
+    dataset = load_data(config)
+
+    def stream(local):
+        return TrainingStream(dataset, batch_size=2, num_replicas=3, local_replicas=local, seed=1)
+
+    together, workers = stream([0, 1, 2]), [stream([0, 2]), stream([1])]
+    for update in range(5):
+        zero, two = workers[0].batches(update)
+        (one,) = workers[1].batches(update)
+        np.testing.assert_array_equal(together.batches(update), [zero, one, two])
+
+
+def test_batch_j_of_the_order_belongs_to_replica_j_mod_r(config):
+    dataset = load_data(config)
+    single = TrainingStream(dataset, batch_size=2, seed=1)
+    double = TrainingStream(dataset, batch_size=2, num_replicas=2, local_replicas=[0, 1], seed=1)
+    for update in range(6):
+        for replica, images in enumerate(double.batches(update)):
+            np.testing.assert_array_equal(images, single.batches(2 * update + replica)[0])
+
+
+def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
+    stream = TrainingStream(load_data(config), batch_size=5)
+    assert stream.batches_per_epoch == 2
+    epochs = [set(names(np.concatenate([stream.batches(2 * e + i)[0] for i in (0, 1)])))
+              for e in range(6)]  # fmt: skip
+    assert all(len(epoch) == 10 for epoch in epochs)
+    assert len(set.union(*epochs)) == 12
+
+
+def test_labels_go_with_their_images(config):
+    stream = TrainingStream(load_data(config), batch_size=6)
+    for update in range(4):
+        ((images, labels),) = stream.labelled_batches(update)
+        np.testing.assert_array_equal(labels, np.array(names(images)) // 6)
+
+
+def test_fewer_pictures_than_a_batch_are_refused(config):
+    with pytest.raises(UserError, match="12 pictures are fewer than a replica's batch of 13"):
+        TrainingStream(load_data(config), batch_size=13)
+
+
+def test_evaluation_is_one_pass_in_order_with_the_last_partial_batch(config):
+    batches = list(evaluation_batches(load_data({**config, "data_flip": True}), 5))
+    assert [len(images) for images, _, _ in batches] == [5, 5, 2]
+    assert all_names(images for images, _, _ in batches) == list(range(12))
+    for images, labels, indices in batches:
+        np.testing.assert_array_equal(indices, names(images))
+        np.testing.assert_array_equal(labels, indices // 6)
+
+
+def test_shuffled_evaluation_is_decided_by_the_seed_and_keeps_indices(config):
+    dataset = load_data(config)
+    orders = {}
+    for seed in (1, 1, 2):
+        batches = list(evaluation_batches(dataset, 5, seed=seed))
+        order = np.concatenate([indices for _, _, indices in batches]).tolist()
+        assert order == all_names(images for images, _, _ in batches)
+        assert orders.setdefault(seed, order) == order
+    assert sorted(orders[1]) == sorted(orders[2]) == list(range(12))
+    assert orders[1] != orders[2]
+
+
+def test_evaluation_can_start_at_a_later_batch(config):
+    dataset = load_data(config)
+    whole = list(evaluation_batches(dataset, 5, seed=1))
+    for start in (1, 2):
+        for ours, theirs in zip(
+            evaluation_batches(dataset, 5, seed=1, start=start), whole[start:], strict=True
+        ):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+    assert not list(evaluation_batches(dataset, 5, start=3))
+
+
+def test_random_crop_of_emoji32_pads_crops_and_flips_by_epoch_and_element(emoji_config):
+    dataset = load_data({**emoji_config, "random_crop": True})
+    stream = TrainingStream(dataset, batch_size=100, seed=7)
+    for update in (0, 1, stream.batches_per_epoch):
+        epoch, place = divmod(update, stream.batches_per_epoch)
+        order = host_rng(7, Purpose.DATA, epoch, 0).permutation(1492)
+        rows = order[100 * place : 100 * (place + 1)]
+        draws = host_rng(7, Purpose.DATA, epoch, 1).random((1492, 3), np.float32)[rows]
+        wanted = flip(padded_crop(to_float(dataset.images[rows]), draws), draws)
+        np.testing.assert_array_equal(stream.batches(update)[0], wanted)
+
+
+def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
+    config = {"data_type": "image_folder", "data_dir": str(image_folder), "random_crop": True}
+    stream = TrainingStream(load_data({**config, "image_dims": [12, 12, 3]}), batch_size=12)
+    places = set()
+    whole = {index: np.asarray(picture) for index, picture in enumerate(pictures_of(image_folder))}
+    for update in range(8):
+        for image in stream.batches(update)[0]:
+            square = np.rint((image + 1) * 127.5).astype(np.uint8)
+            places |= {
+                left for picture in whole.values() for left in range(5)
+                if np.array_equal(picture[:, left : left + 12], square)
+            }  # fmt: skip
+    assert places == {0, 1, 2, 3, 4}
+
+
+def pictures_of(folder):
+    return [Image.open(path) for path in sorted((folder / "train").glob("*/*.png"))]
+
+
+def test_a_set_without_labels_asked_for_them_gives_one_line(config, image_folder):
+    dataset = load_data({**config, "data_dir": str(image_folder / "train" / "cat")})
+    with pytest.raises(UserError, match="has no labels") as error:
+        TrainingStream(dataset, batch_size=3).labelled_batches(0)
+    assert "\n" not in str(error.value)
+    assert next(iter(evaluation_batches(dataset, 3)))[1] is None

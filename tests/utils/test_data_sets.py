@@ -1,0 +1,76 @@
+"""Decoded sets: kept or streamed alike, and what happens to pictures that cannot be decoded."""
+
+import numpy as np
+import pytest
+
+from utils.data import TrainingStream, evaluation_batches, load_data
+from utils.errors import UserError
+
+
+def test_the_data_set_is_kept_in_memory_only_if_it_fits(config):
+    dataset = load_data(config)
+    assert hasattr(dataset, "images") == (config["data_memory"] > 0)
+    assert dataset.num_examples == 12
+
+
+def test_kept_and_streamed_sets_hold_the_same_pictures(config):
+    kept = load_data({**config, "image_dims": [7, 7, 3], "data_memory": 100})
+    streamed = load_data({**config, "image_dims": [7, 7, 3], "data_memory": 0})
+    for ours, theirs in zip(
+        evaluation_batches(kept, 4), evaluation_batches(streamed, 4), strict=True
+    ):
+        for kept_array, streamed_array in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(kept_array, streamed_array)
+
+
+def names(images: np.ndarray) -> list[int]:
+    """Return the numbers that `image_folder` hid in its pictures."""
+    return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def damage(folder) -> str:
+    """Cut the picture number 4 short and return its name."""
+    path = folder / "train" / "cat" / "4.png"
+    path.write_bytes(path.read_bytes()[:100])
+    return str(path)
+
+
+def test_damaged_pictures_are_named_once_counted_and_left_out(config, image_folder, capsys):
+    name = damage(image_folder)
+    dataset = load_data(config)
+    for _ in range(2):
+        batches = list(evaluation_batches(dataset, 5))
+        read = np.concatenate([indices for _, _, indices in batches])
+        assert read.tolist() == [0, 1, 2, 3, *range(5, 12)]
+    assert dataset.corrupt == {4}
+    assert capsys.readouterr().err.count(f"left out (1 so far): {name}") == 1
+
+
+def test_a_damaged_picture_changes_no_other_batch_of_a_streamed_epoch(config, image_folder):
+    config = {**config, "data_memory": 0}
+    healthy = TrainingStream(load_data(config), batch_size=3)
+    before = [names(healthy.batches(update)[0]) for update in range(4)]
+    damage(image_folder)
+    stream = TrainingStream(load_data(config), batch_size=3)
+    for update, batch in enumerate(before):
+        read = names(stream.batches(update)[0])
+        assert len(read) == 3
+        if 4 in batch:
+            assert set(read) == set(batch) - {4}
+        else:
+            assert read == batch
+
+
+def test_damaged_pictures_stop_the_run_if_the_config_says_so(config, image_folder):
+    name = damage(image_folder)
+    with pytest.raises(UserError, match="cannot be decoded") as error:
+        list(evaluation_batches(load_data({**config, "data_corrupt": "stop"}), 5))
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_data_set_of_damaged_pictures_is_refused(config, image_folder):
+    for path in (image_folder / "train").glob("*/*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="decode"):
+        TrainingStream(load_data(config), batch_size=3).batches(0)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from utils.devices import (
+    agree,
+    barrier,
+    is_chief,
+    local_replicas,
+    make_strategy,
+    replica_batch,
+    to_host,
+    to_replicas,
+)
+from utils.errors import UserError
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_values_go_to_their_replicas_and_come_back(replicas):
+    strategy = make_strategy("cpu", replicas)
+    assert strategy.num_replicas_in_sync == replicas
+    assert local_replicas(strategy) == list(range(replicas))
+    sent = [(np.full(3, r, np.float32), np.array([True, r == 1])) for r in range(replicas)]
+
+    @tf.function
+    def add_own_number(values):
+        def on_replica(x, flags):
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return x + 10 * tf.cast(replica, tf.float32), flags
+
+        return strategy.run(on_replica, values)
+
+    back = to_host(strategy, add_own_number(to_replicas(strategy, sent)))
+    assert len(back) == replicas
+    for r, (x, flags) in enumerate(back):
+        np.testing.assert_array_equal(x, np.full(3, 11 * r))
+        np.testing.assert_array_equal(flags, sent[r][1])
+
+
+def test_a_process_alone_is_the_chief_and_agrees_with_itself():
+    strategy = make_strategy("cpu", 2)
+    assert is_chief(strategy)
+    assert agree(strategy, 1_764_000_000) == 1_764_000_000
+    barrier(strategy)
+
+
+def test_a_batch_must_divide():
+    strategy = make_strategy("cpu", 2)
+    assert replica_batch(32, strategy) == 16
+    with pytest.raises(UserError, match="batch_size 33 does not divide over 2"):
+        replica_batch(33, strategy)
+
+
+@pytest.mark.parametrize("device", ["gpu", "tpu"])
+def test_a_missing_device_is_one_line(device):
+    with pytest.raises(UserError, match="--set device_type=cpu"):
+        make_strategy(device)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}'])
+def test_a_broken_cluster_is_one_line(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="TF_CONFIG must be JSON like"):
+        make_strategy("cpu")

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.plots import correlation, save_diagnostics, save_grid, tile, to_uint8
+
+
+def test_rounding_to_bytes_is_to_the_nearest_and_clips():
+    values = np.array([-2.0, -1.0, -1 + 0.49 / 127.5, -1 + 0.51 / 127.5, 0.0, 1.0, 3.0])
+    assert to_uint8(values).tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+def test_a_grid_has_every_image_in_reading_order():
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 6, 3), np.uint8)
+    grid = tile(images, columns=3, gap=2)
+    assert grid.shape == (2 + 2 * 6, 2 + 3 * 8, 3)
+    for i in range(5):
+        row, column = divmod(i, 3)
+        cell = grid[2 + row * 6 : 6 + row * 6, 2 + column * 8 : 8 + column * 8]
+        assert (cell == i).all()
+
+
+def test_a_saved_grid_is_a_png_of_the_right_colours(tmp_path):
+    images = np.zeros((1, 8, 8, 3), np.float32)
+    images[..., 0], images[..., 2] = 1, -1
+    save_grid(images, str(tmp_path / "a.png"))
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.getpixel((5, 5)) == (255, 128, 0)
+
+
+@pytest.mark.parametrize("lag", [-3, 0, 1, 4])
+def test_correlation_is_the_mean_over_pairs_that_exist(rng, lag):
+    one, two = rng.normal(size=(2, 30))
+    pairs = [one[t] * two[t + lag] for t in range(30) if 0 <= t + lag < 30]
+    assert correlation(one, two, np.array([lag]))[0] == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.parametrize("updates", [1, 40])
+def test_diagnostics_are_drawn_from_the_first_update_on(tmp_path, rng, updates):
+    save_diagnostics(rng.normal(size=updates), rng.random(updates), str(tmp_path / "d.png"))
+    with Image.open(tmp_path / "d.png") as picture:
+        assert picture.size == (1100, 700)
+        assert len(set(picture.convert("L").tobytes())) > 20

@@ -1,0 +1,231 @@
+"""Data: from a config to batches of float32 images in [-1, 1].
+
+The order of the data and their augmentation are functions of (seed, epoch), one pass over shuffled
+undecoded records an epoch. The order is cut into batches, the remainder of an epoch is dropped, and
+batch j belongs to replica j mod R: the batches of any update can be had at any time, in one process
+or in many. Small sets are kept decoded in memory, large ones are decoded as they are read.
+
+`python3 -m utils.data CONFIG` tells what a config needs, and prepares it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.config import _run_config_file, find_config, parse_overrides
+from utils.data_prepare import prepare
+from utils.data_report import report_builder, report_dataset, report_missing
+from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
+from utils.data_sources import EMBEDDED, Source, keep_classes, open_folder, open_npz
+from utils.data_tfds import find_builder, new_builder, open_tfds
+from utils.errors import UserError, one_line_errors
+from utils.keys import KEYS, REQUIRED
+from utils.pictures import PADDED_CROPS, Augmentation, to_float
+from utils.plots import save_grid
+from utils.seeds import Purpose, host_rng
+
+MEMORY = 1024  # MB
+DATA_KEYS = (
+    *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
+    *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),
+    *("gs_path", "seed"),
+)
+OPENERS = {"image_folder": open_folder, "npz": open_npz}  # any other data_type is a TFDS name
+
+
+def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
+    """Open a split (default: the config's) of the data set that a config names.
+
+    It is kept in memory if its decoded pictures take at most `data_memory` MB and have the
+    networks' size before they are cropped at random. Raises UserError for data that is not there.
+    """
+    source = open_source(config, split or config.get("split") or "train")
+    padded = config["data_type"] in PADDED_CROPS
+    crop = bool(config.get("random_crop"))
+    augmentation = Augmentation(
+        padded_crop=crop and padded,
+        resized_crop=crop and not padded,
+        flip=bool(config.get("data_flip")),
+    )
+    size = config["image_dims"][0]
+    stream = StreamedDataset(source, size, augmentation, config.get("data_corrupt") or "skip")
+    memory = config.get("data_memory", MEMORY) * 2**20
+    if augmentation.resized_crop or source.num_records * size * size * 3 > memory:
+        return stream
+    return MemoryDataset(stream)
+
+
+def open_source(config: Mapping[str, Any], split: str) -> Source:
+    """Return a split of a config's data set, restricted to its `data_labels`."""
+    source = OPENERS.get(config["data_type"], open_tfds)(config, split)
+    if config.get("data_labels"):
+        source = keep_classes(source, config["data_labels"])
+    if not source.num_records:
+        raise UserError(f"data set {source.name}, split {split}: there is no picture in it")
+    return source
+
+
+class TrainingStream:
+    """Shuffled, augmented batches: a pure function of (data set, seed, purpose, update).
+
+    `local_replicas` are the global numbers of the replicas that this process feeds.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        num_replicas: int = 1,
+        local_replicas: Sequence[int] = (0,),
+        seed: int = 0,
+        purpose: Purpose = Purpose.DATA,
+    ):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.num_replicas, self.local_replicas = num_replicas, tuple(local_replicas)
+        self.seed, self.purpose = seed, purpose
+        self.batches_per_epoch = dataset.num_examples // batch_size
+        if not self.batches_per_epoch:
+            raise UserError(
+                f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} pictures "
+                f"are fewer than a replica's batch of {batch_size}: choose a smaller batch_size"
+            )
+        self._coming: Iterator[tuple[int, np.ndarray, np.ndarray]] = iter(())
+        self._next: int | None = None  # the batch that `_coming` gives next
+
+    def batches(self, update: int) -> list[np.ndarray]:
+        """Return the (b, h, w, 3) float32 images in [-1, 1] of each local replica at an update."""
+        return [images for images, _ in self._of_update(update)]
+
+    def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the images and the (b,) int64 labels of each local replica at an update."""
+        require_labels(self.dataset)
+        return self._of_update(update)
+
+    def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
+
+    def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number` of the order; the next one that this process needs is quick."""
+        if number != self._next:
+            self._coming = self._open(number)
+        images, labels, self._next = next(self._coming)
+        return images, labels
+
+    def _open(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray, int | None]]:
+        """Open a batch's epoch there; yield images, labels and the number of the next batch."""
+        epoch, first = divmod(number, self.batches_per_epoch)
+        places = np.arange(first, self.batches_per_epoch)
+        numbers = epoch * self.batches_per_epoch + places
+        ours = np.isin(numbers % self.num_replicas, self.local_replicas)
+        draws = host_rng(self.seed, self.purpose, epoch, 1).random(
+            (self.dataset.num_indices, 3), np.float32
+        )
+        augmentation = self.dataset.augmentation
+        batches = self.dataset.batches(
+            self.batch_size,
+            places[ours],
+            rng=host_rng(self.seed, self.purpose, epoch, 0),
+            draws=draws if augmentation.resized_crop else None,
+            fill=True,
+        )
+        following = [*numbers[ours][1:].tolist(), None]
+        for (images, labels, indices), next_number in zip(batches, following, strict=True):
+            if len(images) < self.batch_size:
+                raise UserError(
+                    f"data set {self.dataset.name}: none of the {self.batch_size} pictures of a "
+                    "batch can be decoded"
+                )
+            yield augmentation(to_float(images), draws[indices]), labels, next_number
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    purpose: Purpose = Purpose.EVALUATION,
+    start: int = 0,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    """Yield one pass over a split: images, labels (None without), and the images' indices.
+
+    Images are (b, h, w, 3) float32 in [-1, 1], never augmented; the last batch may be smaller. The
+    order is the data set's own, or with a `seed` a shuffled one; an image keeps its index in the
+    data set in any order. `start` is the first batch wanted, from 0.
+    """
+    count = -(-dataset.num_examples // batch_size)
+    if start >= count:
+        return
+    rng = None if seed is None else host_rng(seed, purpose)
+    for images, labels, indices in dataset.batches(batch_size, np.arange(start, count), rng=rng):
+        yield to_float(images), labels if dataset.has_labels else None, indices
+
+
+def require_labels(dataset: Dataset) -> None:
+    """Raise UserError if a data set has no labels."""
+    if not dataset.has_labels:
+        raise UserError(
+            f"data set {dataset.name} has no labels: choose another one, or name one of its "
+            "attributes with label_attribute, for example --set label_attribute=Smiling for celeb_a"
+        )
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Tell what data a config needs, prepare them if asked, and show what training sees."""
+    parser = argparse.ArgumentParser(prog="python3 -m utils.data", description=main.__doc__)
+    parser.add_argument("config", help="config file, from here or the repository's root")
+    parser.add_argument("--prepare", action="store_true", help="prepare the data set, download it")
+    parser.add_argument("--manual-dir", help="folder of files that replace downloads")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
+    arguments = parser.parse_args(argv)
+    config = data_config(arguments.config, arguments.set)
+    if config["data_type"] == "generator":
+        print("data come from a generator: there is nothing to prepare")
+        return
+    if config["data_type"] not in OPENERS:
+        builder = find_builder(config)
+        if builder is None:
+            builder = new_builder(config)
+            if not arguments.prepare and config["data_type"] != EMBEDDED:
+                report_missing(builder, arguments.manual_dir)
+                sys.exit(1)
+            prepare(builder, arguments.manual_dir)
+        report_builder(builder)
+    dataset = load_data(config)
+    report_dataset(dataset)
+    save_grid(example_grid(dataset, config), "data.png")
+    print("data.png  what the network sees, augmented and with the noise of data_epsilon")
+
+
+def data_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what any script's config says about data; its other keys are not looked at."""
+    written = {**_run_config_file(find_config(path)), **parse_overrides(overrides)}
+    known = {key.name: key for key in KEYS if key.name in DATA_KEYS}
+    config = {name: key.default for name, key in known.items()}
+    for name in known.keys() & written.keys():
+        try:
+            config[name] = known[name].kind.read(written[name])
+        except ValueError as error:
+            label = known[name].kind.label
+            raise UserError(f"{path}: '{name}' must be {label}, not {written[name]!r}") from error
+    missing = [name for name, value in config.items() if value == REQUIRED]
+    if missing:
+        raise UserError(f"{path}: key '{missing[0]}' is missing ({known[missing[0]].help})")
+    return config
+
+
+def example_grid(dataset: Dataset, config: Mapping[str, Any]) -> np.ndarray:
+    """Return up to 64 images as an update would learn from them."""
+    count = min(64, dataset.num_examples)
+    stream = TrainingStream(dataset, batch_size=count, seed=config["seed"])
+    images = stream.batches(0)[0]
+    noise = host_rng(config["seed"], Purpose.PLOTS).standard_normal(images.shape, np.float32)
+    return images + config["data_epsilon"] * noise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Where pictures come from: what a source is, and the user's own sources (image folder, npz).
+
+Every source is a sequence of undecoded records with one way to read them, so that records are
+counted, shuffled, skipped and dealt out before anything is decoded. `utils.data_tfds` has the
+sources of TensorFlow Datasets.
+"""
+
+import dataclasses
+import difflib
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.config import REPOSITORY
+from utils.errors import UserError
+from utils.pictures import decode
+
+NO_LABEL = -1
+CHUNK = 1024  # records that are parsed at once
+EMBEDDED = "emoji32"  # prepares itself, without a network
+SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs have both
+IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One split of a data set, undecoded.
+
+    `records(rng)` is a tf.data.Dataset of (index, record), the index being the record's number in
+    the source's own order; records come in that order for None, else in an order that `rng`
+    decides. `parse` turns a batch of records into (b, ...) encoded pictures and (b,) int64 labels,
+    `read` one encoded picture into (h, w, 3) uint8. `describe(index)` names a record to the user.
+    """
+
+    name: str
+    split: str
+    num_records: int
+    num_indices: int  # all indices are below
+    class_names: tuple[str, ...] | None
+    has_labels: bool
+    records: Callable[[np.random.Generator | None], tf.data.Dataset]
+    parse: Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
+    read: Callable[[tf.Tensor], tf.Tensor]
+    describe: Callable[[int], str]
+
+
+def all_labels(source: Source) -> np.ndarray:
+    """Read the (n,) int64 labels of a source, in its own order, without decoding pictures."""
+    chunks = source.records(None).batch(CHUNK).map(lambda _, record: source.parse(record)[1])
+    parts = list(chunks.prefetch(1).as_numpy_iterator())
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
+    """Return the source restricted to some classes, labelled by their place in `wanted`."""
+    if source.class_names is None:
+        raise UserError(
+            f"data_labels: data set {source.name} has no named classes; for attributes of a TFDS "
+            "set name one with label_attribute"
+        )
+    for name in wanted:
+        if name not in source.class_names:
+            raise UserError(
+                f"data_labels: data set {source.name} has no class '{name}'"
+                + nearest(name, source.class_names)
+            )
+    table = np.full(len(source.class_names), NO_LABEL, np.int64)
+    table[[source.class_names.index(name) for name in wanted]] = np.arange(len(wanted))
+
+    def parse(records: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        encoded, labels = source.parse(records)
+        return encoded, tf.gather(table, labels)
+
+    def kept(indices: tf.Tensor, records: Any) -> Any:
+        mask = tf.not_equal(parse(records)[1], NO_LABEL)
+        return tf.nest.map_structure(lambda t: tf.boolean_mask(t, mask), (indices, records))
+
+    def records(rng: np.random.Generator | None) -> tf.data.Dataset:
+        return source.records(rng).batch(CHUNK).map(kept).unbatch()
+
+    restricted = dataclasses.replace(
+        source, class_names=tuple(wanted), records=records, parse=parse
+    )
+    return dataclasses.replace(restricted, num_records=len(all_labels(restricted)))
+
+
+def data_dirs(config: Mapping[str, Any]) -> list[str]:
+    """Return where the data of a config may lie, the first being where they are prepared.
+
+    `data_dir` is looked up from the working directory, then from the repository's root, in both
+    spellings of CelebA's folder; with `gs_path` in that bucket only.
+    """
+    written = config.get("data_dir") or f"{config['data_type']}_tfds"
+    spelt = [written]
+    for one, other in (SPELLINGS, SPELLINGS[::-1]):
+        if one in written:
+            spelt.append(written.replace(one, other))
+    if config.get("gs_path") and config["data_type"] != EMBEDDED:
+        bucket = f"gs://{config['gs_path']}"
+        return [bucket, *(name if "://" in name else f"{bucket}/{name}" for name in spelt)]
+    places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
+    places += [str(REPOSITORY / name) for name in spelt if "://" not in name]
+    return list(dict.fromkeys(places))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the hint of an error about a name that does not exist."""
+    names = [str(known) for known in names]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
+
+
+def open_folder(config: Mapping[str, Any], split: str) -> Source:
+    """Open `data_dir/split/label/*.png`; the folders of splits and of labels may be missing.
+
+    Without a folder of the split's name, `data_dir` itself is the split `train`.
+    """
+    root = _existing(config, "the folder of your pictures")
+    if tf.io.gfile.isdir(_join(root, split)):
+        root = _join(root, split)
+    elif split != "train":
+        raise UserError(f"image_folder {root} has no folder '{split}' for that split")
+    plain = _image_files(root)
+    folders = {name: _image_files(_join(root, name)) for name in _folders(root)}
+    folders = {name: files for name, files in folders.items() if files}
+    if not plain and not folders:
+        raise UserError(f"image_folder {root}: no pictures ({', '.join(IMAGE_FILES)}) in it")
+    if plain and folders:
+        raise UserError(
+            f"image_folder {root}: pictures both beside and inside the folders "
+            f"{', '.join(folders)}: put all of them into folders, one a label, or none"
+        )
+    files = plain or [file for name in folders for file in folders[name]]
+    counts = [len(files) for files in folders.values()]
+    return _table_source(
+        name="image_folder",
+        split=split,
+        pictures=np.array(files),
+        labels=np.repeat(np.arange(len(counts)), counts) if folders else None,
+        class_names=tuple(folders) or None,
+        read=lambda path: decode(tf.io.read_file(path)),
+        describe=lambda index: files[index],
+    )
+
+
+def open_npz(config: Mapping[str, Any], split: str) -> Source:
+    """Open an npz: `images` (n, h, w[, 1 or 3]) uint8, if wanted `labels` (n,) and `class_names`.
+
+    `data_dir` is the file, which is then the split `train`, or a folder of `<split>.npz`.
+    """
+    path = _existing(config, "your .npz file")
+    if tf.io.gfile.isdir(path):
+        path = _join(path, f"{split}.npz")
+    elif split != "train":
+        raise UserError(
+            f"npz {path} is the split 'train': for '{split}' let data_dir be a folder that holds "
+            f"train.npz and {split}.npz"
+        )
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            arrays = dict(arrays)
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"npz {path} not found") from error
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"npz {path} cannot be read: {error}") from error
+    images, labels, class_names = _npz_arrays(path, arrays)
+    return _table_source(
+        name="npz",
+        split=split,
+        pictures=images,
+        labels=labels,
+        class_names=class_names,
+        read=lambda image: tf.broadcast_to(image, (*images.shape[1:3], 3)),
+        describe=lambda index: f"{path}, images[{index}]",
+    )
+
+
+def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
+    images, labels = arrays.get("images"), arrays.get("labels")
+    if images is None:
+        raise UserError(f"npz {path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise UserError(
+            f"npz {path}: 'images' must be uint8 of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), "
+            f"not {arrays['images'].dtype} of shape {arrays['images'].shape}"
+        )
+    if labels is None:
+        return images, None, None
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+        raise UserError(
+            f"npz {path}: 'labels' must be {len(images)} whole numbers from 0, one an image, not "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    count = int(labels.max(initial=-1)) + 1
+    class_names = tuple(str(name) for name in arrays.get("class_names", range(count)))
+    if len(class_names) < count:
+        raise UserError(f"npz {path}: {count} classes in 'labels', {len(class_names)} class_names")
+    return images, labels.astype(np.int64), class_names
+
+
+def _table_source(
+    *, pictures: np.ndarray, labels: np.ndarray | None, class_names: tuple | None, **others: Any
+) -> Source:
+    """Return a source whose records are known one by one: its random order is a permutation."""
+    count = len(pictures)
+    known = np.full(count, NO_LABEL, np.int64) if labels is None else labels
+
+    def records(rng: np.random.Generator | None) -> tf.data.Dataset:
+        order = np.arange(count) if rng is None else rng.permutation(count)
+        return tf.data.Dataset.from_tensor_slices(order).map(lambda index: (index, index))
+
+    def parse(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(pictures, indices), tf.gather(known, indices)
+
+    return Source(
+        num_records=count,
+        num_indices=count,
+        class_names=class_names,
+        has_labels=labels is not None,
+        records=records,
+        parse=parse,
+        **others,
+    )
+
+
+def _existing(config: Mapping[str, Any], what: str) -> str:
+    if not config.get("data_dir"):
+        raise UserError(f"data_type '{config['data_type']}' needs data_dir: {what}")
+    places = data_dirs(config)
+    for place in places:
+        if tf.io.gfile.exists(place):
+            return place
+    raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def _folders(root: str) -> list[str]:
+    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(root))
+    return [name for name in names if tf.io.gfile.isdir(_join(root, name))]
+
+
+def _image_files(root: str) -> list[str]:
+    names = sorted(tf.io.gfile.listdir(root))
+    return [_join(root, name) for name in names if name.lower().endswith(IMAGE_FILES)]

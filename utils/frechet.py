@@ -1,0 +1,249 @@
+"""How far two sets of images are apart in a feature space: moments, Fréchet distance, KID.
+
+Everything here is NumPy in float64; `utils.inception` turns images into features. The memory of the
+moments and of the Fréchet distance does not grow with the number of images.
+"""
+
+import dataclasses
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.linalg
+import tensorflow as tf
+from scipy.linalg.blas import dsyrk
+
+from utils.errors import UserError
+from utils.files import whole_file
+
+BLOCK = (
+    1024  # rows a rank-k update of the Gram matrix takes at once: near the full rate of the BLAS
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Mean (d,) and covariance (d, d) of the features of `count` images, and what they are of.
+
+    The covariance divides by count - 1. `count` is None where a file does not say it. `metadata`
+    names what must agree before two statistics are compared: extractor, size, rounding, data.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    count: int | None
+    metadata: Mapping[str, str | int | bool] = dataclasses.field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean)
+
+    @property
+    def is_rank_deficient(self) -> bool:
+        """Whether n images cannot fill the d dimensions, so that the distance is biased upwards."""
+        return self.count is not None and self.count <= self.dim
+
+
+class Moments:
+    """Mean and covariance of features that arrive in batches, in one pass.
+
+    Kept is the Gram matrix of the rows [x - shift, 1], whose last column holds their sums and their
+    number; the shift, the first row seen, guards against cancellation. Rows are folded in whole
+    blocks, so the result depends on the rows and their order but not on the batches they came in,
+    and a restored state goes on to the last bit.
+    """
+
+    def __init__(self, dim: int):
+        self._shift = np.zeros(dim)
+        self._gram = np.zeros((dim + 1, dim + 1), order="F")  # upper triangle
+        self._rows = np.ones((BLOCK, dim + 1))  # the block being filled
+        self._held = 0
+
+    @property
+    def count(self) -> int:
+        return int(self._gram[-1, -1]) + self._held
+
+    def add(self, features: np.ndarray) -> None:
+        """Take the (n, d) features of n more images; raises UserError if one is not finite."""
+        features = np.asarray(features)
+        if not np.isfinite(features.sum()):
+            raise UserError("features hold NaN or Inf: their images or weights are damaged")
+        if not self.count and len(features):
+            self._shift[:] = features[0]
+        while len(features):
+            taken = features[: BLOCK - self._held]
+            block = self._rows[self._held : self._held + len(taken), :-1]
+            np.subtract(taken, self._shift, out=block)
+            self._held += len(taken)
+            features = features[len(taken) :]
+            if self._held == BLOCK:
+                self._gram = _fold(self._gram, self._rows)
+                self._held = 0
+
+    def merge(self, other: "Moments") -> None:
+        """Take all that `other` has seen, as if its images had been added here."""
+        if not self.count:
+            self._shift[:] = other._shift
+        shift = np.append(other._shift - self._shift, 0.0)
+        total, sums = other._gram[-1, -1], other._gram[:, -1]
+        # sum (x + shift)(x + shift)' from sum x x'; the last entry of x is 1, of the shift 0
+        crossed = np.outer(sums, shift)
+        self._gram += np.triu(other._gram + crossed + crossed.T + total * np.outer(shift, shift))
+        self.add(other._rows[: other._held, :-1] + other._shift)
+
+    def statistics(self, metadata: Mapping[str, str | int | bool] | None = None) -> Statistics:
+        """Return mean and covariance so far; raises UserError for fewer than two images."""
+        if self.count < 2:
+            raise UserError(f"a covariance needs at least two images, not {self.count}")
+        gram = _fold(self._gram.copy(order="F"), self._rows[: self._held])
+        mean = gram[:, -1] / self.count  # of [x - shift, 1]
+        scatter = _fold(gram, mean[np.newaxis], -self.count)[:-1, :-1]  # upper triangle
+        covariance = scatter + scatter.T
+        np.fill_diagonal(covariance, scatter.diagonal())
+        covariance /= self.count - 1
+        return Statistics(self._shift + mean[:-1], covariance, self.count, dict(metadata or {}))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that must survive a resume."""
+        rows = self._rows[: self._held, :-1]
+        return {"shift": self._shift, "gram": self._gram, "rows": rows}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from `state()`; raises ValueError for one of other features."""
+        if state["gram"].shape != self._gram.shape or len(state["rows"]) >= BLOCK:
+            raise ValueError(f"moments of {len(state['shift'])} features, not {len(self._shift)}")
+        self._shift[:], self._held = state["shift"], len(state["rows"])
+        self._gram = np.asfortranarray(state["gram"])
+        self._rows[: self._held, :-1] = state["rows"]
+
+
+def _fold(gram: np.ndarray, rows: np.ndarray, weight: float = 1.0) -> np.ndarray:
+    """Return gram + weight rows' rows in the upper triangle; `gram` is overwritten."""
+    return dsyrk(weight, rows.T, beta=1.0, c=gram, overwrite_c=True)
+
+
+def frechet_distance(one: Statistics, other: Statistics) -> float:
+    """Return |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), the squared 2-Wasserstein distance.
+
+    With S = A A' from its symmetric eigendecomposition, the trace of (S1 S2)^(1/2) is the sum of
+    the singular values of A1' A2 (Dowson & Landau 1982; Heusel et al. 2017). They come to the full
+    precision of the covariances, where eigenvalues of the product would come to half of it, so
+    nothing is regularised: identical statistics have distance 0 to rounding at any rank.
+    """
+    if one.dim != other.dim:
+        raise UserError(f"statistics of {one.dim} and of {other.dim} features do not compare")
+    shift = one.mean - other.mean
+    common = scipy.linalg.svdvals(_factor(one.covariance).T @ _factor(other.covariance)).sum()
+    spread = np.trace(one.covariance) + np.trace(other.covariance) - 2 * common
+    return float(shift @ shift + spread)
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """Return A (d, d) with A A' = covariance; eigenvalues below 0 are rounding and count as 0."""
+    values, vectors = scipy.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0))
+
+
+def score_line(extractor: str, data: Statistics, samples: Statistics) -> str:
+    """Return the Fréchet distance as it is told: with its extractor, the numbers and any doubt."""
+    counts = " against ".join("?" if s.count is None else str(s.count) for s in (samples, data))
+    line = f"FID[{extractor}] {frechet_distance(data, samples):.6g}"
+    line += f" ({counts} images, {data.dim} features)"
+    if data.is_rank_deficient or samples.is_rank_deficient:
+        line += "\nwarning: no more images than features: the distance is too high, use more images"
+    return line
+
+
+def kernel_distance(
+    features: np.ndarray,
+    reference: np.ndarray,
+    rng: np.random.Generator,
+    num_subsets: int | None = None,
+) -> tuple[float, float]:
+    """Return KID of (n, d) against (m, d) features, and its standard error.
+
+    The mean of `mmd2` over disjoint random subsets, which are independent, so that their spread
+    gives an honest error; a single subset has the error NaN. The default is 10 subsets, more where
+    they would be larger than 1,000 images, the usual size (Binkowski et al. 2018).
+    """
+    smaller = min(len(features), len(reference))
+    num_subsets = num_subsets or max(10, smaller // 1000)
+    size = smaller // num_subsets
+    if size < 2:
+        raise UserError(f"KID over {num_subsets} subsets needs more than {smaller} images")
+    pairs = zip(
+        rng.permutation(len(features))[: num_subsets * size].reshape(num_subsets, size),
+        rng.permutation(len(reference))[: num_subsets * size].reshape(num_subsets, size),
+        strict=True,
+    )
+    values = np.array([mmd2(features[rows], reference[others]) for rows, others in pairs])
+    error = values.std(ddof=1) / np.sqrt(num_subsets) if num_subsets > 1 else np.nan
+    return float(values.mean()), float(error)
+
+
+def mmd2(features: np.ndarray, reference: np.ndarray) -> float:
+    """Return the unbiased squared maximum mean discrepancy under the kernel (x'y / d + 1)^3."""
+    x, y = np.asarray(features, np.float64), np.asarray(reference, np.float64)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def mean_of_pairs(a: np.ndarray) -> float:
+        products = kernel(a, a)
+        return (products.sum() - np.trace(products)) / (len(a) * (len(a) - 1))
+
+    return mean_of_pairs(x) + mean_of_pairs(y) - 2 * kernel(x, y).mean()
+
+
+def save_statistics(path: str, statistics: Statistics) -> None:
+    """Write an npz with `mu` and `sigma`, as the field's tools read it, `n` and the metadata."""
+    arrays = {"mu": statistics.mean, "sigma": statistics.covariance, "n": statistics.count}
+    with whole_file(path) as temporary:
+        np.savez(temporary, **arrays, **statistics.metadata)
+
+
+def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: int) -> Statistics:
+    """Read statistics of `dim` features and refuse them where they are not as `expected`.
+
+    A file with `mu` and `sigma` alone, as other tools write it, is taken with a warning. Raises
+    UserError for a missing or damaged file and for the first difference, by name.
+    """
+    stored = _read_arrays(path)
+    mean, covariance = stored.pop("mu"), stored.pop("sigma")
+    if mean.shape != (dim,) or covariance.shape != (dim, dim):
+        raise UserError(f"statistics {path} are of {mean.size} features, this run's have {dim}")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise UserError(f"statistics {path} hold NaN or Inf: compute them again")
+    count = stored.pop("n", None)
+    metadata = {name: value.item() for name, value in stored.items() if value.ndim == 0}
+    if metadata:
+        _refuse_difference(path, metadata, expected)
+    else:
+        print(f"warning: statistics {path} do not say what they are of; used as they are")
+    return Statistics(mean, covariance, None if count is None else int(count), metadata)
+
+
+def _refuse_difference(path: str, metadata: Mapping, expected: Mapping) -> None:
+    for name, value in expected.items():
+        if name not in metadata or metadata[name] != value:
+            stored = f"are of {name} {metadata[name]}" if name in metadata else f"lack {name}"
+            raise UserError(
+                f"statistics {path} {stored}, this run has {name} {value}: "
+                "use statistics of the same kind, or remove the file to compute them again"
+            )
+
+
+def _read_arrays(path: str) -> dict[str, np.ndarray]:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as raw:
+            content = raw.read()
+    except tf.errors.OpError as error:
+        raise UserError(f"statistics {path} cannot be read: {error.message}") from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            stored = {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # a damaged or foreign file raises many kinds
+        raise UserError(f"statistics {path} are damaged, or no npz file of arrays") from error
+    if not {"mu", "sigma"} <= stored.keys():
+        raise UserError(f"statistics {path} hold no arrays named mu and sigma")
+    return stored

@@ -1,0 +1,116 @@
+"""Weights of PyTorch generators, read into the names and layouts of our networks.
+
+Known are the SNGAN generators of Mimicry (a `.pth` with `model_state_dict`; Lee and Town 2020) and
+BigGAN-deep of pytorch-pretrained-biggan (`pytorch_model.bin`). Needs PyTorch
+(requirements_convert.txt) and neither of those packages.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import UserError
+
+MIMICRY_KINDS = {"l": "lin", "c": "conv", "b": "bn"}
+NORM_LEAVES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
+# Our batch norm adds 1e-3 to the variance where theirs adds 1e-5: the stored one takes it up.
+VARIANCE_SHIFT = 1e-5 - 1e-3
+
+BIGGAN_LEAVES = {
+    "weight": "kernel",
+    "weight_orig": "kernel",
+    "running_means": "mean",
+    "running_vars": "var",
+}
+LAST_NORM_LEAVES = {**BIGGAN_LEAVES, "weight": "w", "bias": "b"}
+
+
+def read_torch(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a PyTorch generator by our (published) names and in our layout.
+
+    Spectral norms are folded in. Raises UserError.
+    """
+    state = _load(path)
+    if "model_state_dict" in state:
+        return from_mimicry(_arrays(state["model_state_dict"]))
+    if "generator.gen_z.weight_orig" in state:
+        return from_biggan(_arrays(state))
+    raise UserError(
+        f"{path} is neither a Mimicry checkpoint (no 'model_state_dict') nor a "
+        "pytorch-pretrained-biggan model (no 'generator.gen_z.weight_orig')"
+    )
+
+
+def from_mimicry(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Translate the state of a Mimicry SNGAN generator: `block2.c1.weight`, `b5.running_var`."""
+    arrays = {}
+    for name, array in state.items():
+        layer, _, leaf = name.rpartition(".")
+        layer = re.sub(r"\b([lcb])(\d+)$", lambda m: f"{MIMICRY_KINDS[m[1]]}_{m[2]}", layer)
+        layer = layer.replace("c_sc", "sc").replace(".", "/")
+        if leaf == "num_batches_tracked":
+            continue
+        if layer.rpartition("/")[2].startswith("bn"):
+            array = array + VARIANCE_SHIFT if leaf == "running_var" else array
+            arrays[f"{layer}/{NORM_LEAVES.get(leaf, leaf)}"] = array
+        else:
+            leaf = leaf.replace("weight", "kernel")
+            arrays[f"{layer}/{leaf}"] = _kernel_layout(array)
+    return arrays
+
+
+def from_biggan(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Translate the state of a BigGAN-deep generator: `generator.layers.0.conv_0.weight_orig`.
+
+    The kernel of a layer with spectral norm is its weight / sigma, sigma = u^T W v.
+    """
+    arrays = {}
+    for name, array in state.items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf in ("weight_u", "weight_v"):
+            continue
+        if leaf == "weight_orig":
+            u, v = state[f"{layer}.weight_u"], state[f"{layer}.weight_v"]
+            array = array / (u @ array.reshape(len(array), -1) @ v)
+        layer = re.sub(r"^layers\b", "layers_out", layer.removeprefix("generator."))
+        leaf = (LAST_NORM_LEAVES if layer == "bn" else BIGGAN_LEAVES).get(leaf, leaf)
+        array = _kernel_layout(array) if leaf == "kernel" else array
+        arrays[f"{layer.replace('.', '/')}/{leaf}"] = array
+    return arrays
+
+
+def _kernel_layout(array: np.ndarray) -> np.ndarray:
+    """Return (o, i, h, w) as (h, w, i, o), (o, i) as (i, o), and a bias as it is."""
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def _load(path: str) -> Mapping[str, Any]:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"reading {path} needs PyTorch: pip install -r requirements_convert.txt"
+        ) from error
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"weights {path} not found") from error
+    except Exception as error:  # PyTorch raises many kinds for files that are not its own
+        raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, Mapping):
+        raise UserError(f"weights {path} are no state of a network but a {type(state).__name__}")
+    return state
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in state.items()}
