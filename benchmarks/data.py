@@ -4,8 +4,8 @@
 
 Made-up pictures in the published sets' own TFDS format: 50,000 of CIFAR-10's size (kept in
 memory), 4,000 JPEGs of CelebA's and 1,000 of ImageNet's usual size (decoded as they are read). A
-K = 20 update reads one image for 20 image-steps, so `--image-steps`, the image-steps/s of a width-32
-EBM on this machine (`train.py CONFIG --dry-run` prints it), tells what training consumes. Opening
+K = 20 update reads one image for 20 image-steps, so `--image-steps`, the image-steps/s of a
+width-32 EBM here (`train.py CONFIG --dry-run` prints it), tells what training consumes. Opening
 and memory are measured in a fresh process each. Linux only.
 """
 

@@ -69,7 +69,7 @@ def load_config(
     `overrides` are the strings of `--set`. Raises UserError with all problems of the file at once.
     """
     path = find_config(path)
-    return complete({**_run_config_file(path), **parse_overrides(overrides)}, script, str(path))
+    return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
 
 
 def load_run_config(
@@ -121,6 +121,19 @@ def find_config(path: str | Path) -> Path:
     hint = difflib.get_close_matches(str(path), available, n=1, cutoff=0.3)
     hint = f"; did you mean {hint[0]}?" if hint else f"; there are {', '.join(available)}"
     raise UserError(f"config {path} not found, neither from here nor in {REPOSITORY}{hint}")
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Run a config file and return its dict as it is written; raises UserError where there is none."""
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except Exception as error:  # the file is the user's program: whatever it raises is theirs
+        raise UserError(
+            f"config {path} is not Python that runs: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(config, dict):
+        raise UserError(f"config {path} does not define a dict named 'config'")
+    return config
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
@@ -180,18 +193,6 @@ def first_line(error: BaseException) -> str:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
-
-
-def _run_config_file(path: Path) -> dict[str, Any]:
-    try:
-        config = runpy.run_path(str(path)).get("config")
-    except Exception as error:  # the file is the user's program: whatever it raises is theirs
-        raise UserError(
-            f"config {path} is not Python that runs: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    if not isinstance(config, dict):
-        raise UserError(f"config {path} does not define a dict named 'config'")
-    return config
 
 
 def _unknown(name: Any, script: str) -> str:

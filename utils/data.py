@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.config import _run_config_file, find_config, parse_overrides
+from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
 from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def data_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what any script's config says about data; its other keys are not looked at."""
-    written = {**_run_config_file(find_config(path)), **parse_overrides(overrides)}
+    written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
     known = {key.name: key for key in KEYS if key.name in DATA_KEYS}
     config = {name: key.default for name, key in known.items()}
     for name in known.keys() & written.keys():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
@@ -23,6 +24,14 @@ SMALL_WIDTHS = {
 NETWORKS = [
     (kind, size) for kind, (_, sizes) in {**EBMS, **GENERATORS}.items() for size in sizes
 ] + [("clf_wrn", 32)]
+# Sizes whose network another size has as well; the slow tests take them too.
+SHARED = [("ebm_biggan", 256), ("gen_biggan_cond", 128), ("gen_biggan_cond", 256)]
+ALL_NETWORKS = [
+    pytest.param(
+        *network, marks=[pytest.mark.slow] * (network in SHARED), id="{}_{}".format(*network)
+    )
+    for network in NETWORKS
+]
 CLF_DEPTH, NUM_CLASSES, TRUNCATION = 16, 5, 0.37
 
 
@@ -49,7 +58,7 @@ def train_like(model: keras.Model, rng: np.random.Generator) -> None:
         shape, leaf = tuple(variable.shape), variable.path.rsplit("/", 1)[1]
         if leaf == "kernel":
             is_conditional = "/scale/" in variable.path or "/offset/" in variable.path
-            variable.assign(np.asarray(variable) * (0.1 if is_conditional else 1))
+            variable.assign(tf.convert_to_tensor(variable) * (0.1 if is_conditional else 1))
         elif leaf in ("moving_variance", "var"):
             variable.assign(rng.uniform(0.5, 1.5, shape))
         elif leaf in ("gamma", "w"):
@@ -61,7 +70,7 @@ def train_like(model: keras.Model, rng: np.random.Generator) -> None:
 def weights_of(model: keras.Model, dtype: type = np.float64) -> dict[str, np.ndarray]:
     """Return the variables of a model by published name."""
     return {
-        v.path.split("/", 1)[1].replace(".", "/"): np.asarray(v).astype(dtype)
+        v.path.split("/", 1)[1].replace(".", "/"): tf.convert_to_tensor(v).numpy().astype(dtype)
         for v in model.variables
     }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.nets.cases import (
-    NETWORKS,
+    ALL_NETWORKS,
     apply,
     apply_plain,
     create_small,
@@ -15,10 +15,8 @@ from tests.nets.cases import (
     weights_of,
 )
 
-IDS = [f"{kind}_{size}" for kind, size in NETWORKS]
 
-
-@pytest.mark.parametrize(("kind", "size"), NETWORKS, ids=IDS)
+@pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)
 def test_network_equals_its_plain_formula_in_float64(kind, size, rng):
     model = create_small(kind, size, precision="float64")
     train_like(model, rng)
@@ -30,7 +28,7 @@ def test_network_equals_its_plain_formula_in_float64(kind, size, rng):
     assert distance(ours[1], theirs[1]) <= 1e-10
 
 
-@pytest.mark.parametrize(("kind", "size"), NETWORKS, ids=IDS)
+@pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)
 def test_network_equals_its_plain_formula_to_rounding_in_float32(kind, size, rng):
     """A ReLU that rounding flips moves one image's gradient by 1e-3, hence the median image."""
     model = create_small(kind, size)

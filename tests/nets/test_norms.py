@@ -29,7 +29,7 @@ def test_a_truncation_outside_0_to_1_is_refused(truncation):
         truncation_weights(truncation)
 
 
-@pytest.mark.parametrize("kind", ["gen_sngan", "gen_biggan"])
+@pytest.mark.parametrize("kind", ["gen_sngan", pytest.param("gen_biggan", marks=pytest.mark.slow)])
 def test_two_replicas_normalise_over_their_joint_batch(kind, repository):
     """One training call on 2 x 4 latents gives the images and the statistics of one on 8.
 

@@ -3,7 +3,7 @@
 import pytest
 
 import nets
-from tests.nets.cases import NETWORKS, PUBLISHED, create
+from tests.nets.cases import ALL_NETWORKS, NETWORKS, PUBLISHED, create
 
 # Parameters of the networks as published: spectral-norm vectors are not counted.
 PARAMETERS = {
@@ -51,7 +51,7 @@ def test_every_network_and_every_checkpoint_has_its_row():
     assert {row(*network) for network in NETWORKS} == set(PARAMETERS) == set(PUBLISHED)
 
 
-@pytest.mark.parametrize(("kind", "size"), NETWORKS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)
 def test_names_shapes_and_totals_are_those_of_the_published_checkpoint(kind, size, monkeypatch):
     monkeypatch.setattr(nets, "start_weights", lambda *arguments, **options: None)  # not looked at
     model = create(kind, size)
