@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts={**models.parts(), **{f"bank_{number}": bank for number, bank in banks.items()}},
         networks=networks,
         pictures=make_pictures(config, models, banks),
-        start_pictures={"data": data.batches(0)[0][:NUM_SHOWN]} if data else {},
+        start_pictures={"data": data.batches(0)[0][:NUM_SHOWN]} if data and not resuming else {},
     )
     for number in run.updates():
         run.after(number, update(number, run.retry))
@@ -181,24 +181,42 @@ def make_replica_update(
 
     Images are (b, h, w, 3) in [-1, 1], latents (b, z); `rejuvenated` and `fresh` are (b,) bool.
     """
-    potential = create_potential(config, models)
-    generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
-    burns_in = any(row[1] for row in config["mcmc_step_info"])
-    run_chain = functools.partial(
-        langevin,
-        potential=potential,
-        epsilon=config["epsilon"],
-        max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
-    )
+    sample = make_sample(config, models)
+    learn = make_learn(config, models, batch, replicas)
 
-    def replica_update(
-        number, retry, steps, burn_in, data, images, latents, rejuvenated, fresh
-    ):  # fmt: skip
+    def replica_update(number, retry, steps, burn_in, data, *start):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def key(purpose: Purpose) -> tf.Tensor:
             return fold(config["seed"], purpose, number, replica, retry)
 
+        samples, latents, grad_norm = sample(key, steps, burn_in, *start)
+        energy_diff, gen_loss = learn(key, data, samples, latents)
+        metrics = {
+            "energy_diff": energy_diff,
+            "grad_norm": grad_norm,
+            "gen_loss": gen_loss,
+            "saturated": share_saturated(samples),
+        }
+        return samples, latents, metrics
+
+    return replica_update
+
+
+def make_sample(
+    config: Mapping[str, Any], models: Models
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Return the MCMC part of an update: states to samples, their latents, and |drift|."""
+    generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
+    burns_in = any(row[1] for row in config["mcmc_step_info"])
+    run_chain = functools.partial(
+        langevin,
+        potential=create_potential(config, models),
+        epsilon=config["epsilon"],
+        max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
+    )
+
+    def sample(key, steps, burn_in, images, latents, rejuvenated, fresh):
         # Rejuvenate from the generator (from noise or data, the host has done it).
         if config["mcmc_init"].startswith("coop"):
             images, latents = starts.renew(
@@ -212,37 +230,40 @@ def make_replica_update(
             burnt = run_chain(images, num_steps=burn_in, noise=noise).images
             images = tf.where(fresh[:, None, None, None], burnt, images)
 
-        # Sample.
         noise = make_noise(key(Purpose.CHAIN), images)
         samples, grad_norms, _ = run_chain(images, num_steps=steps, noise=noise)
+        return samples, latents, tf.reduce_mean(grad_norms)
 
-        # Learn the energy, on data with a little noise.
+    return sample
+
+
+def make_learn(
+    config: Mapping[str, Any], models: Models, batch: int, replicas: int
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Return the learning part of an update: energy difference and the generator's loss."""
+    generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
+    trains_gen = models.gen_learner is not None
+
+    def learn(key, data, samples, latents):
+        # The energy, on data with a little noise.
         if config["data_type"] == "generator":
             data_key = key(Purpose.GENERATED_DATA)
-            z = models.gen.sample_latents(batch, data_key)
-            data = generate(z, data_key, models.gen_learner is not None)
+            data = generate(models.gen.sample_latents(batch, data_key), data_key, trains_gen)
         data += config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
         energy_diff = learn_energy(
             models.ebm, data, samples, temperature=config["mcmc_temp"], num_replicas=replicas
         )
 
-        # Let the generator follow the samples.
+        # The generator follows the samples.
         gen_loss = tf.constant(0.0)
-        if models.gen_learner is not None:
+        if trains_gen:
             gen_loss = learn_generator(
                 models.gen_learner, latents, samples,
                 training=config["gen_batch_norm"], num_replicas=replicas,
             )  # fmt: skip
+        return energy_diff, gen_loss
 
-        metrics = {
-            "energy_diff": energy_diff,
-            "grad_norm": tf.reduce_mean(grad_norms),
-            "gen_loss": gen_loss,
-            "saturated": share_saturated(samples),
-        }
-        return samples, latents, metrics
-
-    return replica_update
+    return learn
 
 
 def make_pictures(
@@ -252,15 +273,12 @@ def make_pictures(
     first_bank = next(iter(banks.values()))
 
     def pictures(samples: np.ndarray) -> dict[str, np.ndarray]:
-        images = {"shortrun": samples}
+        images = {"shortrun": samples[:NUM_SHOWN]}
         if config["mcmc_init"] in BANK_INITS:
             images["persistent"] = first_bank.images[:NUM_SHOWN]
         if models.gen is not None:
-            key = fold(config["seed"], Purpose.PLOTS)
-            z = models.gen.sample_latents(NUM_SHOWN, key)
-            generate = starts.make_generate(models.gen, config["gen_type"])
-            images["generator"] = np.asarray(generate(z, key, False))
-        return {name: batch[:NUM_SHOWN] for name, batch in images.items()}
+            images["generator"] = starts.draw_generator(config, models.gen, NUM_SHOWN)
+        return images
 
     return pictures
 

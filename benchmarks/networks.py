@@ -96,10 +96,12 @@ def traced(model: keras.Model, kind: str, size: int, batch: int) -> Callable[[],
     else:
         x = tf.random.stateless_uniform([batch, size, size, 3], [0, 0], -1, 1)
 
+    options = {"labels": tf.range(batch)} if kind == "gen_biggan_cond" else {}
+
     @tf.function
     def step(x):
         if not kind.startswith("ebm"):
-            return model(x)
+            return model(x, **options)
         with tf.GradientTape() as tape:
             tape.watch(x)
             total = tf.reduce_sum(model(x))

@@ -10,14 +10,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from utils.chains import load_sampler
 from utils.data import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
-from utils.files import join, make_folder, whole_file
-from utils.plots import to_uint8
+from utils.files import make_folder
+from utils.plots import save_images
 
 BATCH_SIZE = 100
 
@@ -55,10 +54,8 @@ def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None
     count = 0
     with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:
         for images in batches:
-            for image in to_uint8(images):
-                with whole_file(join(folder, f"{count:06}.png")) as temporary:
-                    Image.fromarray(image).save(temporary)
-                count += 1
+            save_images(images, folder, count)
+            count += len(images)
             bar.update(len(images))
     return count
 

@@ -40,13 +40,13 @@ def create_ebm(config: Mapping[str, Any]) -> keras.Model:
 def create_gen(config: Mapping[str, Any]) -> keras.Model:
     """Return the built, seeded generator: (b, z_sz) -> (b, h, w, 3) in [-1, 1].
 
-    It draws its own latents, `gen.sample_latents(b, seed)`. The conditional one also takes
-    `labels` (b,) and a `truncation` in (0, 1].
+    It draws its own latents, `gen.sample_latents(b, seed)`. The conditional one needs `labels` (b,)
+    as well, `gen.sample_labels(b, seed)`, and takes a `truncation` in (0, 1].
     """
     network, size = choose(GENERATORS, config, "gen_type")
     with precision(config):
         gen = network(size, config.get("gen_width"), config.get("z_sz", 128))
-        gen(keras.Input((gen.z_sz,)))
+        gen(*gen.symbolic_inputs())
     start_weights(gen, config.get("seed", 0))
     return gen
 

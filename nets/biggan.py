@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from nets.layers import (
+    Composite,
     Conv,
     SelfAttention,
     mean_pool,
@@ -58,7 +59,7 @@ GEN_COND_BLOCKS = {
 }  # fmt: skip
 
 
-class EbmBiggan(keras.Model):
+class EbmBiggan(Composite, keras.Model):
     """Energies of images: (b, size, size, 3) in [-1, 1] -> (b, 1)."""
 
     def __init__(self, size: int, width: int | None = None):
@@ -83,7 +84,7 @@ class EbmBiggan(keras.Model):
         return self.head(space_mean(tf.nn.relu(x)))
 
 
-class EbmBlock(keras.layers.Layer):
+class EbmBlock(Composite):
     """relu, conv1x1, relu, conv3x3, relu, conv3x3, relu, [down], conv1x1, beside a shortcut.
 
     The shortcut: [down]; then, for more outputs than inputs, joined with a conv1x1 of itself.
@@ -107,7 +108,7 @@ class EbmBlock(keras.layers.Layer):
         return x + self.convs[-1](y)
 
 
-class GenBiggan(keras.Model):
+class GenBiggan(Composite, keras.Model):
     """Images of truncated normal latents: (b, z_sz) -> (b, size, size, 3) in [-1, 1]."""
 
     type_name, blocks_of = "gen_biggan", GEN_BLOCKS
@@ -149,12 +150,15 @@ class GenBiggan(keras.Model):
         z = tf.random.stateless_truncated_normal([b, self.z_sz], seed, alg="philox")
         return truncation * z
 
+    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+        """Return what `call` needs, to build the network with."""
+        return [keras.Input((self.z_sz,))]
+
 
 class GenBigganCond(GenBiggan):
     """Images of latents and ImageNet classes: (b, z_sz), (b,) -> (b, size, size, 3) in [-1, 1].
 
-    Without `labels`, each latent's is the uniform class that `labels_of` reads out of it. The
-    `truncation` in (0, 1] is that of the latents. 224 and 64 pixels are 256 and 128, resized.
+    The `truncation` in (0, 1] is that of the latents. 224 and 64 pixels are 256 and 128, resized.
     """
 
     type_name, blocks_of = "gen_biggan_cond", GEN_COND_BLOCKS
@@ -165,16 +169,23 @@ class GenBigganCond(GenBiggan):
 
     norm, last_norm = ConditionalBatchNorm, StoredBatchNorm
 
-    def call(self, z, labels=None, truncation=1.0, training=False):
-        labels = labels_of(z) if labels is None else labels
+    def call(self, z, labels, truncation=1.0, training=False):
         classes = self.embeddings(tf.one_hot(labels, NUM_CLASSES))
         condition = tf.concat([tf.cast(z, classes.dtype), classes], 1)
         rows = tf.constant(truncation_weights(truncation), self.variable_dtype)
         images = self.draw(condition, (condition, rows), (rows,))
         return images if images.shape[1] == self.size else resize_bilinear(images, self.size)
 
+    def sample_labels(self, b: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draw (b,) int32 uniform classes; `seed` is a (2,) int tensor."""
+        return tf.random.stateless_uniform([b], seed, 0, NUM_CLASSES, dtype=tf.int32, alg="philox")
 
-class GenBlock(keras.layers.Layer):
+    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+        """Return what `call` needs, to build the network with."""
+        return [*super().symbolic_inputs(), keras.Input((), dtype="int32")]
+
+
+class GenBlock(Composite):
     """bn, relu, conv1x1, bn, relu, [up], conv3x3, bn, relu, conv3x3, bn, relu, conv1x1.
 
     Beside a shortcut: the first channels, as many as there are outputs, [up].
@@ -194,15 +205,6 @@ class GenBlock(keras.layers.Layer):
             y = conv(y)
         x = x[..., : self.outputs]
         return y + (upsample_nearest(x) if self.up else x)
-
-
-def labels_of(z: tf.Tensor) -> tf.Tensor:
-    """Return a uniform class (b,) int32 for each latent, read out of the latent's own low bits.
-
-    So a latent's image needs no second seed, and does not depend on its place in a batch.
-    """
-    bits = tf.bitcast(tf.cast(z, tf.float32), tf.int32)
-    return tf.math.floormod(tf.reduce_sum(bits, 1), NUM_CLASSES)
 
 
 def bottleneck(inputs: int, outputs: int) -> list[Conv]:

@@ -12,10 +12,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-WEIGHTS = (
-    1  # the stream of initial weights, as utils.seeds numbers it; nets imports nothing of ours
-)
+WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
+
+
+class Composite(keras.layers.Layer):
+    """A layer, or network, that has no variables but those of its parts.
+
+    Parts build themselves when they are first called. Without this `build`, Keras would trace
+    `call` to build them and then once more, at every level.
+    """
+
+    def build(self, shape):
+        """Do nothing."""
 
 
 class Conv(keras.layers.Layer):

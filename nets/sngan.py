@@ -9,7 +9,7 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
-from nets.layers import Conv, mean_pool, share_of, space_mean, upsample_bilinear
+from nets.layers import Composite, Conv, mean_pool, share_of, space_mean, upsample_bilinear
 from nets.norms import batch_norm
 
 SIXTEENTH, EIGHTH, QUARTER, HALF = (Fraction(1, n) for n in (16, 8, 4, 2))
@@ -30,7 +30,7 @@ GEN_BLOCKS = {
 }
 
 
-class EbmSngan(keras.Model):
+class EbmSngan(Composite, keras.Model):
     """Energies of images: (b, size, size, 3) in [-1, 1] -> (b, 1)."""
 
     def __init__(self, size: int, width: int | None = None):
@@ -52,7 +52,7 @@ class EbmSngan(keras.Model):
         return self.head(space_mean(tf.nn.relu(x)))
 
 
-class EbmBlock(keras.layers.Layer):
+class EbmBlock(Composite):
     """relu, conv3x3, relu, conv3x3, [down], beside a shortcut: identity, or [down], conv1x1.
 
     The stem (first block) has no leading relu. The published blocks other than the stem pool after
@@ -73,7 +73,7 @@ class EbmBlock(keras.layers.Layer):
         return y + (self.sc(x) if self.sc else x)
 
 
-class GenSngan(keras.Model):
+class GenSngan(Composite, keras.Model):
     """Images of normal latents: (b, z_sz) -> (b, size, size, 3) in [-1, 1]."""
 
     def __init__(self, size: int, width: int | None = None, z_sz: int = 128):
@@ -101,8 +101,12 @@ class GenSngan(keras.Model):
         """Draw (b, z_sz) float32 latents, standard normal, from a (2,) integer seed."""
         return tf.random.stateless_normal([b, self.z_sz], seed, alg="philox")
 
+    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+        """Return what `call` needs, to build the network with."""
+        return [keras.Input((self.z_sz,))]
 
-class GenBlock(keras.layers.Layer):
+
+class GenBlock(Composite):
     """bn, relu, up, conv3x3, bn, relu, conv3x3, beside a shortcut: up, conv1x1.
 
     Upsampling and a 1x1 convolution commute, so the shortcut convolves the small image.

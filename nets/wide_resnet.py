@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from nets.layers import Conv, space_mean
+from nets.layers import Composite, Conv, space_mean
 from nets.norms import batch_norm
 
 DEPTH, WIDTH = 28, 10
 GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the first block)
 
 
-class WideResNet(keras.Model):
+class WideResNet(Composite, keras.Model):
     """Logits of images: (b, h, w, 3) in [-1, 1] -> (b, num_classes).
 
     Dropout draws from `seed`, a (2,) integer tensor that a training call must give.
@@ -41,17 +41,20 @@ class WideResNet(keras.Model):
         self.linear = keras.layers.Dense(num_classes, name="linear", dtype=self.variable_dtype)
 
     def call(self, x, seed=None, training=False):
+        return self.linear(self.features(x, seed=seed, training=training))
+
+    def features(self, x, seed=None, training=False):
+        """Return what the last layer reads: (b, h, w, 3) in [-1, 1] -> (b, 64 width)."""
         if training and self.dropout and seed is None:
             raise ValueError("a training call of a classifier with dropout needs a seed")
         x = self.conv1(x)
         for number, block in enumerate(self.blocks):
             block_seed = None if seed is None else tf.random.fold_in(seed, number, alg="philox")
             x = block(x, seed=block_seed, training=training)
-        x = tf.nn.relu(self.bn(x, training=training))
-        return self.linear(space_mean(x))
+        return space_mean(tf.nn.relu(self.bn(x, training=training)))
 
 
-class Block(keras.layers.Layer):
+class Block(Composite):
     """bn, relu, conv3x3, dropout, bn, relu, conv3x3 with the stride, beside a shortcut.
 
     The shortcut is the input, or a conv1x1 of it with the stride where shapes change.

@@ -92,10 +92,12 @@ def _read_key(node: ast.AST) -> str | None:
     return inner.value if isinstance(inner, ast.Constant) else None
 
 
-def test_the_table_of_keys_and_the_table_of_networks_name_the_same_sizes():
-    keys, sngan = pytest.importorskip("utils.keys"), pytest.importorskip("nets.sngan")
-    assert set(keys.EBM_SIZES["ebm_sngan"]) == set(sngan.EBM_BLOCKS)
-    assert set(keys.GENERATOR_SIZES["gen_sngan"]) == set(sngan.GEN_BLOCKS)
+def test_the_tables_of_keys_and_of_networks_name_the_same_networks_and_sizes():
+    keys, nets = pytest.importorskip("utils.keys"), pytest.importorskip("nets")
+    for networks, sizes in ((nets.EBMS, keys.EBM_SIZES), (nets.GENERATORS, keys.GENERATOR_SIZES)):
+        assert {name: set(row[1]) for name, row in networks.items()} == {
+            name: set(known) for name, known in sizes.items()
+        }
 
 
 @pytest.mark.skipif(not files("README.md"), reason="README.md is not written yet")

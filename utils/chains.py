@@ -4,8 +4,10 @@ Latents and noise of an image are streams of (seed, image number), so packing, b
 replicas change nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +19,51 @@ from utils.langevin import langevin, make_potential
 from utils.seeds import Purpose, fold
 
 Sampler = Callable[[np.ndarray], np.ndarray]
+Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
+
+
+class Networks(NamedTuple):
+    """What evaluation chains run through; nothing here learns."""
+
+    ebm: keras.Model
+    prior: keras.Model | None
+    gen: keras.Model | None
+
+
+def create_networks(config: Mapping[str, Any], strategy: tf.distribute.Strategy) -> Networks:
+    """Build the networks of a config under a strategy; only the prior's weights are loaded."""
+    prior, gen = None, None
+    with strategy.scope():
+        ebm = create_ebm(config)
+        if config["prior_weights"]:
+            info = network_info(config["prior_weights"]) or {}
+            prior = create_ebm({**config, "ebm_width": info.get("width")})
+            load_weights(prior, config["prior_weights"])
+        if config["mcmc_init"] == "coop":
+            gen = create_gen(config)
+    return Networks(ebm, prior, gen)
+
+
+def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[str, Any]:
+    """Return the config with what it leaves open of the chain taken from the EBM's weights.
+
+    `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,
+    tau and clipping. Raises UserError for weights that do not say them.
+    """
+    result = dict(config)
+    if config["mcmc_steps"] is not None and config["epsilon"] is not None:
+        return result
+    if not ebm_weights:
+        raise UserError("'mcmc_steps', 'epsilon' and 'mcmc_temp' are missing: no 'ebm_weights'")
+    chain = _sampler_info(ebm_weights, has_prior=bool(config["prior_weights"]))["chain"]
+    if config["mcmc_steps"] is None:
+        result["mcmc_steps"] = chain["steps"]
+    if config["epsilon"] is None:
+        norm = chain["max_norm"]
+        result |= {"epsilon": chain["epsilon"], "mcmc_temp": chain["temperature"]}
+        result |= {"tau": chain["tau"], "clip_langevin_grad": norm is not None}
+        result |= {"max_langevin_norm": norm or config["max_langevin_norm"]}
+    return result
 
 
 def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
@@ -53,7 +100,10 @@ def load_sampler(ebm_weights: str, gen_weights: str | None, *, seed: int = 0) ->
     chain, shape = info["chain"], info["image_dims"]
     ebm = create_ebm({"net_type": info["type"], "image_dims": shape, "ebm_width": info["width"]})
     load_weights(ebm, ebm_weights)
-    start = _generated(gen_weights, shape, seed) if gen_weights else _uniform(shape, seed)
+    if gen_weights:
+        start = generated_starts(_load_generator(gen_weights, shape), seed)
+    else:
+        start = uniform_starts(shape, seed)
     potential = make_potential(ebm, chain["temperature"], tau=chain["tau"])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
@@ -71,36 +121,29 @@ def load_sampler(ebm_weights: str, gen_weights: str | None, *, seed: int = 0) ->
     return lambda numbers: sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
 
 
-def _sampler_info(ebm_weights: str) -> dict:
-    info = network_info(ebm_weights) or {}
-    if "chain" not in info:
-        raise UserError(f"weights {ebm_weights} do not say the chain they were trained with")
-    if info["chain"].get("prior_temperature") is not None:
-        raise UserError(f"weights {ebm_weights} belong to a prior EBM, which these chains lack")
-    return info
-
-
-def _generated(gen_weights: str, shape: list[int], seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return numbers -> the generator's images, of latents that belong to the numbers."""
-    info = network_info(gen_weights) or {}
-    if info.get("image_dims") != shape:
-        raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
-    sizes = {"gen_width": info["width"], "z_sz": info["z_sz"]}
-    gen = create_gen({"gen_type": info["type"], "image_dims": shape, **sizes})
-    load_weights(gen, gen_weights)
+def generated_starts(gen: keras.Model, seed: int) -> Starts:
+    """Return numbers -> the generator's images, of latents (and labels) that belong to them."""
 
     def start(numbers: tf.Tensor) -> tf.Tensor:
+        keys = image_keys(seed, Purpose.LATENTS, numbers)
         latents = tf.map_fn(
             lambda key: gen.sample_latents(1, key)[0],
-            image_keys(seed, Purpose.LATENTS, numbers),
-            fn_output_signature=tf.TensorSpec([info["z_sz"]], tf.float32),
+            keys,
+            fn_output_signature=tf.TensorSpec([gen.z_sz], tf.float32),
         )
-        return gen(latents, training=False)
+        if not hasattr(gen, "sample_labels"):
+            return gen(latents, training=False)
+        labels = tf.map_fn(
+            lambda key: gen.sample_labels(1, tf.random.fold_in(key, 1, alg="philox"))[0],
+            keys,
+            fn_output_signature=tf.TensorSpec([], tf.int32),
+        )
+        return gen(latents, labels=labels, training=False)
 
     return start
 
 
-def _uniform(shape: list[int], seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def uniform_starts(shape: list[int], seed: int) -> Starts:
     """Return numbers -> uniform noise in [-1, 1]."""
 
     def draw(key: tf.Tensor) -> tf.Tensor:
@@ -111,3 +154,25 @@ def _uniform(shape: list[int], seed: int) -> Callable[[tf.Tensor], tf.Tensor]:
         image_keys(seed, Purpose.NOISE_IMAGES, numbers),
         fn_output_signature=tf.TensorSpec(shape, tf.float32),
     )
+
+
+def _sampler_info(ebm_weights: str, *, has_prior: bool = False) -> dict:
+    info = network_info(ebm_weights) or {}
+    if "chain" not in info:
+        raise UserError(
+            f"weights {ebm_weights} do not say the chain they were trained with: "
+            "set mcmc_steps, epsilon and mcmc_temp"
+        )
+    if info["chain"].get("prior_temperature") is not None and not has_prior:
+        raise UserError(f"weights {ebm_weights} belong to a prior EBM, which these chains lack")
+    return info
+
+
+def _load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
+    info = network_info(gen_weights) or {}
+    if info.get("image_dims") != shape:
+        raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
+    sizes = {"gen_width": info["width"], "z_sz": info["z_sz"]}
+    gen = create_gen({"gen_type": info["type"], "image_dims": shape, **sizes})
+    load_weights(gen, gen_weights)
+    return gen

@@ -1,11 +1,12 @@
 """What is kept of a run: weights files that say what they are, and whole training states."""
 
 import dataclasses
+import glob
 import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import h5py
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from utils.config import REPOSITORY
 from utils.errors import UserError
 from utils.files import join, make_folder, whole_file
 from utils.optim import MovingAverage
@@ -60,6 +62,25 @@ def network_info(path: str) -> dict[str, Any] | None:
         raise UserError(f"weights {path} not found") from error
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+
+
+def located(path: str | None) -> str | None:
+    """Return a path of weights, looked up from here, then from the repository's root."""
+    if path and "://" not in path and not glob.glob(f"{glob.escape(path)}*"):
+        beside = str(REPOSITORY / path)
+        return beside if glob.glob(f"{glob.escape(beside)}*") else path
+    return path
+
+
+def find_weights(folder: str, name: str) -> str:
+    """Return the path of a network's weights in a folder, as `load_weights` takes it.
+
+    `NAME.weights.h5`, or the prefix `NAME.ckpt` of a published checkpoint; raises UserError.
+    """
+    for ending, file in ((".weights.h5", ".weights.h5"), (".ckpt", ".ckpt.index")):
+        if tf.io.gfile.exists(join(folder, name + file)):
+            return join(folder, name + ending)
+    raise UserError(f"ckpt_folder {folder} has no {name}.weights.h5 and no {name}.ckpt")
 
 
 def with_stored_sizes(
@@ -141,6 +162,17 @@ def read_header(folder: str) -> dict[str, Any]:
     if wrong:
         raise UserError(f"state {folder} is damaged: {', '.join(wrong)} is not what was written")
     return header
+
+
+def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
+    """Return folder and header of the newest whole state; `say` which ones are not whole."""
+    for update in reversed(list_states(root)):
+        folder = join(root, str(update))
+        try:
+            return folder, read_header(folder)
+        except UserError as error:
+            say(f"warning: {error}; using the state before")
+    raise UserError(f"{root} has no whole state to resume from")
 
 
 def restore_parts(

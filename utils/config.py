@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import tensorflow as tf
 
 from utils import keys
+from utils.checks import CHECKS
 from utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -124,7 +125,7 @@ def find_config(path: str | Path) -> Path:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Run a config file and return its dict as it is written; raises UserError where there is none."""
+    """Run a config file and return its dict as written; raises UserError if there is none."""
     try:
         config = runpy.run_path(str(path)).get("config")
     except Exception as error:  # the file is the user's program: whatever it raises is theirs
@@ -175,16 +176,6 @@ def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]
     return result
 
 
-def uses_generator(config: dict[str, Any]) -> bool:
-    """Return whether a training run builds a generator."""
-    return config["mcmc_init"].startswith("coop") or config["data_type"] == "generator"
-
-
-def trains_generator(config: dict[str, Any]) -> bool:
-    """Return whether a training run updates its generator (only chains that start from it can)."""
-    return config["mcmc_init"].startswith("coop") and config["update_generator"]
-
-
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, for use inside a one-line error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -201,68 +192,3 @@ def _unknown(name: Any, script: str) -> str:
         f" (did you mean '{close[0]}'?)" if close else f" of {script}.py (see the README's table)"
     )
     return f"unknown key '{name}'{hint}"
-
-
-def _check_devices(config: dict[str, Any]) -> list[str]:
-    problems = []
-    if config["num_replicas"] > 1 and config["device_type"] != "cpu":
-        problems.append("'num_replicas' is for device_type 'cpu'; gpu and tpu use all devices")
-    if config["device_type"] == "cpu" and config["batch_size"] % config["num_replicas"]:
-        problems.append(
-            f"'batch_size' {config['batch_size']} does not divide over "
-            f"{config['num_replicas']} replicas"
-        )
-    return problems
-
-
-def _check_networks(config: dict[str, Any]) -> list[str]:
-    problems = []
-    height, width, channels = config["image_dims"]
-    if height != width or channels != 3:
-        problems.append(f"'image_dims' must be [size, size, 3], not {config['image_dims']}")
-    sizes = keys.EBM_SIZES[config["net_type"]]
-    if height not in sizes:
-        problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
-    if uses_generator(config) and config["gen_type"] is not None:
-        sizes = keys.GENERATOR_SIZES[config["gen_type"]]
-        if height not in sizes:
-            problems.append(f"'{config['gen_type']}' exists for sizes {sizes}, not {height}")
-    if config["prior_weights"] is not None and config["prior_temp"] is None:
-        problems.append("'prior_weights' needs 'prior_temp'")
-    return problems
-
-
-def _check_generator(config: dict[str, Any]) -> list[str]:
-    problems = []
-    if uses_generator(config) and config["gen_type"] is None:
-        problems.append("'gen_type' is missing: chains or data come from a generator")
-    if trains_generator(config):
-        if config["gen_type"] in ("gen_biggan", "gen_biggan_cond"):
-            problems.append(
-                f"'{config['gen_type']}' cannot be updated here: set update_generator=False"
-            )
-        if config["gen_lr_info"] is None:
-            problems.append("'gen_lr_info' is missing: the generator is updated")
-    return problems
-
-
-def _check_bank(config: dict[str, Any]) -> list[str]:
-    if config["mcmc_init"] in keys.BANK_INITS and config["persistent_size"] is None:
-        return [f"'persistent_size' is missing: mcmc_init '{config['mcmc_init']}' keeps a bank"]
-    if config["mcmc_init"] in ("data", "data_persistent") and config["data_type"] == "generator":
-        return [f"mcmc_init '{config['mcmc_init']}' starts chains from a data set, not a generator"]
-    return []
-
-
-def _check_paths(config: dict[str, Any]) -> list[str]:
-    loaded = ["ebm_weights", "prior_weights"]
-    if uses_generator(config):
-        loaded.append("gen_weights")
-    return [
-        f"'{name}' is still empty: fill in the path of the weights, or None for none"
-        for name in loaded
-        if config[name] == ""
-    ]
-
-
-CHECKS = {"train": (_check_devices, _check_networks, _check_generator, _check_bank, _check_paths)}

@@ -51,7 +51,8 @@ class StreamedDataset:
         picture is left out, or with `fill` replaced by another one of its batch, so that the
         batch keeps its size and all others what they hold.
         """
-        draws = None if draws is None else tf.constant(draws)
+        with tf.device("CPU"):
+            draws = None if draws is None else tf.constant(draws)
         decoded = self._chosen(batch_size, places, rng).map(
             lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
         )

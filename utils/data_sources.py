@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.config import REPOSITORY
+from utils.config import REPOSITORY, first_line
 from utils.errors import UserError
 from utils.pictures import decode
 
@@ -105,6 +105,14 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
     places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
     places += [str(REPOSITORY / name) for name in spelt if "://" not in name]
     return list(dict.fromkeys(places))
+
+
+def exists(path: str) -> bool:
+    """Return whether a file or folder exists; raises UserError where one cannot even look."""
+    try:
+        return tf.io.gfile.exists(path)
+    except tf.errors.OpError as error:  # a bucket without a network or a permission
+        raise UserError(f"cannot look into {path}: {first_line(error)}") from error
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -211,14 +219,16 @@ def _table_source(
 ) -> Source:
     """Return a source whose records are known one by one: its random order is a permutation."""
     count = len(pictures)
-    known = np.full(count, NO_LABEL, np.int64) if labels is None else labels
+    with tf.device("CPU"):  # kept beside the graph: in it they could take 2 GB at most
+        table = tf.constant(pictures)
+        known = tf.fill((count,), np.int64(NO_LABEL)) if labels is None else tf.constant(labels)
 
     def records(rng: np.random.Generator | None) -> tf.data.Dataset:
         order = np.arange(count) if rng is None else rng.permutation(count)
         return tf.data.Dataset.from_tensor_slices(order).map(lambda index: (index, index))
 
     def parse(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(pictures, indices), tf.gather(known, indices)
+        return tf.gather(table, indices), tf.gather(known, indices)
 
     return Source(
         num_records=count,
@@ -236,7 +246,7 @@ def _existing(config: Mapping[str, Any], what: str) -> str:
         raise UserError(f"data_type '{config['data_type']}' needs data_dir: {what}")
     places = data_dirs(config)
     for place in places:
-        if tf.io.gfile.exists(place):
+        if exists(place):
             return place
     raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
 

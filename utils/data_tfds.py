@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 import utils.emoji32  # noqa: F401  registers the embedded data set
 from utils.config import first_line
 from utils.data_prepare import how_to_prepare, prepare
-from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, nearest
+from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
 from utils.errors import UserError
 from utils.pictures import decode
 
@@ -32,6 +32,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
     label, class_names = _label_feature(builder.name, features, config.get("label_attribute"))
     # Data sets in other formats, and `tfds.testing.mock_data`, have no TFRecord files.
     in_files = builder.info.splits and builder.info.file_format == tfds.core.FileFormat.TFRECORD
+    height, width = functools.reduce(operator.getitem, image, features).shape[:2]
     read_with = _from_files if in_files else _from_examples
     records, parse, describe = read_with(builder, split, image, label)
     count = int(records(None).cardinality())
@@ -44,7 +45,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         has_labels=label is not None,
         records=records,
         parse=parse,
-        read=decode,
+        read=lambda encoded: tf.ensure_shape(decode(encoded), (height, width, 3)),
         describe=describe,
     )
 
@@ -68,7 +69,7 @@ def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
 def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
     """Return a config's data set if it is prepared, in an older version if there is no other."""
     name = config["data_type"].partition(":")[0]
-    folders = [folder for folder in data_dirs(config) if tf.io.gfile.exists(f"{folder}/{name}")]
+    folders = [folder for folder in data_dirs(config) if exists(f"{folder}/{name}")]
     for folder in folders:
         builder = new_builder(config, folder)
         if builder.is_prepared():

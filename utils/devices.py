@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     `num_replicas` (cpu only) makes as many logical devices. With TF_CONFIG in the environment, cpu
     and gpu runs spread over the machines that it names. Raises UserError when a device is missing.
     """
+    # TensorFlow's remapper fails on a residual sum that both a relu and a shortcut read (2.21), and
+    # says so in an error line; it would change nothing else in our graphs.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     if device_type == "tpu":
         return _tpu_strategy()
     if device_type == "gpu" and not tf.config.list_physical_devices("GPU"):
@@ -77,6 +80,33 @@ def to_host(strategy: tf.distribute.Strategy, values: Any) -> list[Any]:
         tf.nest.pack_sequence_as(values, [np.asarray(leaf) for leaf in replica])
         for replica in zip(*flat, strict=True)
     ]
+
+
+def over_replicas(
+    strategy: tf.distribute.Strategy, function: Callable[..., Any], batch: int
+) -> Callable[..., np.ndarray]:
+    """Return (n, ...) arrays -> `function` of their rows, (n, ...), `batch` rows at a time.
+
+    Rows are spread over all replicas; the last batch is filled up by rows that are then left out,
+    so that there is one shape and one trace. `function` must treat every row by itself.
+    """
+    share = -(-batch // strategy.num_replicas_in_sync)
+    on_all = tf.function(lambda rows: strategy.run(function, rows))
+
+    def on_rows(*arrays: np.ndarray) -> np.ndarray:
+        count, size = len(arrays[0]), share * strategy.num_replicas_in_sync
+        results = []
+        for first in range(0, count, size):
+            rows = np.minimum(np.arange(first, first + size), count - 1)
+            inputs = [
+                tuple(array[rows[number * share : (number + 1) * share]] for array in arrays)
+                for number in local_replicas(strategy)
+            ]
+            values = on_all(to_replicas(strategy, inputs))
+            results.append(strategy.gather(values, axis=0).numpy()[: count - first])
+        return np.concatenate(results)
+
+    return on_rows
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -6,14 +6,13 @@ Maintenance is not in the loop of a script, which is
         run.after(update, metrics)
 """
 
-import contextlib
+import dataclasses
 import json
 import resource
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,15 +21,49 @@ from tqdm import tqdm
 from utils import checkpoint, plots
 from utils.config import Command
 from utils.devices import barrier, is_chief
-from utils.errors import UserError
 from utils.files import join, one_line_write_errors
-from utils.guard import all_finite, divergence, rate_scale
-from utils.records import Metrics, Progress, make_board, to_board
-from utils.run_folder import make_run_folder
+from utils.guard import LIMITS, all_finite, divergence, rate_scale
+from utils.records import SHOWN, Metrics, Progress, make_board, to_board
+from utils.run_folder import ROOMS, make_run_folder
+from utils.signals import Interruption
 
-COLUMNS = (
-    "update", "energy_diff", "grad_norm", "gen_loss", "ebm_lr", "gen_lr", "saturated", "seconds",
-    "retry",
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
+
+    `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
+    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves.
+    """
+
+    unit: str
+    length_key: str
+    info_key: str
+    log_key: str
+    columns: Sequence[str]
+    limits: Mapping[str, str | None]
+    shown: Sequence[tuple[str, str, str]]
+    draw: Callable[[Metrics, str], None]
+    rooms: Sequence[str] = ROOMS
+
+
+def _draw_diagnostics(metrics: Metrics, folder: str) -> None:
+    energy_diff, grad_norm = metrics.series("energy_diff"), metrics.series("grad_norm")
+    plots.save_diagnostics(energy_diff, grad_norm, join(folder, "diagnostics.png"))
+
+
+EBM_PLAN = Plan(
+    unit="update",
+    length_key="num_training_steps",
+    info_key="info_freq",
+    log_key="log_freq",
+    columns=(
+        "update", "energy_diff", "grad_norm", "gen_loss", "ebm_lr", "gen_lr", "saturated",
+        "seconds", "retry",
+    ),
+    limits=LIMITS,
+    shown=SHOWN,
+    draw=_draw_diagnostics,
 )  # fmt: skip
 
 
@@ -38,8 +71,8 @@ class Outcome(NamedTuple):
     """What an update gives: metrics, Langevin steps an image took, one replica's samples."""
 
     metrics: dict[str, float]
-    chain_steps: int
-    samples: np.ndarray
+    chain_steps: int = 0
+    samples: np.ndarray | None = None
 
 
 class Run:
@@ -59,16 +92,20 @@ class Run:
         networks: Mapping[str, checkpoint.SavedNetwork],
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
+        plan: Plan = EBM_PLAN,
     ):
         self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
-        self.parts, self.networks, self.pictures = parts, networks, pictures
-        self.total = self.config["num_training_steps"]
+        self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
+        self.total = self.config[plan.length_key]
         self.step = self.retry = 0  # updates done; rollbacks
-        self.caught: int | None = None
+        self.interruption = Interruption()
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
-        self.folder = make_run_folder(command, strategy) if new else command.run_dir.rstrip("/")
-        self.metrics = Metrics(join(self.folder, "metrics.csv"), COLUMNS)
+        if new:
+            self.folder = make_run_folder(command, strategy, plan.rooms)
+        else:
+            self.folder = command.run_dir.rstrip("/")
+        self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns)
         if new:
             self._draw(start_pictures)
             self._save_state()
@@ -79,7 +116,9 @@ class Run:
             total=self.total,
             done=self.step,
             images_per_update=self.config["batch_size"],
-            every=self.config["info_freq"],
+            every=self.config[plan.info_key],
+            unit=plan.unit,
+            shown=plan.shown,
         )
 
     def updates(self) -> Iterator[int]:
@@ -88,17 +127,20 @@ class Run:
         Exits with 130 or 143 after Ctrl-C or SIGTERM, the state saved; with 3 when `on_divergence`
         says so.
         """
-        print(f"run folder {self.folder}, update {self.step} of {self.total}", flush=True)
+        unit, key = self.plan.unit, self.plan.length_key
+        print(f"run folder {self.folder}, {unit} {self.step} of {self.total}", flush=True)
         if self.step >= self.total:
-            print(f"nothing left to do; to go on: --set num_training_steps={2 * self.total}")
+            print(f"nothing left to do; to go on: --set {key}={2 * self.total}")
         self.clock = time.perf_counter()
-        with self._catch_signals():
-            while self.step < self.total and self.caught is None:
+        with self.interruption.noted(
+            lambda: self.progress.say(f"finishing this {unit} and saving the state ...")
+        ):
+            while self.step < self.total and self.interruption.number is None:
                 yield self.step
         self.progress.close()
-        if self.caught is not None:
-            print(f"stopped at update {self.step}, all saved; {self._how_to_resume()}", flush=True)
-            sys.exit(128 + self.caught)
+        if self.interruption.number is not None:
+            print(f"stopped at {unit} {self.step}, all saved; {self._how_to_resume()}", flush=True)
+            sys.exit(self.interruption.exit_status)
         print(f"done: {self.folder}", flush=True)
 
     def after(self, update: int, outcome: Outcome) -> None:
@@ -106,31 +148,28 @@ class Run:
         now = time.perf_counter()
         metrics = {**outcome.metrics, "seconds": now - self.clock}
         self.clock = now
-        reason = divergence(metrics, self.config)
+        reason = divergence(metrics, self.config, self.plan.limits)
         if reason is not None and self.config["on_divergence"] != "ignore":
             self._diverged(update + 1, reason)
             return
         self.step = step = update + 1
-        self.metrics.append({"update": step, "retry": self.retry, **metrics})
+        self.metrics.append({self.plan.unit: step, "retry": self.retry, **metrics})
         self.progress.show(step, metrics, outcome.chain_steps)
-        if self.board is not None and due(step, self.config["info_freq"]):
+        if self.board is not None and due(step, self.config[self.plan.info_key]):
             to_board(self.board, step, metrics)
-        if due(step, self.config["log_freq"]) or step == self.total:
+        if due(step, self.config[self.plan.log_key]) or step == self.total:
             self._save_pictures(step, outcome.samples)
             if self.config["save_networks"] and (step > 1 or step == self.total):
                 self._save_weights(step)
-        if step % self.config["state_freq"] == 0 or step == self.total or self.caught is not None:
+        last = step == self.total or self.interruption.number is not None
+        if step % self.config["state_freq"] == 0 or last:
             self._save_state()
 
     def _save_pictures(self, step: int, samples: np.ndarray) -> None:
         if not self.chief:
             return
         self._draw({f"{name}{step}": batch for name, batch in self.pictures(samples).items()})
-        plots.save_diagnostics(
-            self.metrics.series("energy_diff"),
-            self.metrics.series("grad_norm"),
-            join(self.folder, "plots", "diagnostics.png"),
-        )
+        self.plan.draw(self.metrics, join(self.folder, "plots"))
 
     def _draw(self, pictures: Mapping[str, np.ndarray]) -> None:
         for name, images in pictures.items() if self.chief else ():
@@ -170,27 +209,19 @@ class Run:
     def _restore(self, say: Callable[[str], None]) -> None:
         """Go back to the newest state that is whole; name those that are not."""
         root = join(self.folder, "state")
-        for update in reversed(checkpoint.list_states(root)):
-            folder = join(root, str(update))
-            try:
-                header = checkpoint.read_header(folder)
-            except UserError as error:
-                say(f"warning: {error}; using the state before")
-                continue
-            replicas = self.strategy.num_replicas_in_sync
-            checkpoint.restore_parts(folder, header, self.parts, replicas)
-            if header["replicas"] != replicas:
-                say(
-                    f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
-                    "and the run goes on, no longer bit for bit"
-                )
-            self.step, self.retry = header["update"], header["retry"]
-            if self.chief:
-                checkpoint.drop_states_after(root, self.step)
-                self.metrics.cut(self.step)
-            barrier(self.strategy)
-            return
-        raise UserError(f"{self.folder} has no whole training state to resume from")
+        folder, header = checkpoint.newest_state(root, say)
+        replicas = self.strategy.num_replicas_in_sync
+        checkpoint.restore_parts(folder, header, self.parts, replicas)
+        if header["replicas"] != replicas:
+            say(
+                f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
+                "and the run goes on, no longer bit for bit"
+            )
+        self.step, self.retry = header["update"], header["retry"]
+        if self.chief:
+            checkpoint.drop_states_after(root, self.step)
+            self.metrics.cut(self.step)
+        barrier(self.strategy)
 
     def _diverged(self, step: int, reason: str) -> None:
         retry = self.retry + 1
@@ -200,8 +231,8 @@ class Run:
             self._note_event(step, reason, "stop")
             self.progress.close()
             print(
-                f"stopped: diverged at update {step}: {reason}; the last good state is kept, "
-                f"{self._how_to_resume()}",
+                f"stopped: diverged at {self.plan.unit} {step}: {reason}; the last good state is "
+                f"kept, {self._how_to_resume()}",
                 flush=True,
             )
             sys.exit(3)
@@ -210,8 +241,8 @@ class Run:
         self._note_event(step, reason, f"rollback to {self.step}")
         self.progress.back_to(self.step)
         self.progress.say(
-            f"diverged at update {step}: {reason}; rollback {retry} of "
-            f"{self.config['max_rollbacks']} to update {self.step} with new noise"
+            f"diverged at {self.plan.unit} {step}: {reason}; rollback {retry} of "
+            f"{self.config['max_rollbacks']} to {self.plan.unit} {self.step} with new noise"
             + (f" and {rate_scale(retry):g} times the learning rate" if retry > 1 else "")
         )
 
@@ -225,25 +256,6 @@ class Run:
     def _how_to_resume(self) -> str:
         return f"to go on: python3 {sys.argv[0]} --resume {self.folder}"
 
-    @contextlib.contextmanager
-    def _catch_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the loop after this update; a second one ends at once."""
-
-        def catch(number: int, _) -> None:
-            if self.caught is not None:
-                sys.exit(128 + number)
-            self.caught = number
-            self.progress.say("finishing this update and saving the state ...")
-
-        before = {
-            number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
 
 def due(step: int, freq: int) -> bool:
     """Return whether something that happens every `freq` updates, and at update 1, is due."""
@@ -251,11 +263,14 @@ def due(step: int, freq: int) -> bool:
 
 
 def time_update(
-    update: Callable[[int], Outcome], total: int, networks: Mapping[str, checkpoint.SavedNetwork]
+    update: Callable[[int], Any],
+    total: int,
+    networks: Mapping[str, checkpoint.SavedNetwork],
+    name: str = "update",
 ) -> None:
     """Print what `--dry-run` promises: parameters, memory, seconds an update, time to the end."""
-    for name, saved in networks.items():
-        print(f"{name}: {saved.info['type']}, {saved.network.count_params():,} parameters")
+    for network, saved in networks.items():
+        print(f"{network}: {saved.info['type']}, {saved.network.count_params():,} parameters")
     seconds = []
     for number in range(4):  # the first one traces
         start = time.perf_counter()
@@ -264,5 +279,5 @@ def time_update(
     typical = sorted(seconds[1:])[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"memory: {peak:.2f} GiB of the host at most")
-    print(f"first update: {seconds[0]:.1f} s with tracing; then {typical:.3f} s per update")
-    print(f"{total} updates: {tqdm.format_interval(total * typical)} (h:mm:ss)")
+    print(f"first {name}: {seconds[0]:.1f} s with tracing; then {typical:.3f} s per {name}")
+    print(f"{total} {name}s: {tqdm.format_interval(total * typical)} (h:mm:ss)")

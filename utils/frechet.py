@@ -27,12 +27,14 @@ class Statistics:
 
     The covariance divides by count - 1. `count` is None where a file does not say it. `metadata`
     names what must agree before two statistics are compared: extractor, size, rounding, data.
+    `features` (k, d) float32 are those of the first images, for KID; None where a file has none.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     count: int | None
     metadata: Mapping[str, str | int | bool] = dataclasses.field(default_factory=dict)
+    features: np.ndarray | None = None
 
     @property
     def dim(self) -> int:
@@ -144,10 +146,13 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0))
 
 
-def score_line(extractor: str, data: Statistics, samples: Statistics) -> str:
+def score_line(
+    extractor: str, data: Statistics, samples: Statistics, distance: float | None = None
+) -> str:
     """Return the Fréchet distance as it is told: with its extractor, the numbers and any doubt."""
+    distance = frechet_distance(data, samples) if distance is None else distance
     counts = " against ".join("?" if s.count is None else str(s.count) for s in (samples, data))
-    line = f"FID[{extractor}] {frechet_distance(data, samples):.6g}"
+    line = f"FID[{extractor}] {distance:.6g}"
     line += f" ({counts} images, {data.dim} features)"
     if data.is_rank_deficient or samples.is_rank_deficient:
         line += "\nwarning: no more images than features: the distance is too high, use more images"
@@ -196,8 +201,10 @@ def mmd2(features: np.ndarray, reference: np.ndarray) -> float:
 
 
 def save_statistics(path: str, statistics: Statistics) -> None:
-    """Write an npz with `mu` and `sigma`, as the field's tools read it, `n` and the metadata."""
+    """Write an npz with `mu` and `sigma`, as the field's tools read it, and all else beside."""
     arrays = {"mu": statistics.mean, "sigma": statistics.covariance, "n": statistics.count}
+    if statistics.features is not None:
+        arrays["features"] = statistics.features
     with whole_file(path) as temporary:
         np.savez(temporary, **arrays, **statistics.metadata)
 
@@ -214,13 +221,13 @@ def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: in
         raise UserError(f"statistics {path} are of {mean.size} features, this run's have {dim}")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise UserError(f"statistics {path} hold NaN or Inf: compute them again")
-    count = stored.pop("n", None)
+    count, features = stored.pop("n", None), stored.pop("features", None)
     metadata = {name: value.item() for name, value in stored.items() if value.ndim == 0}
     if metadata:
         _refuse_difference(path, metadata, expected)
     else:
         print(f"warning: statistics {path} do not say what they are of; used as they are")
-    return Statistics(mean, covariance, None if count is None else int(count), metadata)
+    return Statistics(mean, covariance, None if count is None else int(count), metadata, features)
 
 
 def _refuse_difference(path: str, metadata: Mapping, expected: Mapping) -> None:

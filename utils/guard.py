@@ -13,12 +13,16 @@ LIMITS = {  # metric: the config key of its threshold
 }
 
 
-def divergence(metrics: Mapping[str, float], config: Mapping[str, Any]) -> str | None:
+def divergence(
+    metrics: Mapping[str, float],
+    config: Mapping[str, Any],
+    limits: Mapping[str, str | None] = LIMITS,
+) -> str | None:
     """Return why an update counts as diverged, None if it does not."""
-    for name, key in LIMITS.items():
+    for name, key in limits.items():
         if not math.isfinite(metrics[name]):
             return f"{name} is {metrics[name]}"
-        if config[key] is not None and abs(metrics[name]) > config[key]:
+        if key and config[key] is not None and abs(metrics[name]) > config[key]:
             return f"{name} {metrics[name]:.4g} is beyond '{key}' {config[key]:g}"
     return None
 

@@ -1,15 +1,33 @@
 """The one table of config keys: defaults, checks, command line and the README's table come from it."""
 
 import dataclasses
-import itertools
-import math
-from collections.abc import Callable
 from typing import Any
+
+from utils.kinds import (
+    BOOL,
+    LR_ROWS,
+    MCMC_ROWS,
+    PATH,
+    REPLACED,
+    STRING,
+    Kind,
+    choice,
+    integer,
+    list_of,
+    optional,
+    real,
+)
 
 REQUIRED = "required"
 
 TRAIN = ("train",)
-ALL = TRAIN  # every script; grows with them
+FID = ("fid",)
+CLF = ("train_clf",)
+ATTACK = ("attack",)
+LEARN = (*TRAIN, *CLF)  # those that train something
+CHAINS = (*TRAIN, *FID)  # those that run chains of an EBM from a start
+EBM = (*CHAINS, *ATTACK)  # those that use an EBM
+ALL = (*LEARN, *FID, *ATTACK)  # every script; grows with them
 
 EBM_SIZES = {"ebm_sngan": (32, 64, 128), "ebm_biggan": (64, 128, 224, 256)}
 GENERATOR_SIZES = {
@@ -19,127 +37,8 @@ GENERATOR_SIZES = {
 }
 BANK_INITS = ("persistent", "data_persistent", "coop_persistent")
 MCMC_INITS = (*BANK_INITS, "coop", "data", "noise")
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """What values a key takes: how a reader is told, and how a value is read.
-
-    `read` returns the value as the program uses it and raises ValueError for one that it refuses.
-    """
-
-    label: str
-    read: Callable[[Any], Any]
-
-
-def _require(condition: bool) -> None:
-    if not condition:
-        raise ValueError
-
-
-def _real(value: Any) -> float:
-    _require(isinstance(value, int | float) and not isinstance(value, bool))
-    _require(math.isfinite(value))
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    number = _real(value)
-    _require(number == int(number))
-    return int(number)
-
-
-def integer(minimum: int, maximum: int | None = None) -> Kind:
-    """Return the kind of whole numbers from `minimum` (to `maximum`); 1000.0 counts as 1000."""
-
-    def read(value: Any) -> int:
-        number = _whole(value)
-        _require(number >= minimum and (maximum is None or number <= maximum))
-        return number
-
-    return Kind(f"int >= {minimum}" + (f", <= {maximum}" if maximum is not None else ""), read)
-
-
-def real(minimum: float, *, above: bool = False, maximum: float = math.inf) -> Kind:
-    """Return the kind of numbers from `minimum` (or `above` it) to `maximum`."""
-
-    def read(value: Any) -> float:
-        number = _real(value)
-        _require((number > minimum if above else number >= minimum) and number <= maximum)
-        return number
-
-    upper = f", <= {maximum:g}" if maximum < math.inf else ""
-    return Kind(f"number {'>' if above else '>='} {minimum:g}{upper}", read)
-
-
-def choice(*names: str) -> Kind:
-    """Return the kind of one of these words."""
-
-    def read(value: Any) -> str:
-        _require(isinstance(value, str) and value in names)
-        return value
-
-    return Kind(" | ".join(f"`{name}`" for name in names), read)
-
-
-def list_of(kind: Kind, label: str, length: int | None = None) -> Kind:
-    """Return the kind of lists (or tuples) of one kind, of a given length if any."""
-
-    def read(value: Any) -> list:
-        _require(isinstance(value, list | tuple) and len(value) > 0)
-        _require(length is None or len(value) == length)
-        return [kind.read(item) for item in value]
-
-    return Kind(label, read)
-
-
-def schedule(label: str, *columns: Kind) -> Kind:
-    """Return the kind of schedules: rows of `columns` and the update, from 0, that each holds from."""
-
-    def read(value: Any) -> list[list]:
-        _require(isinstance(value, list | tuple) and len(value) > 0)
-        rows = []
-        for row in value:
-            _require(isinstance(row, list | tuple) and len(row) == len(columns) + 1)
-            entries = [column.read(entry) for column, entry in zip(columns, row, strict=False)]
-            rows.append([*entries, integer(0).read(row[-1])])
-        starts = [row[-1] for row in rows]
-        _require(starts[0] == 0 and all(a < b for a, b in itertools.pairwise(starts)))
-        return rows
-
-    return Kind(f"{label}; first row from 0, rows sorted", read)
-
-
-def optional(kind: Kind) -> Kind:
-    """Return the kind that also takes None."""
-    return Kind(f"{kind.label} or None", lambda value: None if value is None else kind.read(value))
-
-
-def _read_type(expected: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        _require(isinstance(value, expected))
-        return value
-
-    return read
-
-
-def _read_name(value: Any) -> str:
-    _require(isinstance(value, str) and value.strip() != "")
-    return value
-
-
-def _refuse(value: Any) -> None:
-    _require(value is None)
-
-
-BOOL = Kind("bool", _read_type(bool))
-STRING = Kind("string", _read_name)
-PATH = Kind("path or None", lambda value: None if value is None else _read_type(str)(value))
-REPLACED = Kind("None: replaced by `--resume RUN_DIR`", _refuse)
-LR_ROWS = schedule("rows [learning rate, from update]", real(0))
-MCMC_ROWS = schedule(
-    "rows [K, burn-in steps, p, from update]", integer(1), integer(0), real(0, maximum=1)
-)
+APPLICATIONS = tuple(f"efficientnet_b{number}" for number in range(8))  # of Keras
+FEATURE_NETS = ("inception_keras", "inception_tf1", "classifier", "random_conv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,16 +78,16 @@ KEYS = (
     Key("data_flip", ALL, BOOL, False, "training split: mirror pictures left to right, half of them"),
     Key("data_corrupt", ALL, choice("skip", "stop"), "skip", "a damaged picture is named and left out, or ends the run"),
     Key("data_memory", ALL, integer(0), 1024, "MB of decoded pictures kept in memory; larger sets are decoded as they are read"),
-    Key("split", TRAIN, STRING, "train", "TFDS split"),
+    Key("split", EBM, STRING, "train", "TFDS split"),
     Key("random_crop", ALL, BOOL, False,
         "training split: short side resized, random crop; `cifar10`, `emoji32`: pad 4, crop, flip"),
     Key("image_dims", ALL, list_of(integer(1), "[height, width, 3]", length=3), REQUIRED, "image size"),
-    Key("batch_size", ALL, integer(1), REQUIRED, "images an update, over all replicas"),
+    Key("batch_size", ALL, integer(1), REQUIRED, "images an update, over all replicas; attack: images that are attacked together"),
     Key("data_epsilon", TRAIN, real(0), REQUIRED, "standard deviation of the noise on data the EBM learns on"),
     # The EBM
-    Key("net_type", TRAIN, choice(*EBM_SIZES), REQUIRED, "EBM network"),
-    Key("ebm_width", TRAIN, optional(integer(1)), None, "None: that of `ebm_weights`, else the published width"),
-    Key("ebm_weights", TRAIN, PATH, None, "weights to start from; None: random start"),
+    Key("net_type", EBM, choice(*EBM_SIZES), REQUIRED, "EBM network"),
+    Key("ebm_width", EBM, optional(integer(1)), None, "None: that of `ebm_weights`, else the published width"),
+    Key("ebm_weights", EBM, PATH, None, "weights to start from; None: random start"),
     Key("ebm_optim_type", TRAIN, choice("adam", "sgd"), REQUIRED, "adam (0.9, 0.999, 1e-7) or sgd"),
     Key("ebm_lr_type", TRAIN, choice("step"), "step", "how rows of `ebm_lr_info` follow each other"),
     Key("ebm_lr_info", TRAIN, LR_ROWS, REQUIRED, "learning rates of the EBM"),
@@ -202,21 +101,21 @@ KEYS = (
     Key("mcmc_step_info", TRAIN, MCMC_ROWS, REQUIRED, "steps, burn-in, rejuvenation probability"),
     Key("epsilon", TRAIN, real(0), REQUIRED, "Langevin step size"),
     Key("mcmc_temp", TRAIN, real(0, above=True), REQUIRED, "temperature of the EBM"),
-    Key("tau", TRAIN, optional(real(0, above=True)), None, "adds |x|^2 / (2 tau^2) to the potential"),
-    Key("prior_weights", TRAIN, PATH, None, "frozen prior EBM added to the potential; None: no prior"),
-    Key("prior_temp", TRAIN, optional(real(0, above=True)), None, "temperature of the prior"),
-    Key("clip_langevin_grad", TRAIN, BOOL, False, "clip each image's drift to `max_langevin_norm`"),
-    Key("max_langevin_norm", TRAIN, real(0, above=True), 1.0, "L2 norm of an image's drift"),
+    Key("tau", CHAINS, optional(real(0, above=True)), None, "adds |x|^2 / (2 tau^2) to the potential"),
+    Key("prior_weights", CHAINS, PATH, None, "frozen prior EBM added to the potential; None: no prior"),
+    Key("prior_temp", CHAINS, optional(real(0, above=True)), None, "temperature of the prior"),
+    Key("clip_langevin_grad", CHAINS, BOOL, False, "clip each image's drift to `max_langevin_norm`"),
+    Key("max_langevin_norm", CHAINS, real(0, above=True), 1.0, "L2 norm of an image's drift"),
     Key("persistent_size", TRAIN, optional(integer(1)), None, "images in the bank, over all replicas"),
     Key("persistent_init_scale", TRAIN, real(0), 1.0, "scale of the uniform first bank"),
     Key("max_mcmc_updates", TRAIN, integer(0), 0, "states older than this many updates are rejuvenated; 0: no limit"),
     Key("im_persistent_path", TRAIN, REPLACED, None, "replaced by `--resume`"),
     Key("z_persistent_path", TRAIN, REPLACED, None, "replaced by `--resume`"),
     # The generator
-    Key("gen_type", TRAIN, optional(choice(*GENERATOR_SIZES)), None, "generator network"),
-    Key("gen_width", TRAIN, optional(integer(1)), None, "None: that of `gen_weights`, else the published width"),
-    Key("z_sz", TRAIN, integer(1), 128, "size of a latent"),
-    Key("gen_weights", TRAIN, PATH, None, "weights to start from; None: random start"),
+    Key("gen_type", CHAINS, optional(choice(*GENERATOR_SIZES)), None, "generator network"),
+    Key("gen_width", CHAINS, optional(integer(1)), None, "None: that of `gen_weights`, else the published width"),
+    Key("z_sz", CHAINS, integer(1), 128, "size of a latent"),
+    Key("gen_weights", CHAINS, PATH, None, "weights to start from; None: random start"),
     Key("update_generator", TRAIN, BOOL, False, "train the generator on the samples"),
     Key("gen_batch_norm", TRAIN, BOOL, False, "batch statistics in chain starts and in the generator's loss"),
     Key("gen_optim_type", TRAIN, choice("adam", "sgd"), "adam", "as `ebm_optim_type`"),
@@ -226,18 +125,99 @@ KEYS = (
     # Records
     Key("info_freq", TRAIN, integer(1), 500, "updates between console lines and TensorBoard points", True),
     Key("log_freq", TRAIN, integer(1), 5000, "updates between pictures, plots and weights", True),
-    Key("save_networks", TRAIN, BOOL, True, "save weights every `log_freq` updates", True),
-    Key("state_freq", ALL, integer(1), 500, "updates between full training states", True),
-    Key("keep_states", ALL, integer(1), 2, "training states kept", True),
+    Key("save_networks", LEARN, BOOL, True, "save weights whenever pictures or curves are drawn", True),
+    Key("state_freq", TRAIN, integer(1), 500, "updates between full training states", True),
+    Key("keep_states", (*LEARN, *FID), integer(1), 2, "training states kept", True),
     # The divergence guard
-    Key("on_divergence", TRAIN, choice("rollback", "stop", "ignore"), "rollback",
+    Key("on_divergence", LEARN, choice("rollback", "stop", "ignore"), "rollback",
         "return to the last good state with new noise, save and exit 3, or go on", True),
-    Key("max_rollbacks", TRAIN, integer(0), 5, "rollbacks before the run stops", True),
+    Key("max_rollbacks", LEARN, integer(0), 5, "rollbacks before the run stops", True),
     Key("max_abs_energy_diff", TRAIN, optional(real(0, above=True)), None,
         "energy difference that counts as divergence; NaN and Inf always do", True),
     Key("max_langevin_grad", TRAIN, optional(real(0, above=True)), None, "the same for the Langevin gradient", True),
     Key("max_saturated", TRAIN, optional(real(0, above=True, maximum=1)), None,
         "the same for the share of saturated pixels", True),
+    # Scores of samples
+    Key("exp_type", FID, choice("single", "folder", "sample"), "single",
+        "score one pair of weights, or each checkpoint of `ckpt_folder`, or only draw samples"),
+    Key("num_samples", FID, optional(integer(1)), None, "images; None: `num_fid_rounds` x `batch_size`"),
+    Key("num_fid_rounds", FID, optional(integer(1)), None, "batches of images, where `num_samples` is None"),
+    Key("ckpt_folder", FID, PATH, None, "folder: where `ebm_{step}`, `gen_{step}` lie, `.weights.h5` or `.ckpt`"),
+    Key("min_step", FID, integer(0), 0, "folder: first checkpoint"),
+    Key("max_step", FID, integer(0), 0, "folder: last checkpoint"),
+    Key("step_freq", FID, integer(1), 5000, "folder: from one checkpoint to the next"),
+    Key("fixed_gen", FID, BOOL, False, "folder: `gen_weights` for all checkpoints, not `gen_{step}`"),
+    Key("mcmc_init", FID, choice("coop", "data", "noise"), REQUIRED, "where chains start: G(z), data, uniform noise"),
+    Key("mcmc_steps", FID, optional(integer(0)), None, "Langevin steps; None: as stored in `ebm_weights`"),
+    Key("epsilon", FID, optional(real(0)), None,
+        "Langevin step size; None: the chain stored in `ebm_weights`, with its temperature, `tau` and clipping"),
+    Key("mcmc_temp", FID, optional(real(0, above=True)), None, "temperature of the EBM; None: with `epsilon`"),
+    Key("joint_temp", FID, real(0, above=True), 1.0, "with a prior: divides the sum of both energies"),
+    Key("grad_steps", FID, integer(0), 0, "steps without noise before samples are looked at"),
+    Key("fid_steps", FID, optional(list_of(integer(0), "list of step counts")), None,
+        "scores after these steps of the chain too; 0: of its starts, the generator alone"),
+    Key("segment_steps", FID, optional(integer(1)), None,
+        "steps between two looks at energy and gradient; None: 20 looks, at most 1,000 steps"),
+    Key("state_freq", FID, integer(1), 1, "segments between states", True),
+    Key("feature_net", FID, choice(*FEATURE_NETS), "inception_keras", "what sees the images; its name stands in every score"),
+    Key("inception_weights", FID, PATH, None, "weights or graph of the Inception networks; None: fetched"),
+    Key("clf_weights", (*FID, *ATTACK), PATH, None,
+        "weights of the classifier; None: those that Keras fetches for its applications"),
+    Key("quantize", FID, BOOL, True, "round pixels to whole numbers, as PNG files hold them; False: as published"),
+    Key("reference_samples", FID, optional(integer(2)), None, "data images to compare with; None: as many as samples"),
+    Key("reference_stats", FID, PATH, None, "their statistics, an npz; None: `<exp_dir>/reference/`, made where missing"),
+    Key("heldout_split", FID, optional(STRING), None, "also score as many images of this split, never trained on"),
+    Key("save_images", FID, BOOL, False, "save samples as PNG files"),
+    # The classifier
+    Key("num_epochs", CLF, integer(1), REQUIRED, "passes over the training split", True),
+    Key("epoch_steps_tr", CLF, optional(integer(1)), None, "updates an epoch; None: the whole split"),
+    Key("epoch_steps_test", CLF, optional(integer(1)), None, "accepted and ignored: the whole test split is used"),
+    Key("lr_list", CLF, list_of(real(0), "list of learning rates"), REQUIRED, "learning rates, one after the other"),
+    Key("lr_switch_epochs", CLF, optional(list_of(integer(1), "list of epochs")), None,
+        "epochs after which `lr_list` moves on; None: one rate"),
+    Key("weight_decay", CLF, real(0), 0.0, "times sum v^2 / 2 over the trainable variables"),
+    Key("momentum", CLF, real(0, maximum=1), 0.9, "momentum of SGD"),
+    Key("nesterov", CLF, BOOL, False, "Nesterov's momentum"),
+    Key("dropout", CLF, real(0, maximum=0.99), 0.0, "share of dropped units inside the blocks"),
+    Key("class_weights", CLF, optional(list_of(real(0), "list of numbers")), None,
+        "weight of each class in the loss, in the order of `data_labels`; None: 1"),
+    Key("test_and_log_freq", CLF, integer(1), 5, "epochs between tests, curves and weights", True),
+    Key("info_freq", CLF, integer(1), 1, "epochs between console lines and TensorBoard points", True),
+    Key("state_freq", CLF, integer(1), 1, "epochs between full training states", True),
+    Key("clf_depth", (*CLF, *ATTACK), optional(integer(10)), None, "None: that of `clf_weights`, else the published depth"),
+    Key("clf_width", (*CLF, *ATTACK), optional(integer(1)), None, "None: that of `clf_weights`, else the published width"),
+    # The defence
+    Key("clf_type", ATTACK, optional(choice("wrn", *APPLICATIONS)), None,
+        "classifier; None: `efficientnet_b7` for imagenet2012, else `wrn`"),
+    Key("clf_output", ATTACK, choice("logits", "probabilities"), "logits",
+        "what is taken for logits; `probabilities`: the softmax, as published for ImageNet"),
+    Key("image_dims_clf", ATTACK, optional(list_of(integer(1), "[height, width, 3]", length=3)), None,
+        "image size of the classifier; None: `image_dims`"),
+    Key("pixel_scale_clf", ATTACK, list_of(real(-255), "[low, high]", length=2), [-1.0, 1.0], "pixel range of the classifier"),
+    Key("langevin_steps", ATTACK, integer(0), REQUIRED, "Langevin steps of a purification; 0: the bare classifier"),
+    Key("epsilon", ATTACK, real(0), REQUIRED, "Langevin step size"),
+    Key("mcmc_temp", ATTACK, real(0, above=True), REQUIRED, "temperature of the EBM"),
+    Key("eot_defense_reps", ATTACK, integer(1), REQUIRED, "purifications of an image that decide its class"),
+    # The attack
+    Key("start_batch", ATTACK, integer(1), 1, "first batch of the split, from 1"),
+    Key("end_batch", ATTACK, optional(integer(1)), None, "last batch; None: to the end of the split", True),
+    Key("shuffle", ATTACK, BOOL, False, "take the images in a seeded order"),
+    Key("adv_norm", ATTACK, choice("linf", "l2"), "linf", "norm of the perturbation"),
+    Key("adv_steps", ATTACK, integer(0), REQUIRED, "steps of the attack"),
+    Key("adv_eps", ATTACK, real(0), REQUIRED, "size of the perturbation, in 1/255 of the range [0, 1]"),
+    Key("adv_eta", ATTACK, real(0), REQUIRED, "size of a step, likewise"),
+    Key("adv_rand_start", ATTACK, BOOL, True, "start at a random point of the ball"),
+    Key("eot_attack_reps", ATTACK, integer(1), REQUIRED, "purifications of an image a step of the attack"),
+    Key("attack_gradient", ATTACK, choice("bpda", "none", "full", "smoothed"), "bpda",
+        "through the purification as if it were the identity; the bare classifier's; through every Langevin step, exactly, or by differences at the scale of the noise"),
+    Key("attack_loss", ATTACK, choice("cross_entropy", "margin"), "cross_entropy", "what the attack raises"),
+    Key("attack_noise", ATTACK, choice("fresh", "fixed"), "fresh", "`fixed`: every purification of an image uses noise that the attacker knows"),
+    Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations"),
+    Key("attack_packing", ATTACK, BOOL, True, "leave out broken images, verify candidates together; False: the plain schedule"),
+    Key("attack_memory_gb", ATTACK, real(0, above=True), 4.0, "`full`, `smoothed`: memory of the stored chains"),
+    Key("chain_batch", ATTACK, optional(integer(1)), None, "chains that run at once, over all replicas; None: `batch_size`"),
+    Key("log_freq", ATTACK, integer(1), 1, "rounds between console lines", True),
+    Key("record_image_states", ATTACK, BOOL, False, "keep original and adversarial images in `results.npz`"),
 )  # fmt: skip
 
 

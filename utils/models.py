@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nets import create_ebm, create_gen
 from utils.checkpoint import Part, SavedNetwork, network_info, with_stored_sizes
-from utils.config import trains_generator, uses_generator
+from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
 from utils.langevin import Potential, make_potential
 from utils.optim import Learner, create_learner

@@ -1,11 +1,13 @@
 """Pictures: grids of images by array tiling, and the diagnostics of training."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from utils.files import whole_file
+from utils.files import join, make_folder, whole_file
 
 WINDOW = 5000  # updates that the correlations look back on
 MAX_LAG = 15
@@ -27,6 +29,14 @@ def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     grid = cells.reshape(rows, columns, height + gap, width + gap, channels)
     picture = grid.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
     return np.pad(picture, ((gap, 0), (gap, 0), (0, 0)), constant_values=GAP)
+
+
+def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
+    """Write (n, h, w, 3) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
+    make_folder(folder)
+    for number, image in enumerate(to_uint8(images), first):
+        with whole_file(join(folder, f"{number:06}.png")) as temporary:
+            Image.fromarray(image).save(temporary)
 
 
 def save_grid(images: np.ndarray, path: str) -> None:
@@ -71,8 +81,37 @@ def save_diagnostics(energy_diff: np.ndarray, grad_norm: np.ndarray, path: str) 
     _bars(axes[0, 1], diff, diff, np.arange(max_lag + 1), "energy difference, autocorrelation")
     _bars(axes[1, 1], grad, grad, np.arange(max_lag + 1), "gradient magnitude, autocorrelation")
     both = np.arange(-max_lag, max_lag + 1)
-    _bars(axes[0, 2], diff, grad, both, "energy difference x gradient magnitude")
+    _bars(axes[0, 2], diff, grad, both, "cross-correlation of the two")
     _scatter(axes[1, 2], diff, grad)
+    save_figure(figure, path)
+
+
+def save_learning(train: dict[str, np.ndarray], test: dict[str, np.ndarray], path: str) -> None:
+    """Draw loss and accuracy of a classifier, one value an epoch, NaN where it was not tested."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), train, strict=True):
+        epochs = np.arange(1, len(train[name]) + 1)
+        tested = np.isfinite(test[name])
+        axes.plot(epochs, train[name], label="training", linewidth=0.8)
+        axes.plot(epochs[tested], test[name][tested], label="test", marker=".")
+        axes.set(title=name, xlabel="epoch")
+        axes.legend()
+    save_figure(figure, path)
+
+
+def save_trace(
+    steps: Sequence[int], energies: np.ndarray, grad_norms: np.ndarray, path: str
+) -> None:
+    """Draw energy and gradient magnitude along n chains, (n, looks) at their steps."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    energy_axes, grad_axes = figure.subplots(1, 2)
+    for axes, values in ((energy_axes, energies), (grad_axes, grad_norms)):
+        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
+        axes.plot(steps, middle)
+        axes.fill_between(steps, low, high, alpha=0.3)
+        axes.set(xlabel="Langevin step")
+    energy_axes.set(title="potential energy: median, middle 80%")
+    grad_axes.set(title="Langevin gradient magnitude")
     save_figure(figure, path)
 
 

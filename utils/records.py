@@ -12,6 +12,9 @@ from tqdm import tqdm
 
 from utils.files import join, one_line_write_errors, whole_file
 
+SHOWN = (("energy diff", "energy_diff", "+.4g"), ("gradient", "grad_norm", ".4g"))
+SILENCE = 10  # seconds between plain lines
+
 
 class Metrics:
     """`metrics.csv`, one row an update, and the same columns in memory for the plots."""
@@ -65,35 +68,39 @@ class Metrics:
 class Progress:
     """A bar with rates on a terminal; elsewhere a plain line every `every` updates."""
 
-    def __init__(self, *, total: int, done: int, images_per_update: int, every: int):
+    def __init__(
+        self,
+        *,
+        total: int,
+        done: int,
+        images_per_update: int,
+        every: int,
+        unit: str = "update",
+        shown: Sequence[tuple[str, str, str]] = SHOWN,
+    ):
         self.total, self.every, self.images = total, every, images_per_update
+        self.unit, self.shown = unit, shown
         self.start_time, self.start = time.perf_counter(), done
         bar = sys.stderr.isatty() and sys.stdout.isatty()
-        self.bar = (
-            tqdm(total=total, initial=done, unit="update", dynamic_ncols=True) if bar else None
-        )
+        self.bar = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True) if bar else None
 
     def show(self, step: int, metrics: Mapping[str, float], chain_steps: int) -> None:
         """Tell that update `step` (from 1) is done, after `chain_steps` Langevin steps an image."""
+        values = [f"{label} {metrics[name]:{form}}" for label, name, form in self.shown]
         if self.bar is not None:
-            rate = self.bar.format_dict["rate"] or 0
-            self.bar.set_postfix_str(
-                f"{rate * self.images * chain_steps:,.0f} image-steps/s, "
-                f"energy diff {metrics['energy_diff']:+.3g}",
-                refresh=False,
-            )
+            speed = self._speed(self.bar.format_dict["rate"] or 0, chain_steps)
+            self.bar.set_postfix_str(", ".join([*speed, values[0]]), refresh=False)
             self.bar.update(step - self.bar.n)
         elif step == 1 or step % self.every == 0 or step == self.total:
             seconds = time.perf_counter() - self.start_time
             rate = (step - self.start) / seconds
-            left = (self.total - step) / rate
-            print(
-                f"update {step}/{self.total}  energy diff {metrics['energy_diff']:+.4g}  "
-                f"gradient {metrics['grad_norm']:.4g}  {rate:.2f} updates/s  "
-                f"{rate * self.images * chain_steps:,.0f} image-steps/s  "
-                f"{tqdm.format_interval(left)} left",
-                flush=True,
-            )
+            left = tqdm.format_interval((self.total - step) / rate)
+            speed = [f"{rate:.2f} {self.unit}s/s", *self._speed(rate, chain_steps), f"{left} left"]
+            line = "  ".join([f"{self.unit} {step}/{self.total}", *values, *speed])
+            print(line, flush=True)
+
+    def _speed(self, rate: float, chain_steps: int) -> list[str]:
+        return [f"{rate * self.images * chain_steps:,.0f} image-steps/s"] if chain_steps else []
 
     def say(self, line: str) -> None:
         """Print a line without breaking the bar."""
@@ -109,6 +116,28 @@ class Progress:
         """End the bar."""
         if self.bar is not None:
             self.bar.close()
+
+
+class ChainProgress:
+    """Steps of evaluation chains: a bar on a terminal; elsewhere a plain line at times."""
+
+    def __init__(self, *, total: int, done: int, images: int):
+        self.images, self.start, self.total = images, done, total
+        self.start_time = self.told = time.perf_counter()
+        self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=None)
+
+    def show(self, done: int, text: str) -> None:
+        """Tell that `done` of all steps are done, `images` images each."""
+        now = time.perf_counter()
+        rate = (done - self.start) / (now - self.start_time)
+        text = f"{text}, {rate * self.images:,.0f} image-steps/s"
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif now - self.told > SILENCE or done == self.total:
+            self.told = now
+            left = tqdm.format_interval((self.total - done) / rate)
+            print(f"step {done}/{self.total}  {text}, {left} left", flush=True)
 
 
 def make_board(folder: str) -> tf.summary.SummaryWriter:

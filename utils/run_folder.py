@@ -2,7 +2,9 @@
 
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +17,9 @@ ROOMS = ("checkpoints", "state", "shortrun", "plots")
 SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
 
 
-def make_run_folder(command: Command, strategy: tf.distribute.Strategy) -> str:
+def make_run_folder(
+    command: Command, strategy: tf.distribute.Strategy, rooms: Sequence[str] = ROOMS
+) -> str:
     """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
 
     A second run of the same second gets `-2` behind its name.
@@ -23,8 +27,7 @@ def make_run_folder(command: Command, strategy: tf.distribute.Strategy) -> str:
     config = command.config
     stamp = time.localtime(agree(strategy, int(time.time())))
     name = f"{config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
-    bucket = config["gs_path"]
-    root = join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
+    root = runs_root(config)
     chief = is_chief(strategy)
     attempt = agree(strategy, _claim_folder(root, name) if chief else 0)
     folder = join(root, _numbered(name, attempt))
@@ -32,9 +35,15 @@ def make_run_folder(command: Command, strategy: tf.distribute.Strategy) -> str:
         with one_line_write_errors(folder):
             write_run_config(command, join(folder, CONFIG_FILE))
             _copy_sources(command.config_path, join(folder, "code"))
-        for room in ROOMS:
+        for room in rooms:
             make_folder(join(folder, room))
     return folder
+
+
+def runs_root(config: Mapping[str, Any]) -> str:
+    """Return the folder of run folders, in the bucket `gs_path` where there is one."""
+    bucket = config["gs_path"]
+    return join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
 
 
 def _claim_folder(root: str, name: str) -> int:

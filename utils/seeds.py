@@ -29,6 +29,9 @@ class Purpose(enum.IntEnum):
     EVALUATION = 14  # evaluation chains, by image
     ATTACK = 15  # attack chains, by image
     CLASSIFIER = 16  # dropout and order in classifier training
+    SUBSETS = 17  # of images, for KID
+    ATTACK_START = 18  # random starts of attacks, by image
+    ATTACK_CONTROL = 19  # random perturbations of an attack's control, by image
 
 
 def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:

@@ -122,6 +122,13 @@ def empty_banks(
     ]
 
 
+def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> np.ndarray:
+    """Return `count` generated images for pictures, of the same latents every time."""
+    key = fold(config["seed"], Purpose.PLOTS)
+    generate = make_generate(gen, config["gen_type"])
+    return generate(gen.sample_latents(count, key), key, False).numpy()
+
+
 def renew(
     images: tf.Tensor,
     latents: tf.Tensor,

@@ -85,7 +85,7 @@ def draw_input(model: keras.Model, size: int, count: int, rng: np.random.Generat
 def apply(model: keras.Model, kind: str, x: tf.Tensor) -> tf.Tensor:
     """Return the network's output; the conditional generator's at fixed labels and truncation."""
     if kind == "gen_biggan_cond":
-        return model(x, labels=np.arange(len(x)) * 7, truncation=TRUNCATION)
+        return model(x, labels=tf.range(tf.shape(x)[0]) * 7, truncation=TRUNCATION)
     return model(x)
 
 

@@ -85,6 +85,21 @@ def test_two_workers_read_together_what_one_process_reads(config):
         np.testing.assert_array_equal(together.batches(update), [zero, one, two])
 
 
+def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_batches_only(config, monkeypatch):
+    dataset = load_data(config)
+    batches, asked = dataset.batches, []
+
+    def watched(batch_size, places, **others):
+        asked.append(places.tolist())
+        return batches(batch_size, places, **others)
+
+    monkeypatch.setattr(dataset, "batches", watched)
+    worker = TrainingStream(dataset, batch_size=2, num_replicas=4, local_replicas=[1, 3])
+    for update in range(3):  # 2 epochs of 6 batches
+        worker.batches(update)
+    assert asked == [[1, 3, 5], [1, 3, 5]]
+
+
 def test_batch_j_of_the_order_belongs_to_replica_j_mod_r(config):
     dataset = load_data(config)
     single = TrainingStream(dataset, batch_size=2, seed=1)

@@ -30,7 +30,8 @@ def test_the_command_line_counts_classes_and_draws_what_the_network_sees(
     printed = capsys.readouterr().out
     for told in ("train 1,492, test 400", "425 pictures", "Flags: 206", "Objects: 219"):
         assert told in printed
-    assert Image.open(tmp_path / "data.png").size == (274, 274)
+    with Image.open(tmp_path / "data.png") as grid:
+        assert grid.size == (274, 274)
 
 
 def test_the_grid_shows_augmented_data_with_their_noise(emoji_config):

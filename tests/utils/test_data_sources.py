@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from utils.data import load_data
@@ -175,6 +176,15 @@ def test_celebas_folder_is_looked_for_in_both_spellings(tmp_path, monkeypatch):
     other = data_dirs({"data_type": "celeb_a", "data_dir": "celeb_a_tfds"})
     assert [p.removeprefix(f"{tmp_path}/") for p in one[:2]] == ["celeb-a_tfds", "celeb_a_tfds"]
     assert set(one) == set(other)
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_line(monkeypatch):
+    def unreachable(path):
+        raise tf.errors.FailedPreconditionError(None, None, "no network\nwhen reading metadata")
+
+    monkeypatch.setattr(tf.io.gfile, "exists", unreachable)
+    with pytest.raises(UserError, match=r"cannot look into gs://mine/celeb_a: no network$"):
+        load_data({"data_type": "celeb_a", "gs_path": "mine", "image_dims": [64, 64, 3]})
 
 
 def test_with_a_bucket_data_are_read_from_it_and_the_embedded_set_is_not():

@@ -1,0 +1,46 @@
+"""What users of fid.py get wrong, and the one line that each mistake is answered with."""
+
+import pytest
+
+import fid
+
+# name: (--set of the smoke config, words that the line must hold)
+WRONG = {
+    "how many": ("num_samples=None", "'num_samples' is missing"),
+    "scores beyond": ("fid_steps=[9]", "'fid_steps' [9] go beyond 'mcmc_steps' 4"),
+    "half a chain": ("mcmc_temp=None", "'epsilon' and 'mcmc_temp' go together"),
+    "no chain": ("epsilon=None mcmc_temp=None", "'mcmc_steps', 'epsilon' and 'mcmc_temp'"),
+    "empty weights": ("ebm_weights=''", "'ebm_weights' is still empty"),
+    "empty generator": ("gen_weights=''", "'gen_weights' is still empty"),
+    "no folder": ("exp_type=folder", "'ckpt_folder' is missing"),
+    "turned round": ("exp_type=folder ckpt_folder=. min_step=9", "'min_step' 9"),
+    "no checkpoint": ("exp_type=folder ckpt_folder=.", "has no gen_0.weights.h5"),
+    "no extractor": ("feature_net=vgg", "'feature_net'", "inception_tf1"),
+    "no classifier": ("feature_net=classifier clf_weights=None", "train_clf.py"),
+    "no graph": ("feature_net=inception_tf1 inception_weights=no.pb", "no.pb not found"),
+    "few data": ("reference_samples=5000", "images, not the 5000"),
+    "few held out": ("num_samples=100 heldout_split=test", "split test", "not the 100"),
+    "few starts": ("mcmc_init=data num_samples=2000", "images to start chains"),
+    "bank": ("mcmc_init=persistent", "'mcmc_init'", "coop"),
+    "generated data": ("data_type=generator", "'data_type' must be a data set"),
+    "diverged": ("epsilon=1e30 mcmc_temp=1e-30", "diverged before step"),
+}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> str:
+    """Prepare emoji32 once."""
+    return str(tmp_path_factory.mktemp("emoji32"))
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_one_clear_line(name, data_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    changes, *words = WRONG[name]
+    overrides = [f"data_dir={data_dir}", "ebm_width=4", "gen_width=4", *changes.split(" ")]
+    with pytest.raises(SystemExit) as stop:
+        fid.main(["configs_fid/smoke.py", "--set", *overrides])
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    for word in words:
+        assert word in line, (word, line)

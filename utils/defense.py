@@ -1,0 +1,225 @@
+"""The defence: purify by Langevin steps, then classify; and what an attacker can learn of it.
+
+Work comes as rows, one chain each: an image and the name of its noise (image's number in the data
+set, use, round, repetition). A row's result depends on nothing else, so that rows are packed into
+full batches as they come.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nets import create_clf, create_ebm
+from utils import attacks
+from utils.chains import make_image_noise
+from utils.checkpoint import located, network_info, with_stored_sizes
+from utils.checks import classifier_type
+from utils.devices import over_replicas
+from utils.errors import UserError
+from utils.import_weights import load_weights
+from utils.langevin import Potential, langevin, make_potential
+from utils.seeds import Purpose, fold
+
+
+class Use(enum.IntEnum):
+    """What purifications are for: no two uses share noise, unless `attack_noise` is `fixed`."""
+
+    NATURAL = 0
+    ATTACK = 1
+    VERIFY = 2
+    CONTROL = 3
+
+
+class Defense:
+    """Predictions and gradients of the purified classifier; counts the image-steps they take."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        strategy: tf.distribute.Strategy,
+        potential: Potential | None,
+        classify: Callable[[tf.Tensor], tf.Tensor],
+    ):
+        self.config, self.image_steps = config, 0
+        batch = config["chain_batch"] or config["batch_size"]
+        replayed = config["attack_gradient"] in ("full", "smoothed") and config["langevin_steps"]
+        purify = make_purify(config, potential)
+        self._logits = over_replicas(
+            strategy, lambda images, names: classify(purify(images, names).images), batch
+        )
+        if replayed:
+            fitting = attacks.chains_in_memory(
+                config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
+            )
+            batch = min(batch, fitting * strategy.num_replicas_in_sync)
+        gradient = make_gradient(config, potential, classify)
+        self._gradient = over_replicas(strategy, gradient, batch)
+
+    def predict(
+        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
+    ) -> np.ndarray:
+        """Return the (n, classes) logits averaged over `reps` purifications of each image."""
+        rows, names = self._rows(images, indices, use, rounds, reps)
+        self.image_steps += len(rows) * self.config["langevin_steps"]
+        logits = self._logits(rows, names)
+        return logits.reshape(len(images), -1, logits.shape[-1]).mean(axis=1)
+
+    def gradient(
+        self, images: np.ndarray, indices: np.ndarray, slopes: np.ndarray, rounds: Any, reps: int
+    ) -> np.ndarray:
+        """Return the derivative by each image of the loss with `slopes` (n, classes) by mean logits.
+
+        The same purifications as those that `predict` made of them for the attack, replayed.
+        """
+        kind = self.config["attack_gradient"]
+        rows, names = self._rows(images, indices, Use.ATTACK, rounds, 1 if kind == "none" else reps)
+        copies = len(rows) // len(images)
+        if kind != "none":
+            self.image_steps += len(rows) * self.config["langevin_steps"]
+        gradient = self._gradient(rows, names, np.repeat(slopes, copies, axis=0))
+        return gradient.reshape(len(images), copies, *images.shape[1:]).mean(axis=1)
+
+    def _rows(
+        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and names of `reps` chains an image; without noise one is as good."""
+        reps = reps if self.config["langevin_steps"] else 1
+        if self.config["attack_noise"] == "fixed":
+            use, rounds = 0, 0
+        names = np.zeros((len(images), reps, 4), np.int32)
+        names[..., 0] = np.asarray(indices)[:, np.newaxis]
+        names[..., 1], names[..., 2] = int(use), np.reshape(rounds, (-1, 1))
+        names[..., 3] = np.arange(reps)
+        return np.repeat(images, reps, axis=0), names.reshape(-1, 4)
+
+
+def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
+    """Return the (n, 2) seeds of chains by their names (n, 4)."""
+    return tf.map_fn(
+        lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)),
+        names,
+        fn_output_signature=tf.TensorSpec([2], tf.int32),
+    )
+
+
+def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
+    """Return (images, names, keep_path) -> the chain of `langevin_steps` steps."""
+
+    def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
+        noise = make_image_noise(chain_keys(config["seed"], names), images)
+        return langevin(
+            images,
+            potential,
+            num_steps=config["langevin_steps"],
+            epsilon=config["epsilon"],
+            noise=noise,
+            keep_path=keep_path,
+        )
+
+    return purify
+
+
+def make_gradient(
+    config: Mapping[str, Any], potential: Potential | None, classify: Callable
+) -> Callable[..., tf.Tensor]:
+    """Return (images, names, slopes by logits) -> the attacker's derivative by the images.
+
+    `none`: of the bare classifier. `bpda`: by the purified images, taken for the derivative by the
+    images (Athalye et al. 2018). `full`, `smoothed`: that, pulled back through every step.
+    """
+    kind, purify = config["attack_gradient"], make_purify(config, potential)
+    goes_back = kind in ("full", "smoothed") and config["langevin_steps"] > 0
+    if kind == "smoothed" and goes_back:
+        product = attacks.smoothed_hessian_product(potential, config["epsilon"])
+    elif goes_back:
+        product = attacks.exact_hessian_product(potential)
+
+    def gradient(images: tf.Tensor, names: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
+        chain = None if kind == "none" else purify(images, names, keep_path=goes_back)
+        purified = images if chain is None else chain.images
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(purified)
+            value = tf.reduce_sum(classify(purified) * slopes)
+        result = tape.gradient(value, purified)
+        if goes_back:
+            result = attacks.pull_back(chain.path, result, product, config["epsilon"])
+        return result
+
+    return gradient
+
+
+def create_defense(
+    config: Mapping[str, Any], class_names: list[str] | None, strategy: tf.distribute.Strategy
+) -> Defense:
+    """Build the networks of a config, load their weights, and put them together."""
+    with strategy.scope():
+        classifier = create_classifier(config, class_names)
+        potential = None
+        if config["langevin_steps"]:
+            path = located(config["ebm_weights"])
+            sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
+            ebm = create_ebm(sized)
+            load_weights(ebm, path)
+            potential = make_potential(ebm, config["mcmc_temp"])
+    return Defense(config, strategy, potential, make_classify(config, classifier))
+
+
+def create_classifier(
+    config: Mapping[str, Any], class_names: list[str] | None
+) -> keras.Model:
+    """Return the classifier with its weights; raises UserError for one of other classes."""
+    kind, path = classifier_type(config), located(config["clf_weights"])
+    if kind != "wrn":
+        return _create_application(kind, config, path)
+    info = network_info(path) or {}
+    classes = info.get("classes", class_names)
+    if class_names is not None and not isinstance(classes, int) and list(classes) != class_names:
+        raise UserError(
+            f"'clf_weights' {path} tell {', '.join(classes)} apart; "
+            f"the data have {', '.join(class_names)}: set data_labels"
+        )
+    sized = {"depth": "clf_depth", "width": "clf_width"}
+    config = with_stored_sizes({**config, "wrn": "wrn"}, "clf_weights", "wrn", sized)
+    count = classes if isinstance(classes, int) else len(classes)
+    shape = config["image_dims_clf"] or config["image_dims"]
+    network = create_clf({**config, "num_classes": count, "image_dims": shape})
+    load_weights(network, path)
+    return network
+
+
+def _create_application(kind: str, config: Mapping[str, Any], path: str | None) -> keras.Model:
+    name = "EfficientNetB" + kind[-1]
+    shape = config["image_dims_clf"] or config["image_dims"]
+    options = {"input_shape": tuple(shape), "classifier_activation": None}
+    try:
+        weights = None if path else "imagenet"
+        network = getattr(keras.applications, name)(weights=weights, **options)
+    except Exception as error:  # without a network Keras raises many kinds
+        raise UserError(
+            f"Keras cannot fetch the weights of {name}: {str(error).splitlines()[0]}; give their "
+            "file in clf_weights"
+        ) from error
+    if path:
+        load_weights(network, path)
+    return network
+
+
+def make_classify(
+    config: Mapping[str, Any], network: Callable[..., tf.Tensor]
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return images (n, h, w, 3) in [-1, 1] -> (n, classes), resized and rescaled for a network."""
+    size = (config["image_dims_clf"] or config["image_dims"])[:2]
+    resizes = size != config["image_dims"][:2]
+    low, high = config["pixel_scale_clf"]
+
+    def classify(images: tf.Tensor) -> tf.Tensor:
+        if resizes:
+            images = tf.image.resize(images, size)
+        logits = network(low + (images + 1) * ((high - low) / 2), training=False)
+        return tf.nn.softmax(logits) if config["clf_output"] == "probabilities" else logits
+
+    return classify

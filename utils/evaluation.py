@@ -1,0 +1,146 @@
+"""A run that only looks: its folder, its place, and what survives a kill.
+
+Samples come checkpoint by checkpoint, batch by batch, segment by segment. A state holds the place
+and the chains under way; what they showed before lies in files that are never written twice.
+"""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from utils import checkpoint
+from utils.array_files import ArrayFiles
+from utils.config import Command
+from utils.devices import barrier, is_chief, local_replicas
+from utils.files import join
+from utils.run_folder import make_run_folder
+from utils.signals import Interruption
+
+ROOMS = ("state", "images", "plots", "numpy")
+
+
+class Place(NamedTuple):
+    """Where a run is: steps taken by the chains of a batch of a checkpoint's samples."""
+
+    checkpoint: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+@dataclasses.dataclass
+class ChainStates:
+    """One replica's chains: images (b, h, w, 3); trace (b, looks, 2), energy and gradient norm."""
+
+    images: np.ndarray
+    trace: np.ndarray
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed run needs."""
+        return {"images": self.images, "trace": self.trace}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state`."""
+        self.images, self.trace = state["images"], state["trace"]
+
+
+Chains = dict[int, ChainStates]  # by the number of their replica
+
+
+class EvaluationRun:
+    """The folder and the place of a run, new or resumed; `chains` are those under way, if any."""
+
+    def __init__(self, command: Command, strategy: tf.distribute.Strategy):
+        self.strategy, self.chief = strategy, is_chief(strategy)
+        self.state_freq = command.config["state_freq"]
+        self.keep_states = command.config["keep_states"]
+        self.batch_size = command.config["batch_size"]
+        self.place, self.chains, self.segments = Place(), {}, 0
+        self.interruption = Interruption()
+        if command.run_dir is None:
+            self.folder = make_run_folder(command, strategy, ROOMS)
+        else:
+            self.folder = command.run_dir.rstrip("/")
+            self._restore()
+        print(f"run folder {self.folder}", flush=True)
+
+    @contextlib.contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the block only where `pause` is called."""
+        with self.interruption.noted(lambda: print("saving the state ...", flush=True)):
+            yield
+
+    def path(self, *names: str) -> str:
+        """Return the path of a file in the run folder."""
+        return join(self.folder, *names)
+
+    def files(self, name: str) -> ArrayFiles:
+        """Return arrays of the run that grow by batches."""
+        return ArrayFiles(self.path("numpy", name))
+
+    def go_to(self, place: Place, chains: Chains | None = None) -> None:
+        """Note that all before `place` is done and in its files; save the state where it is due."""
+        self.place, self.chains = place, chains or {}
+        self.segments += 1
+        if not self.chains or self.segments % self.state_freq == 0 or self._interrupted:
+            self._save_state()
+        self.pause()
+
+    def pause(self) -> None:
+        """End the run here if it was told to; everything is saved."""
+        if self._interrupted:
+            print(f"stopped, all saved; to go on: python3 {sys.argv[0]} --resume {self.folder}")
+            sys.exit(self.interruption.exit_status)
+
+    def forget_what_follows(self, files: Mapping[float, ArrayFiles]) -> None:
+        """Delete what `files`, by the step that they look at, hold of images beyond the place."""
+        for step, arrays in files.items():
+            seen = self.place.batch + (self.place.step > 0 and step <= self.place.step)
+            if self.chief:
+                arrays.drop_from(seen * self.batch_size)
+        barrier(self.strategy)
+
+    @property
+    def _interrupted(self) -> bool:
+        return self.interruption.number is not None
+
+    def _save_state(self) -> None:
+        folder = self.path("state", str(self.segments))
+        parts = {f"chain_{replica}": states for replica, states in self.chains.items()}
+        checkpoint.write_parts(folder, parts)
+        barrier(self.strategy)
+        if self.chief:
+            replicas = self.strategy.num_replicas_in_sync
+            header = {"update": self.segments, "replicas": replicas, **self.place._asdict()}
+            checkpoint.declare_state(folder, header)
+            checkpoint.drop_states(self.path("state"), self.keep_states)
+
+    def _restore(self) -> None:
+        """Go back to the newest whole state, or to the beginning where there is none yet."""
+        root = self.path("state")
+        if not checkpoint.list_states(root):
+            return
+        folder, header = checkpoint.newest_state(root, print)
+        self.segments = header["update"]
+        self.place = Place(*(header[name] for name in Place._fields))
+        if self.place.step:
+            self.chains = {replica: _empty() for replica in local_replicas(self.strategy)}
+            parts = {f"chain_{replica}": states for replica, states in self.chains.items()}
+            count = self.strategy.num_replicas_in_sync
+            checkpoint.restore_parts(folder, header, parts, count)
+        if self.chief:
+            checkpoint.drop_states_after(root, self.segments)
+        barrier(self.strategy)
+
+
+def joined(chains: Chains, name: str) -> np.ndarray:
+    """Return `images` or `trace` of all local replicas, in the order of their images."""
+    return np.concatenate([getattr(states, name) for states in chains.values()])
+
+
+def _empty() -> ChainStates:
+    return ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))

@@ -1,0 +1,105 @@
+"""Statistics of features: of samples from their files, of data computed once and kept."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.array_files import ArrayFiles
+from utils.data import evaluation_batches, load_data
+from utils.errors import UserError
+from utils.files import join, make_folder
+from utils.frechet import Moments, Statistics, load_statistics, save_statistics
+from utils.inception import Extractor
+from utils.run_folder import runs_root
+
+KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
+ORDER_SEED = 0  # which images are the first n of a split: the same for every run
+
+
+def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> Statistics:
+    """Return the statistics of features (n, dim) that lie in files, in one pass."""
+    moments, kept, left = Moments(dim), [], KERNEL_IMAGES
+    for features in files.batches():
+        moments.add(features)
+        if left > 0:
+            kept.append(features[:left])
+            left -= len(kept[-1])
+    statistics = moments.statistics(metadata)
+    return Statistics(
+        statistics.mean, statistics.covariance, statistics.count, metadata, np.concatenate(kept)
+    )
+
+
+def reference_statistics(
+    config: Mapping[str, Any], extractor: Extractor, files: ArrayFiles, pause: Callable[[], None]
+) -> Statistics:
+    """Return the statistics of the data that samples are compared with.
+
+    Those of `reference_stats`, else those kept under `<exp_dir>/reference/` by an earlier run, else
+    computed from the data set and kept there. Raises UserError for a file of another extractor,
+    size, rounding or data set.
+    """
+    count = config["reference_samples"] or config["num_samples"]
+    path = config["reference_stats"] or reference_path(config, extractor, count)
+    metadata = data_metadata(config, extractor, config["split"])
+    if config["reference_stats"] or tf.io.gfile.exists(path):
+        return load_statistics(path, metadata, extractor.dim)
+    statistics = data_statistics(config, extractor, config["split"], count, files, pause)
+    make_folder(path.rpartition("/")[0])
+    save_statistics(path, statistics)
+    return statistics
+
+
+def reference_path(config: Mapping[str, Any], extractor: Extractor, count: int) -> str:
+    """Return where a run keeps and finds the statistics of its data, under a telling name."""
+    size = config["image_dims"][0]
+    labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
+    name = f"{config['data_type']}_{config['split']}{labels}_{count}_{size}px_{extractor.name}"
+    name += f"_{extractor.weights_sha256[:8]}" + ("" if extractor.quantize else "_unrounded")
+    return join(runs_root(config), "reference", f"{name.replace('/', '-')}.npz")
+
+
+def data_metadata(
+    config: Mapping[str, Any], extractor: Extractor, split: str
+) -> dict[str, str | int | bool]:
+    """Return what two statistics of data must share, beside the extractor's part."""
+    return {
+        **extractor.metadata,
+        "data_set": config["data_type"],
+        "split": split,
+        "labels": ", ".join(config["data_labels"] or ["all"]),
+        "image_size": config["image_dims"][0],
+    }
+
+
+def data_statistics(
+    config: Mapping[str, Any],
+    extractor: Extractor,
+    split: str,
+    count: int,
+    files: ArrayFiles,
+    pause: Callable[[], None],
+) -> Statistics:
+    """Return the statistics of the first `count` images of a split in its shuffled order.
+
+    Batches whose features lie in `files` already are not computed again; `pause` is called where
+    everything is saved.
+    """
+    dataset = load_data(config, split)
+    if dataset.num_examples < count:
+        raise UserError(
+            f"data set {dataset.name}, split {split}: {dataset.num_examples} images, not the "
+            f"{count} that this score needs: set num_samples or reference_samples"
+        )
+    batch = config["batch_size"]
+    done = len(files.numbers())
+    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done)
+    for number in range(done, -(-count // batch)):
+        images = next(batches)[0][: count - number * batch]
+        files.put(number * batch, extractor(images))
+        pause()
+    statistics = statistics_of(files, extractor.dim, data_metadata(config, extractor, split))
+    files.drop()
+    return statistics

@@ -1,0 +1,103 @@
+"""The batches of evaluation chains: from image numbers over the replicas to arrays on the host."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.chains import Starts
+from utils.data import Dataset, evaluation_batches
+from utils.devices import local_replicas, replica_batch, to_host, to_replicas
+from utils.errors import UserError
+from utils.evaluation import Chains, ChainStates, joined
+from utils.seeds import Purpose
+
+
+class Sampler:
+    """Chains batch by batch: batch j holds the images from number j `batch_size` on.
+
+    `start(numbers)` gives one replica's first images, unless a `dataset` gives them;
+    `run_chain(images, numbers, first_step, num_steps, noisy)` its images later and a look at them.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        strategy: tf.distribute.Strategy,
+        start: Starts,
+        run_chain: Callable[..., Any],
+        dataset: Dataset | None = None,
+    ):
+        self.config, self.strategy, self.dataset = config, strategy, dataset
+        self.batch = replica_batch(config["batch_size"], strategy)
+        self.replicas = local_replicas(strategy)
+        self._start = tf.function(lambda numbers: strategy.run(start, (numbers,)))
+        self._run = {noisy: self._on_all(run_chain, noisy) for noisy in (True, False)}
+        if dataset is not None and dataset.num_examples < config["num_samples"]:
+            raise UserError(
+                f"data set {dataset.name} has {dataset.num_examples} images to start chains "
+                f"from, not 'num_samples' {config['num_samples']}"
+            )
+
+    def numbers(self, batch: int) -> list[np.ndarray]:
+        """Return the numbers of the images of each local replica in a batch."""
+        first = batch * self.config["batch_size"]
+        own = np.arange(self.batch, dtype=np.int32)
+        return [first + replica * self.batch + own for replica in self.replicas]
+
+    def begin(self, batch: int) -> Chains:
+        """Return the chains of a batch at their starts."""
+        numbers = self.numbers(batch)
+        if self.dataset is not None:
+            images = self._data(batch)
+            starts = [images[n % len(images)] for n in numbers]
+        else:
+            starts = to_host(self.strategy, self._start(to_replicas(self.strategy, numbers)))
+        chains = {
+            replica: ChainStates(images, np.zeros((len(images), 0, 2), np.float32))
+            for replica, images in zip(self.replicas, starts, strict=True)
+        }
+        return self.advance(batch, chains, 0, 0)
+
+    def advance(self, batch: int, chains: Chains, first: int, steps: int) -> Chains:
+        """Return the chains of a batch `steps` Langevin steps after step `first`."""
+        ends = self._on_replicas(batch, chains, first, steps, noisy=True)
+        later = {}
+        for (replica, states), (images, look) in zip(chains.items(), ends, strict=True):
+            if not np.isfinite(look).all():
+                raise UserError(
+                    f"chains diverged before step {first + steps}: an energy is NaN or Inf"
+                )
+            trace = np.concatenate([states.trace, look[:, np.newaxis]], axis=1)
+            later[replica] = ChainStates(images, trace)
+        return later
+
+    def finish(self, batch: int, chains: Chains) -> np.ndarray:
+        """Return the images `grad_steps` steps without noise later; the chains stay as they are."""
+        steps = self.config["grad_steps"]
+        if not steps:
+            return joined(chains, "images")
+        ends = self._on_replicas(batch, chains, 0, steps, noisy=False)
+        return np.concatenate([images for images, _ in ends])
+
+    def _on_replicas(
+        self, batch: int, chains: Chains, first: int, steps: int, *, noisy: bool
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        images = [states.images for states in chains.values()]
+        inputs = list(zip(images, self.numbers(batch), strict=True))
+        place = (tf.constant(first), tf.constant(steps))
+        ends = self._run[noisy](to_replicas(self.strategy, inputs), *place)
+        return to_host(self.strategy, ends)
+
+    def _on_all(self, run_chain: Callable[..., Any], noisy: bool) -> Callable[..., Any]:
+        on_one = functools.partial(run_chain, noisy=noisy)
+        return tf.function(lambda inputs, *place: self.strategy.run(on_one, (*inputs, *place)))
+
+    def _data(self, batch: int) -> np.ndarray:
+        """Return data to start a batch from, each image of the split at most once."""
+        size = self.config["batch_size"]
+        seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
+        batches = evaluation_batches(self.dataset, size, seed=seed, purpose=purpose, start=batch)
+        return np.resize(next(batches)[0], (size, *self.config["image_dims"]))
