@@ -98,7 +98,7 @@ def traced(model: keras.Model, kind: str, size: int, batch: int) -> Callable[[],
 
     options = {"labels": tf.range(batch)} if kind == "gen_biggan_cond" else {}
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def step(x):
         if not kind.startswith("ebm"):
             return model(x, **options)

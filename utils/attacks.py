@@ -1,4 +1,4 @@
-"""Attacks: pure pieces of projected gradient ascent (Madry et al. 2018) against a purified classifier.
+"""Attacks: pieces of projected gradient ascent (Madry et al. 2018) on a purified classifier.
 
 Images are (n, h, w, c) in [-1, 1]. A ball is given by its norm and its radius in these units; so is
 a step. Expectations over purifications (EOT, Athalye et al. 2018) are taken by whoever calls.

@@ -90,6 +90,10 @@ def _check_sampling(config: dict[str, Any]) -> list[str]:
         problems.append(
             "'epsilon' and 'mcmc_temp' go together: give both, or neither for the stored chain"
         )
+    if config["epsilon"] is None and (config["tau"] or config["clip_langevin_grad"]):
+        problems.append(
+            "'tau' and clipping are those stored in the weights unless 'epsilon' is given"
+        )
     if scored is not None and steps is not None and max(scored) > steps:
         problems.append(f"'fid_steps' {scored} go beyond 'mcmc_steps' {steps}")
     if config["mcmc_init"] == "coop" and config["gen_type"] is None:

@@ -6,7 +6,7 @@ full batches as they come.
 """
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ from utils.checks import classifier_type
 from utils.devices import over_replicas
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import Potential, langevin, make_potential
+from utils.langevin import Chain, Potential, langevin, make_potential
 from utils.seeds import Purpose, fold
 
 
@@ -32,6 +32,7 @@ class Use(enum.IntEnum):
     ATTACK = 1
     VERIFY = 2
     CONTROL = 3
+    PICTURE = 4
 
 
 class Defense:
@@ -51,6 +52,7 @@ class Defense:
         self._logits = over_replicas(
             strategy, lambda images, names: classify(purify(images, names).images), batch
         )
+        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch)
         if replayed:
             fitting = attacks.chains_in_memory(
                 config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
@@ -71,7 +73,7 @@ class Defense:
     def gradient(
         self, images: np.ndarray, indices: np.ndarray, slopes: np.ndarray, rounds: Any, reps: int
     ) -> np.ndarray:
-        """Return the derivative by each image of the loss with `slopes` (n, classes) by mean logits.
+        """Return the derivative by each image of the loss; `slopes` (n, classes) by mean logits.
 
         The same purifications as those that `predict` made of them for the attack, replayed.
         """
@@ -82,6 +84,10 @@ class Defense:
             self.image_steps += len(rows) * self.config["langevin_steps"]
         gradient = self._gradient(rows, names, np.repeat(slopes, copies, axis=0))
         return gradient.reshape(len(images), copies, *images.shape[1:]).mean(axis=1)
+
+    def purified(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return one purification of each image, to look at."""
+        return self._purified(*self._rows(images, indices, Use.PICTURE, 0, 1))
 
     def _rows(
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
@@ -108,6 +114,8 @@ def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
 
 def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
     """Return (images, names, keep_path) -> the chain of `langevin_steps` steps."""
+    if not config["langevin_steps"]:  # and no potential
+        return lambda images, names, keep_path=False: Chain(images, None, None)
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
         noise = make_image_noise(chain_keys(config["seed"], names), images)
@@ -153,37 +161,35 @@ def make_gradient(
 
 
 def create_defense(
-    config: Mapping[str, Any], class_names: list[str] | None, strategy: tf.distribute.Strategy
+    config: Mapping[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
 ) -> Defense:
     """Build the networks of a config, load their weights, and put them together."""
+    paths = {name: located(config[name]) for name in ("clf_weights", "ebm_weights")}
+    config, potential = {**config, **paths}, None
     with strategy.scope():
         classifier = create_classifier(config, class_names)
-        potential = None
         if config["langevin_steps"]:
-            path = located(config["ebm_weights"])
             sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
             ebm = create_ebm(sized)
-            load_weights(ebm, path)
+            load_weights(ebm, config["ebm_weights"])
             potential = make_potential(ebm, config["mcmc_temp"])
     return Defense(config, strategy, potential, make_classify(config, classifier))
 
 
-def create_classifier(
-    config: Mapping[str, Any], class_names: list[str] | None
-) -> keras.Model:
+def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> keras.Model:
     """Return the classifier with its weights; raises UserError for one of other classes."""
-    kind, path = classifier_type(config), located(config["clf_weights"])
+    kind, path = classifier_type(config), config["clf_weights"]
     if kind != "wrn":
         return _create_application(kind, config, path)
     info = network_info(path) or {}
-    classes = info.get("classes", class_names)
-    if class_names is not None and not isinstance(classes, int) and list(classes) != class_names:
+    classes = info.get("classes") or list(class_names)
+    if not isinstance(classes, int) and classes != list(class_names):
         raise UserError(
             f"'clf_weights' {path} tell {', '.join(classes)} apart; "
             f"the data have {', '.join(class_names)}: set data_labels"
         )
     sized = {"depth": "clf_depth", "width": "clf_width"}
-    config = with_stored_sizes({**config, "wrn": "wrn"}, "clf_weights", "wrn", sized)
+    config = with_stored_sizes({**config, "clf_type": "wrn"}, "clf_weights", "clf_type", sized)
     count = classes if isinstance(classes, int) else len(classes)
     shape = config["image_dims_clf"] or config["image_dims"]
     network = create_clf({**config, "num_classes": count, "image_dims": shape})

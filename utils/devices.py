@@ -33,7 +33,10 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     if num_replicas == 1:
         return tf.distribute.OneDeviceStrategy("/cpu:0")
     _split_cpu(num_replicas)
-    return tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(num_replicas)])
+    # On one CPU a plain sum; collective operations of a second strategy in one process would fail.
+    return tf.distribute.MirroredStrategy(
+        [f"/cpu:{i}" for i in range(num_replicas)], tf.distribute.ReductionToOneDevice()
+    )
 
 
 def replica_batch(batch_size: int, strategy: tf.distribute.Strategy) -> int:
@@ -103,7 +106,11 @@ def over_replicas(
                 for number in local_replicas(strategy)
             ]
             values = on_all(to_replicas(strategy, inputs))
-            results.append(strategy.gather(values, axis=0).numpy()[: count - first])
+            if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+                whole = strategy.gather(values, axis=0).numpy()
+            else:  # (a mirrored strategy's gathers fail at times when they follow each other)
+                whole = np.concatenate(to_host(strategy, values))
+            results.append(whole[: count - first])
         return np.concatenate(results)
 
     return on_rows

@@ -39,10 +39,10 @@ def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
             Image.fromarray(image).save(temporary)
 
 
-def save_grid(images: np.ndarray, path: str) -> None:
-    """Write (n, h, w, 3) images in [-1, 1] as one PNG."""
+def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:
+    """Write (n, h, w, 3) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
     with whole_file(path) as temporary:
-        Image.fromarray(tile(to_uint8(images))).save(temporary)
+        Image.fromarray(tile(to_uint8(images), columns)).save(temporary)
 
 
 def save_figure(figure: Figure, path: str) -> None:

@@ -1,0 +1,27 @@
+"""The whole path of a scoring run in seconds, for tests and a first look; it says nothing.
+
+Random networks, the features of a random network, chains of four steps.
+
+    python3 fid.py configs_fid/smoke.py
+"""
+
+from configs_fid import emoji32_shortrun
+
+config = {
+    **emoji32_shortrun.config,
+    "exp_name": "smoke",
+    "num_samples": 24,
+    "batch_size": 8,
+    "reference_samples": 24,
+    "data_labels": ["Smileys & Emotion"],
+    "ebm_weights": None,
+    "ebm_width": 8,
+    "gen_weights": None,
+    "gen_width": 8,
+    "mcmc_steps": 4,
+    "fid_steps": [0, 2, 4],
+    "segment_steps": 1,
+    "epsilon": 0.01,
+    "mcmc_temp": 1e-3,
+    "feature_net": "random_conv",
+}

@@ -1,0 +1,259 @@
+"""Score an EBM: draw samples by Langevin chains and tell how far they are from data.
+
+    python3 fid.py configs_fid/emoji32_shortrun.py [--set KEY=VALUE ...] [--dry-run]
+    python3 fid.py --resume RUN_DIR [--set KEY=VALUE ...]
+
+Chains start at the generator's images (or data, or noise), run `mcmc_steps` Langevin steps, then
+`grad_steps` without noise. Their images are compared with data in the features of `feature_net`,
+by the Fréchet distance and by KID, after as many steps of one chain as `fid_steps` asks. `exp_type`
+`folder` does so for each checkpoint of a training run; `sample` only draws and saves images.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from utils import plots
+from utils.array_files import ArrayFiles
+from utils.chains import (
+    Networks,
+    Starts,
+    create_networks,
+    generated_starts,
+    image_keys,
+    make_image_noise,
+    resolve_chain,
+    uniform_starts,
+)
+from utils.checkpoint import SavedNetwork, find_weights, located
+from utils.config import parse_command
+from utils.data import load_data
+from utils.devices import make_strategy
+from utils.errors import UserError, one_line_errors
+from utils.evaluation import Chains, EvaluationRun, Place, joined
+from utils.experiment import time_update
+from utils.files import whole_file
+from utils.import_weights import load_weights
+from utils.langevin import langevin, make_potential
+from utils.measure import Measure
+from utils.models import resolve_sizes
+from utils.records import ChainProgress
+from utils.sampler import Sampler
+from utils.seeds import Purpose
+
+NUM_SHOWN = 64  # images in a picture
+LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
+PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
+SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, which their weights know
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Score or draw as the command line says."""
+    command = parse_command("fid", __doc__, argv)
+    strategy = make_strategy(command.config["device_type"], command.config["num_replicas"])
+    if command.run_dir is None:
+        command = dataclasses.replace(command, config=resolve(command.config))
+    config = command.config
+    checkpoints = list_checkpoints(config)
+    networks = create_networks(config, strategy)
+    dataset = load_data(config) if config["mcmc_init"] == "data" else None
+    sampler = Sampler(
+        config, strategy, make_start(config, networks), make_chain(config, networks), dataset
+    )
+    load_networks(networks, checkpoints[0])
+    if command.dry_run:
+        time_segments(config, networks, sampler, len(checkpoints))
+        return
+
+    run = EvaluationRun(command, strategy)
+    with run.until_interrupted():
+        measure = Measure(config, run) if config["exp_type"] != "sample" else None
+        for number in range(run.place.checkpoint, len(checkpoints)):
+            load_networks(networks, checkpoints[number])
+            draw_samples(config, run, sampler, measure, checkpoints[number].name)
+    if measure is not None and measure.report is not None:
+        measure.report.tell_best()
+    print(f"done: {run.folder}", flush=True)
+
+
+def draw_samples(
+    config: Mapping[str, Any],
+    run: EvaluationRun,
+    sampler: Sampler,
+    measure: Measure | None,
+    name: str | None,
+) -> None:
+    """Draw all samples of one checkpoint, from where the run is, and score them."""
+    stem = f"{name}_" if name else ""
+    scored, looks = scored_steps(config), look_steps(config)
+    features = {step: run.files(f"features_{step}") for step in scored}
+    traces = run.files("traces")
+    run.forget_what_follows({**features, math.inf: traces})
+
+    def look(batch: int, step: int, chains: Chains) -> None:
+        first = sampler.numbers(batch)[0][0]
+        images = sampler.finish(batch, chains) if step else joined(chains, "images")
+        images = images[: max(0, config["num_samples"] - first)]
+        if batch == 0 and run.chief:
+            plots.save_grid(images[:NUM_SHOWN], run.path("images", f"{stem}grid_{step}.png"))
+        if step in scored and len(images):
+            if config["save_images"] or measure is None:
+                plots.save_images(images, run.path("images", f"{stem}samples_{step}"), first)
+            if measure is not None:
+                features[step].put(first, measure.extractor(images))
+
+    number, rounds, steps = run.place.checkpoint, count_rounds(config), config["mcmc_steps"]
+    done = run.place.batch * steps + run.place.step
+    progress = ChainProgress(total=rounds * steps, done=done, images=config["batch_size"])
+    for batch in range(run.place.batch, rounds):
+        chains = run.chains
+        if not chains:
+            chains = sampler.begin(batch)
+            look(batch, 0, chains)
+        for first, last in itertools.pairwise(looks):
+            if first >= run.place.step:
+                chains = sampler.advance(batch, chains, first, last - first)
+                if last in scored:
+                    look(batch, last, chains)
+                progress.show(batch * steps + last, f"{stem}batch {batch + 1}/{rounds}")
+                run.go_to(Place(number, batch, last), chains)
+        traces.put(sampler.numbers(batch)[0][0], joined(chains, "trace"))
+        run.go_to(Place(number, batch + 1))
+    if run.chief:
+        save_trace(run, traces, looks, config["num_samples"], stem)
+    if measure is not None:
+        measure(name, features)
+    run.go_to(Place(number + 1))
+    run.forget_what_follows({**features, math.inf: traces})
+
+
+def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
+    """Return the chains of one replica: images and their numbers in; images and a look out.
+
+    Images are (b, h, w, 3) around [-1, 1]; the look is (b, 2), energy and gradient norm.
+    """
+    potential = make_potential(
+        networks.ebm,
+        config["mcmc_temp"],
+        prior=networks.prior,
+        prior_temperature=config["prior_temp"],
+        tau=config["tau"],
+        joint_temperature=config["joint_temp"],
+    )
+
+    def run_chain(images, numbers, first_step, num_steps, noisy):
+        keys = image_keys(config["seed"], Purpose.EVALUATION, numbers)
+        images, grad_norms, _ = langevin(
+            images,
+            potential,
+            num_steps=num_steps,
+            epsilon=config["epsilon"],
+            noise=make_image_noise(keys, images) if noisy else None,
+            max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
+            first_step=first_step,
+        )
+        return images, tf.stack([potential(images), grad_norms], axis=1)
+
+    return run_chain
+
+
+def make_start(config: Mapping[str, Any], networks: Networks) -> Starts | None:
+    """Return image numbers -> the first states of their chains; None where they are data."""
+    if config["mcmc_init"] == "coop":
+        return generated_starts(networks.gen, config["seed"])
+    return uniform_starts(config["image_dims"], config["seed"])
+
+
+class Checkpoint(NamedTuple):
+    """Paths of the weights of one moment of training; None: random ones. `name` is its update."""
+
+    name: str | None
+    ebm: str | None
+    gen: str | None
+
+
+def list_checkpoints(config: Mapping[str, Any]) -> list[Checkpoint]:
+    """Return what to score, in order; raises UserError for a checkpoint that is not there."""
+    if config["exp_type"] != "folder":
+        return [Checkpoint(None, config["ebm_weights"], config["gen_weights"])]
+    folder, checkpoints = config["ckpt_folder"], []
+    for step in range(config["min_step"], config["max_step"] + 1, config["step_freq"]):
+        gen = config["gen_weights"]
+        if config["mcmc_init"] == "coop" and not config["fixed_gen"]:
+            gen = find_weights(folder, f"gen_{step}")
+        checkpoints.append(Checkpoint(str(step), find_weights(folder, f"ebm_{step}"), gen))
+    return checkpoints
+
+
+def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
+    """Load the weights of a checkpoint."""
+    if checkpoint.ebm:
+        load_weights(networks.ebm, checkpoint.ebm)
+    if networks.gen is not None and checkpoint.gen:
+        load_weights(networks.gen, checkpoint.gen)
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with sizes and chain from the (first) weights, and the number of images."""
+    config = {**config, **{name: located(config[name]) for name in PATHS}}
+    first = list_checkpoints(config)[0]
+    sizes = resolve_sizes({**config, "ebm_weights": first.ebm, "gen_weights": first.gen})
+    result = resolve_chain({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
+    count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
+    if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
+        raise UserError(
+            f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
+        )
+    return {**result, "num_samples": count}
+
+
+def scored_steps(config: Mapping[str, Any]) -> list[int]:
+    """Return after how many steps samples are scored: `fid_steps`, and always the last one."""
+    return sorted({*(config["fid_steps"] or []), config["mcmc_steps"]})
+
+
+def look_steps(config: Mapping[str, Any]) -> list[int]:
+    """Return the ends of segments: every `segment_steps`, and where samples are scored."""
+    steps = config["mcmc_steps"]
+    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS))
+    return sorted({*range(0, steps, every), *scored_steps(config), 0})
+
+
+def count_rounds(config: Mapping[str, Any]) -> int:
+    """Return the number of batches; of the last one, what is too much is left out."""
+    return -(-config["num_samples"] // config["batch_size"])
+
+
+def save_trace(
+    run: EvaluationRun, traces: ArrayFiles, looks: Sequence[int], count: int, stem: str
+) -> None:
+    """Save and draw every image's energy and gradient magnitude along its chain."""
+    energies, grad_norms = np.moveaxis(np.concatenate(list(traces.batches()))[:count], -1, 0)
+    grad_norms[:, 0] = np.nan  # no step was taken
+    with whole_file(run.path("numpy", f"{stem}chains.npz")) as path:
+        np.savez(path, steps=looks, energies=energies, grad_norms=grad_norms)
+    plots.save_trace(looks, energies, grad_norms, run.path("plots", f"{stem}chains.png"))
+
+
+def time_segments(
+    config: Mapping[str, Any], networks: Networks, sampler: Sampler, num_checkpoints: int
+) -> None:
+    """Tell what a run costs, by its first segments."""
+    chains, looks = sampler.begin(0), look_steps(config)
+    steps = min(config["mcmc_steps"], looks[1] if len(looks) > 1 else 1)
+    saved = {"ebm": SavedNetwork(networks.ebm, None, {"type": config["net_type"]})}
+    if networks.gen is not None:
+        saved["gen"] = SavedNetwork(networks.gen, None, {"type": config["gen_type"]})
+    total = num_checkpoints * count_rounds(config) * (len(looks) - 1)
+    print(f"a segment: {steps} Langevin steps of {config['batch_size']} images")
+    time_update(lambda _: sampler.advance(0, chains, 0, steps), total, saved, "segment")
+
+
+if __name__ == "__main__":
+    main()

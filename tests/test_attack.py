@@ -1,0 +1,204 @@
+"""attack.py as a user runs it, on the embedded data, and the rules of its verdicts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import attack
+from utils.defense import Defense, Use, create_classifier, make_classify
+from utils.langevin import make_potential
+
+SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1", "exp_dir=runs"]
+RULES = {
+    "seed": 0, "image_dims": [4, 4, 3], "batch_size": 4, "chain_batch": None, "langevin_steps": 2,
+    "epsilon": 0.4, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
+    "adv_eps": 12.0, "adv_eta": 3.0, "adv_norm": "linf", "adv_steps": 6, "adv_rand_start": True,
+    "eot_attack_reps": 3, "eot_defense_reps": 5, "attack_loss": "cross_entropy",
+    "attack_packing": True, "attack_control": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> str:
+    return str(tmp_path_factory.mktemp("emoji32"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, data_dir):
+    """Return (changes) -> run folder of a small attack in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*changes: str) -> Path:
+        before = set(tmp_path.glob("runs/*"))
+        attack.main(["configs_attack/smoke.py", "--set", *SMALL, f"data_dir={data_dir}", *changes])
+        (folder,) = set(tmp_path.glob("runs/*")) - before
+        return folder
+
+    return start
+
+
+def results(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "data_log" / "results.npz", allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files if name != "seconds"}
+
+
+def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_an_attack_leaves_what_the_design_says(run, capsys):
+    folder = run("record_image_states=True", "start_batch=40", "end_batch=None")
+    # 243 images in batches of 6: the 41st, and last, has 3.
+    assert "round 1/2" in capsys.readouterr().out
+    stored = results(folder)
+    assert stored["class_path"].shape == (3, 9)
+    assert stored["ims_adv"].shape == stored["ims_orig"].shape == (9, 32, 32, 3)
+    change = np.abs(stored["ims_adv"] - stored["ims_orig"]).max()
+    assert 0 < change <= 16 / 255 + 1e-6
+    assert sorted(stored["indices"]) == list(np.unique(stored["indices"]))
+    report = json.loads((folder / "data_log" / "report.json").read_text())
+    assert report["robust"]["accuracy"] == pytest.approx(stored["class_path"][-1].mean())
+    assert report["robust"]["low"] <= report["robust"]["accuracy"] <= report["robust"]["high"]
+    assert report["setting"]["attack_gradient"] == "bpda"
+    for name in ("accuracy_over_attack.png", "examples.png"):
+        assert (folder / "data_log" / name).exists()
+
+
+def test_an_attack_cut_after_a_batch_goes_on_as_if_nothing_had_been(run):
+    whole, part = run(), run("end_batch=1")
+    attack.main(["--resume", str(part), "--set", "end_batch=2"])
+    assert_same(results(whole), results(part))
+
+
+def test_two_replicas_are_one(run):
+    assert_same(results(run()), results(run("num_replicas=2")))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["attack_gradient=none", "adv_norm=l2", "adv_eps=128", "adv_rand_start=False"],
+        ["attack_gradient=smoothed", "attack_noise=fixed", "attack_loss=margin"],
+        ["attack_gradient=full", "attack_memory_gb=1e-9", "attack_control=False"],
+        ["clf_output=probabilities", "langevin_steps=0", "ebm_weights=None"],
+    ],
+    ids=lambda changes: changes[0],
+)
+def test_every_kind_of_attack_runs(run, changes):
+    stored = results(run(*changes, "end_batch=1"))
+    assert ("control" in stored) == ("attack_control=False" not in changes)
+    path = stored["class_path"].astype(int)
+    assert (np.diff(path, axis=0) <= 0).all(), "what is broken stays broken"
+
+
+def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_dir, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--dry-run", "--set", *SMALL, f"data_dir={data_dir}"]
+    attack.main(["configs_attack/smoke.py", *options])
+    assert "s per round" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ebm_weights=", "'ebm_weights' is still empty"),
+        ("clf_weights=", "'clf_weights' is still empty"),
+        ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
+        ("data_labels=['Flags','Objects']", "set data_labels"),
+        ("clf_width=7", "leave 'clf_width' out"),
+        ("start_batch=2000", "the split has"),
+    ],
+)
+def test_mistakes_are_one_clear_line(run, capsys, change, words):
+    with pytest.raises(SystemExit) as stop:
+        run("end_batch=None", change)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+# The rules of verdicts, on a smooth toy
+
+
+def toy(rng, **changes):
+    """Return config, defence, images, labels, indices of a toy whose attack breaks some images."""
+    config = {**RULES, **changes}
+    weights = tf.constant(rng.normal(size=(48, 3)), tf.float32)
+
+    def classify(x):
+        return tf.reshape(x, (-1, 48)) @ weights
+
+    def energy(x):
+        return tf.reduce_sum(tf.sin(x), axis=(1, 2, 3))[:, tf.newaxis]
+
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    defense = Defense(config, strategy, make_potential(energy, 1.0), classify)
+    images = rng.uniform(-0.8, 0.8, (11, 4, 4, 3)).astype(np.float32)
+    labels = classify(images).numpy().argmax(axis=1)
+    return config, defense, images, labels, np.arange(100, 111)
+
+
+def quiet(*_) -> None:
+    pass
+
+
+def test_packing_gives_the_records_of_the_plain_schedule(rng):
+    state = rng.bit_generator.state
+    packed = attack.attack_batch(*toy(rng), quiet)
+    rng.bit_generator.state = state
+    plain = attack.attack_batch(*toy(rng, attack_packing=False), quiet)
+    robust = packed["class_path"][-1]
+    assert 0 < robust.sum() < packed["class_path"][0].sum(), "the toy shall break some, not all"
+    for name in ("class_path", "verifications", "control"):
+        np.testing.assert_array_equal(packed[name], plain[name], err_msg=name)
+    np.testing.assert_allclose(packed["ims_adv"], plain["ims_adv"], atol=1e-6)
+
+
+def test_only_verified_breaks_count(rng, monkeypatch):
+    config, defense, images, labels, indices = toy(rng, attack_control=False)
+    predict = defense.predict
+
+    def hard_to_verify(ims, numbers, use, rounds, reps):
+        if use == Use.VERIFY:
+            return np.eye(3)[labels[numbers - 100]]
+        return predict(ims, numbers, use, rounds, reps)
+
+    monkeypatch.setattr(defense, "predict", hard_to_verify)
+    found = attack.attack_batch(config, defense, images, labels, indices, quiet)
+    assert found["verifications"].sum() > 0
+    np.testing.assert_array_equal(found["class_path"][-1], found["class_path"][0])
+
+
+def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng):
+    # Without noise of purification, so that chance breaks none.
+    none = attack.attack_batch(*toy(rng, adv_eps=0.0, langevin_steps=0), quiet)["class_path"]
+    assert none.all()
+    huge = toy(rng, adv_eps=255.0, adv_eta=60.0, langevin_steps=0, adv_steps=20)
+    assert not attack.attack_batch(*huge, quiet)["class_path"][-1].any()
+
+
+def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_dir):
+    foolbox = pytest.importorskip("foolbox", reason="requirements_test.txt lists it")
+    from utils.config import load_config
+    from utils.data import evaluation_batches, load_data
+
+    changes = [f"data_dir={data_dir}", "adv_steps=40", "adv_rand_start=False", "adv_eps=2"]
+    changes += ["adv_eta=0.25", "attack_control=False"]
+    config = load_config("configs_attack/emoji32.py", changes, "attack")
+    dataset = load_data(config, "test")
+    images, labels, indices = next(evaluation_batches(dataset, 64, seed=0))
+    config["clf_weights"] = str(repository / config["clf_weights"])
+    clf = create_classifier(config, dataset.class_names)
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    defense = Defense(config, strategy, None, make_classify(config, clf))
+    path = attack.attack_batch(config, defense, images, labels, indices, quiet)["class_path"]
+
+    model = foolbox.TensorFlowModel(lambda x: clf(x, training=False), bounds=(-1, 1))
+    pgd = foolbox.attacks.LinfPGD(abs_stepsize=0.5 / 255, steps=40, random_start=False)
+    broken = pgd(model, tf.constant(images), tf.constant(labels), epsilons=4 / 255)[2].numpy()
+    assert abs(path[-1].mean() - (1 - broken.mean())) <= 0.02 + 1 / 64  # 2 points and an image

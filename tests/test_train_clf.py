@@ -1,0 +1,140 @@
+"""train_clf.py as a user runs it, on the embedded data."""
+
+import csv
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import train_clf
+from utils.checkpoint import list_states
+from utils.data import evaluation_batches, load_data
+
+LABELS = ["Smileys & Emotion", "Flags"]
+SMALL = [
+    "num_epochs=2", "lr_list=[0.05,0.005]", "lr_switch_epochs=[1]", "epoch_steps_tr=2",
+    "batch_size=8", f"data_labels={LABELS}", "class_weights=[1.5,0.8]", "exp_dir=runs",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> str:
+    return str(tmp_path_factory.mktemp("emoji32"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, data_dir):
+    """Return (changes) -> run folder of a small training run in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(*changes: str) -> Path:
+        before = set(tmp_path.glob("runs/*"))
+        train_clf.main(["configs_clf/smoke.py", "--set", *SMALL, f"data_dir={data_dir}", *changes])
+        (folder,) = set(tmp_path.glob("runs/*")) - before
+        return folder
+
+    return start
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def state(folder: Path) -> dict[str, np.ndarray]:
+    """Return every array of a run's newest training state."""
+    root = folder / "state"
+    newest, arrays = root / str(list_states(str(root))[-1]), {}
+    for path in sorted(newest.glob("*.npz")):
+        with np.load(path, allow_pickle=False) as part:
+            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
+    return arrays
+
+
+def test_a_run_leaves_weights_that_say_what_they_are_curves_and_the_best_epoch(run, capsys):
+    folder = run()
+    assert "best epoch: " in capsys.readouterr().out
+    assert (folder / "plots" / "curves.png").exists()
+    with h5py.File(folder / "checkpoints" / "clf_2.weights.h5") as file:
+        info = json.loads(file.attrs["network"])
+    assert info == {
+        "type": "wrn", "image_dims": [32, 32, 3], "depth": 10, "width": 1, "classes": LABELS,
+    }  # fmt: skip
+    assert [float(row["lr"]) for row in rows(folder)] == [0.05, 0.005]
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows(folder))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run):
+    whole, part = run("dropout=0.1"), run("dropout=0.1", "num_epochs=1", "lr_list=[0.05,0.005]")
+    train_clf.main(["--resume", str(part), "--set", "num_epochs=2"])
+    one, two = state(whole), state(part)
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    times = {"seconds": ""}
+    assert [r | times for r in rows(whole)] == [r | times for r in rows(part)]
+
+
+def test_two_replicas_learn_what_one_learns(run):
+    """Batch norm and gradients over both; the losses differ by float32 sums."""
+    one, two = rows(run("random_crop=False")), rows(run("random_crop=False", "num_replicas=2"))
+    assert len(one) == len(two) == 2
+    assert np.isfinite([float(row["loss"]) for row in two]).all()
+
+
+def test_the_whole_test_split_is_used_and_its_last_partial_batch(data_dir):
+    config = {
+        "data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32, 3],
+        "data_labels": LABELS,
+    }  # fmt: skip
+    dataset = load_data(config, "test")
+    seen = []
+
+    def first_class(images):
+        seen.append(len(images))
+        return np.tile(np.float32([1, 0]), (len(images), 1))
+
+    loss, accuracy = train_clf.evaluate(first_class, dataset, 64)
+    labels = np.concatenate([batch[1] for batch in evaluation_batches(dataset, 64)])
+    assert sum(seen) == len(labels) == 35 + 55
+    assert seen[-1] == 90 - 64
+    assert accuracy == pytest.approx(np.mean(labels == 0))
+    log_z = np.log(1 + np.e)
+    assert loss == pytest.approx(np.mean(log_z - (labels == 0)), rel=1e-5)
+
+
+def test_rows_over_replicas_are_rows_alone():
+    from utils.devices import make_strategy, over_replicas
+
+    double = over_replicas(make_strategy("cpu", 2), lambda x, y: 2 * x + y, 4)
+    for count in (1, 4, 7):
+        x, y = np.arange(count, dtype=np.float32), np.ones(count, np.float32)
+        np.testing.assert_array_equal(double(x, y), 2 * x + y)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("lr_switch_epochs=None", "one fewer than 'lr_list'"),
+        ("class_weights=[1,1,1]", "3 for 2 classes"),
+        ("clf_depth=11", "'clf_depth' must be 10, 16"),
+        ("momentum=0", "'nesterov' needs 'momentum'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(run, capsys, change, words):
+    with pytest.raises(SystemExit) as stop:
+        run(change)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_dir, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--dry-run", "--set", *SMALL, f"data_dir={data_dir}"]
+    train_clf.main(["configs_clf/smoke.py", *options])
+    out = capsys.readouterr().out
+    assert "clf: wrn" in out
+    assert "4 updates" in out
+    assert not list(tmp_path.iterdir())
