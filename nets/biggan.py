@@ -162,12 +162,11 @@ class GenBigganCond(GenBiggan):
     """
 
     type_name, blocks_of = "gen_biggan_cond", GEN_COND_BLOCKS
+    norm, last_norm = ConditionalBatchNorm, StoredBatchNorm
 
     def __init__(self, size: int, width: int | None = None, z_sz: int = 128):
         super().__init__(size, width, z_sz)
         self.embeddings = keras.layers.Dense(128, use_bias=False, name="embeddings")
-
-    norm, last_norm = ConditionalBatchNorm, StoredBatchNorm
 
     def call(self, z, labels, truncation=1.0, training=False):
         classes = self.embeddings(tf.one_hot(labels, NUM_CLASSES))

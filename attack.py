@@ -1,0 +1,237 @@
+"""Attack a classifier behind Langevin purification, and say what the defence is worth.
+
+    python3 attack.py configs_attack/emoji32.py [--set KEY=VALUE ...] [--dry-run]
+    python3 attack.py --resume RUN_DIR [--set KEY=VALUE ...]
+
+BPDA + EOT: projected gradient ascent, by gradients averaged over purifications of an image. An
+image that seems broken is verified by fresh purifications; only verified breaks count.
+"""
+
+import functools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.attack_record import Record, draw_examples
+from utils.attacks import PER_255, loss_slopes, project, random_in_ball, step_up
+from utils.config import parse_command
+from utils.data import Dataset, evaluation_batches, load_data, require_labels
+from utils.defense import Defense, Use, create_defense
+from utils.devices import is_chief, make_strategy
+from utils.errors import UserError, one_line_errors
+from utils.experiment import time_update
+from utils.files import join
+from utils.run_folder import make_run_folder
+from utils.seeds import Purpose, host_rng
+from utils.signals import Interruption
+
+NUM_SHOWN = 8  # broken and defended images in the picture, each
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Attack as the command line says."""
+    command = parse_command("attack", __doc__, argv)
+    config = command.config
+    strategy = make_strategy(config["device_type"], config["num_replicas"])
+    dataset = load_data(config, config["split"])
+    require_labels(dataset)
+    first, last = batch_range(config, dataset)
+    defense = create_defense(config, dataset.class_names, strategy)
+    if command.dry_run:
+        time_rounds(config, defense, dataset, last - first)
+        return
+
+    folder = command.run_dir or make_run_folder(command, strategy, ("data_log",))
+    record = Record(folder, config, resuming=command.run_dir is not None)
+    interruption = Interruption()
+    print(f"run folder {folder}, batch {first + record.batches} of {first}..{last - 1}", flush=True)
+    with interruption.noted(lambda: print("stopping after this round ...", flush=True)):
+        for batch in batches_from(config, dataset, first + record.batches, last):
+            tell = functools.partial(after_round, config, interruption, folder)
+            start, before = time.perf_counter(), defense.image_steps
+            results = attack_batch(config, defense, *batch, tell)
+            if is_chief(strategy):
+                if not record.batches:
+                    save_picture(defense, results, join(folder, "data_log", "examples.png"))
+                if not config["record_image_states"]:
+                    results = {n: a for n, a in results.items() if not n.startswith("ims_")}
+                seconds = time.perf_counter() - start
+                record.add(results, seconds, defense.image_steps - before)
+                print(f"after batch {first + record.batches - 1}: {record.lines()}", flush=True)
+    print(f"done: {folder}")
+
+
+def attack_batch(
+    config: Mapping[str, Any],
+    defense: Defense,
+    images: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    tell: Callable[[int, np.ndarray, int], None],
+) -> dict[str, np.ndarray]:
+    """Attack (n, h, w, 3) images in [-1, 1] of (n,) labels; return what `Record` keeps of them.
+
+    A round predicts the images it holds, verifies those that seem broken, and steps.
+    """
+    radius, norm = config["adv_eps"] * PER_255, config["adv_norm"]
+    reps = config["eot_attack_reps"]
+    natural = defense.predict(images, indices, Use.NATURAL, 0, config["eot_defense_reps"])
+    right = natural.argmax(axis=1) == labels
+    class_path, verifications = [right.copy()], np.zeros(len(images), np.int32)
+    current, adversarial = start_images(config, images, indices), images.copy()
+    for number in range(config["adv_steps"] + 1):
+        active = np.flatnonzero(right) if config["attack_packing"] else np.arange(len(images))
+        adversarial[right] = current[right]
+        if len(active):
+            logits = defense.predict(current[active], indices[active], Use.ATTACK, number, reps)
+            seems_broken = right[active] & (logits.argmax(axis=1) != labels[active])
+            candidates = active[seems_broken]
+            verifications[candidates] += 1
+            right[verify(config, defense, current, labels, indices, candidates, number)] = False
+        class_path.append(right.copy())
+        tell(number, right, int(verifications.sum()))
+        held = right[active] if config["attack_packing"] else np.ones(len(active), bool)
+        if number < config["adv_steps"] and held.any():
+            rows = active[held]
+            slopes = loss_slopes(logits[held], labels[rows], config["attack_loss"])
+            gradient = defense.gradient(current[rows], indices[rows], slopes, number, reps)
+            moved = step_up(current[rows], gradient, config["adv_eta"] * PER_255, norm)
+            current[rows] = project(moved, images[rows], radius, norm)
+    results = {"class_path": np.stack(class_path).astype(np.uint8), "labs": labels}
+    results |= {"indices": indices, "verifications": verifications}
+    if config["attack_control"]:
+        results["control"] = control(
+            config, defense, images, labels, indices, class_path[0], verifications
+        )
+    return {**results, "ims_orig": images, "ims_adv": adversarial}
+
+
+def start_images(config: Mapping[str, Any], images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return where the attack starts: at the images, or at random points of their balls."""
+    if not config["adv_rand_start"]:
+        return images.copy()
+    rngs = [host_rng(config["seed"], Purpose.ATTACK_START, index) for index in indices]
+    return random_in_ball(images, config["adv_eps"] * PER_255, config["adv_norm"], rngs)
+
+
+def verify(
+    config: Mapping[str, Any],
+    defense: Defense,
+    images: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    candidates: np.ndarray,
+    number: int,
+) -> np.ndarray:
+    """Return the candidates that fresh purifications get wrong too, all together or one by one."""
+    groups = [candidates] if config["attack_packing"] else candidates[:, np.newaxis]
+    reps, broken = config["eot_defense_reps"], []
+    for rows in groups:
+        if len(rows):
+            logits = defense.predict(images[rows], indices[rows], Use.VERIFY, number, reps)
+            broken.extend(rows[logits.argmax(axis=1) != labels[rows]])
+    return np.array(broken, np.int64)
+
+
+def control(
+    config: Mapping[str, Any],
+    defense: Defense,
+    images: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    natural: np.ndarray,
+    verifications: np.ndarray,
+) -> np.ndarray:
+    """Return which images stay right under random perturbations of the same ball.
+
+    Each is verified as often as under the attack, at least once; so one sees breaks by chance.
+    """
+    right, radius = natural.copy(), config["adv_eps"] * PER_255
+    trials = np.maximum(verifications, 1)
+    for trial in range(trials.max()):
+        rows = np.flatnonzero(right & (trials > trial))
+        if not len(rows):
+            break
+        rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices[rows]]
+        perturbed = random_in_ball(images[rows], radius, config["adv_norm"], rngs)
+        reps = config["eot_defense_reps"]
+        logits = defense.predict(perturbed, indices[rows], Use.CONTROL, trial, reps)
+        right[rows] = logits.argmax(axis=1) == labels[rows]
+    return right.astype(np.uint8)
+
+
+def after_round(
+    config: Mapping[str, Any],
+    interruption: Interruption,
+    folder: str,
+    number: int,
+    right: np.ndarray,
+    verified: int,
+) -> None:
+    """Print a line where one is due; stop here if the run was told to."""
+    last = config["adv_steps"]
+    if number in (0, last) or (number + 1) % config["log_freq"] == 0:
+        print(
+            f"round {number + 1}/{last + 1}  right {right.sum()}/{len(right)}  "
+            f"verifications {verified}",
+            flush=True,
+        )
+    if interruption.number is not None:
+        print(f"stopped in this batch, those before are saved; to go on: "
+              f"python3 {sys.argv[0]} --resume {folder}", flush=True)  # fmt: skip
+        sys.exit(interruption.exit_status)
+
+
+def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
+    """Return the first batch, and the one behind the last, counted from 1."""
+    count = -(-dataset.num_examples // config["batch_size"])
+    if config["start_batch"] > count:
+        raise UserError(
+            f"'start_batch' {config['start_batch']}: the split has {count} batches of "
+            f"{config['batch_size']}"
+        )
+    return config["start_batch"], min(config["end_batch"] or count, count) + 1
+
+
+def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: int):
+    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1."""
+    seed = config["seed"] if config["shuffle"] else None
+    batches = evaluation_batches(
+        dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1
+    )
+    for _, (images, labels, indices) in zip(range(first, last), batches, strict=False):
+        yield images, labels, indices
+
+
+def save_picture(defense: Defense, results: Mapping[str, np.ndarray], path: str) -> None:
+    """Draw broken and defended images of the first batch."""
+    natural, robust = results["class_path"][[0, -1]].astype(bool)
+    broken, defended = np.flatnonzero(natural & ~robust), np.flatnonzero(robust)
+    rows = np.concatenate([broken[:NUM_SHOWN], defended[:NUM_SHOWN]])
+    if len(rows):
+        originals, adversarial = results["ims_orig"][rows], results["ims_adv"][rows]
+        purified = defense.purified(adversarial, results["indices"][rows])
+        draw_examples(originals, adversarial, purified, path)
+
+
+def time_rounds(
+    config: Mapping[str, Any], defense: Defense, dataset: Dataset, batches: int
+) -> None:
+    """Time rounds on the first batch, at their dearest: nothing is broken yet."""
+    images, labels, indices = next(batches_from(config, dataset, config["start_batch"], 2**31))
+
+    def attack_round(number: int) -> None:
+        reps = config["eot_attack_reps"]
+        logits = defense.predict(images, indices, Use.ATTACK, number, reps)
+        slopes = loss_slopes(logits, labels, config["attack_loss"])
+        defense.gradient(images, indices, slopes, number, reps)
+
+    time_update(attack_round, batches * (config["adv_steps"] + 1), {}, "round")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""Train a Wide ResNet classifier, the one that `attack.py` attacks and an EBM defends.
+
+    python3 train_clf.py configs_clf/emoji32_wrn.py [--set KEY=VALUE ...] [--dry-run]
+    python3 train_clf.py --resume RUN_DIR [--set KEY=VALUE ...]
+
+An update descends the cross-entropy and the weight decay by SGD; an epoch is one pass over the
+training split, now and then followed by a test on the whole test split.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nets import create_clf
+from utils.checkpoint import SavedNetwork
+from utils.config import parse_command
+from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
+from utils.devices import make_strategy, over_replicas, replica_batch, to_replicas
+from utils.errors import UserError, one_line_errors
+from utils.experiment import Outcome, Plan, Run, due, time_update
+from utils.files import join
+from utils.guard import rate_scale
+from utils.optim import Learner
+from utils.plots import save_learning
+from utils.records import Metrics
+from utils.seeds import Purpose, fold
+from utils.starts import make_stream
+
+COLUMNS = ("epoch", "loss", "accuracy", "test_loss", "test_accuracy", "lr", "seconds", "retry")
+SHOWN = (
+    ("loss", "loss", ".4f"),
+    ("accuracy", "accuracy", ".4f"),
+    ("test accuracy", "test_accuracy", ".4f"),
+)
+TRAIN_SPLIT, TEST_SPLIT = "train", "test"
+NOT_TESTED = (float("nan"), float("nan"))
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train as the command line says."""
+    command = parse_command("train_clf", __doc__, argv)
+    config = command.config
+    strategy = make_strategy(config["device_type"], config["num_replicas"])
+    batch = replica_batch(config["batch_size"], strategy)
+
+    train, test = load_data(config, TRAIN_SPLIT), load_data(config, TEST_SPLIT)
+    check_classes(config, train, test)
+    learner = create_learner(config, train.class_names, strategy)
+    stream = make_stream(config, train, batch, strategy, Purpose.CLASSIFIER)
+    update = make_update(config, learner, strategy)
+    steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
+    networks = {"clf": SavedNetwork(learner.network, None, describe(config, learner, train))}
+    if command.dry_run:
+        time_update(lambda number: update(number, stream), config["num_epochs"] * steps, networks)
+        return
+
+    run = Run(
+        command,
+        strategy,
+        parts=learner.parts("clf"),
+        networks=networks,
+        pictures=lambda _: {},
+        start_pictures={},
+        plan=Plan(
+            unit="epoch",
+            length_key="num_epochs",
+            info_key="info_freq",
+            log_key="test_and_log_freq",
+            columns=COLUMNS,
+            limits={"loss": None},
+            shown=SHOWN,
+            draw=draw_curves,
+            rooms=("checkpoints", "state", "plots"),
+        ),
+    )
+    classify = over_replicas(
+        strategy, lambda images: learner.network(images, training=False), config["batch_size"]
+    )
+    for epoch in run.updates():
+        metrics = train_epoch(learner, update, stream, epoch, steps, run.retry)
+        is_tested = due(epoch + 1, config["test_and_log_freq"]) or epoch + 1 == run.total
+        loss, accuracy = evaluate(classify, test, config["batch_size"]) if is_tested else NOT_TESTED
+        run.after(epoch, Outcome({**metrics, "test_loss": loss, "test_accuracy": accuracy}))
+    print(best_epoch(run.metrics))
+
+
+def create_learner(
+    config: Mapping[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
+) -> Learner:
+    """Build the classifier and its SGD; its learning rates are rows [rate, from epoch]."""
+    with strategy.scope():
+        network = create_clf({**config, "num_classes": len(class_names)})
+        optimizer = keras.optimizers.SGD(momentum=config["momentum"], nesterov=config["nesterov"])
+        optimizer.build(network.trainable_variables)
+    starts = [0, *(config["lr_switch_epochs"] or [])]
+    rates = [list(row) for row in zip(config["lr_list"], starts, strict=True)]
+    return Learner(network, optimizer, rates, average=None, max_grad_norm=None)
+
+
+def make_update(
+    config: Mapping[str, Any], learner: Learner, strategy: tf.distribute.Strategy
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """Return (number, stream, retry) -> loss and accuracy of one update over all replicas."""
+    replica_update = make_replica_update(config, learner, strategy.num_replicas_in_sync)
+
+    @tf.function
+    def on_replicas(place, batch):
+        metrics = strategy.run(replica_update, (*place, *batch))
+        return {name: strategy.reduce("MEAN", x, axis=None) for name, x in metrics.items()}
+
+    def update(number: int, stream: TrainingStream, retry: int = 0) -> dict[str, tf.Tensor]:
+        batch = to_replicas(strategy, stream.labelled_batches(number))
+        return on_replicas((tf.constant(number), tf.constant(retry)), batch)
+
+    return update
+
+
+def make_replica_update(
+    config: Mapping[str, Any], learner: Learner, replicas: int
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """Return one replica's update: images (b, h, w, 3) in [-1, 1] and labels (b,) to metrics.
+
+    Weight decay is times sum v^2 / 2 over all trainable variables; the reported loss is without.
+    """
+    class_weights = config["class_weights"]
+
+    def replica_update(number, retry, images, labels):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        key = fold(config["seed"], Purpose.CLASSIFIER, number, replica, retry)
+        with tf.GradientTape() as tape:
+            logits = learner.network(images, seed=key, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            if class_weights is not None:
+                losses *= tf.gather(tf.constant(class_weights), labels)
+            loss = tf.reduce_mean(losses)
+            squares = [tf.nn.l2_loss(variable) for variable in learner.network.trainable_variables]
+            share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas
+        learner.descend(tape, share)
+        hits = tf.equal(tf.argmax(logits, axis=1), labels)
+        return {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(hits, tf.float32))}
+
+    return replica_update
+
+
+def train_epoch(
+    learner: Learner, update: Callable, stream: TrainingStream, epoch: int, steps: int, retry: int
+) -> dict[str, float]:
+    """Run the updates of an epoch (from 0); return the learning rate and mean loss and accuracy."""
+    rate = learner.set_rate(epoch, rate_scale(retry))
+    numbers = range(epoch * steps, (epoch + 1) * steps)
+    metrics = [update(number, stream, retry) for number in numbers]
+    means = {name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]}
+    return {**means, "lr": rate}
+
+
+def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> tuple[float, float]:
+    """Return the mean loss and the accuracy on a whole split, its last partial batch included."""
+    losses, hits = [], []
+    for images, labels, _ in evaluation_batches(dataset, batch_size):
+        logits = classify(images)
+        losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy())
+        hits.append(logits.argmax(axis=1) == labels)
+    return float(np.concatenate(losses).mean()), float(np.concatenate(hits).mean())
+
+
+def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> None:
+    """Raise UserError for splits without labels, or class weights of another number of classes."""
+    for dataset in (train, test):
+        require_labels(dataset)
+    weights, classes = config["class_weights"], train.class_names
+    if weights is not None and len(weights) != len(classes):
+        raise UserError(
+            f"'class_weights' are {len(weights)} for {len(classes)} classes: {', '.join(classes)}"
+        )
+
+
+def describe(config: Mapping[str, Any], learner: Learner, dataset: Dataset) -> dict[str, Any]:
+    """Return what the weights files say of the network."""
+    network = learner.network
+    return {
+        "type": "wrn",
+        "image_dims": config["image_dims"],
+        "depth": network.depth,
+        "width": network.width,
+        "classes": list(dataset.class_names),
+    }
+
+
+def draw_curves(metrics: Metrics, folder: str) -> None:
+    """Draw loss and accuracy on both splits."""
+    train = {name: metrics.series(name) for name in ("loss", "accuracy")}
+    test = {name: metrics.series(f"test_{name}") for name in train}
+    save_learning(train, test, join(folder, "curves.png"))
+
+
+def best_epoch(metrics: Metrics) -> str:
+    """Return a line that names the epoch of the highest test accuracy, the first of equals."""
+    accuracy = metrics.series("test_accuracy")
+    best = int(np.nanargmax(accuracy))
+    tested = int(np.isfinite(accuracy).sum())
+    return (
+        f"best epoch: {best + 1}, test accuracy {accuracy[best]:.4f} (chosen among {tested} tests)"
+    )
+
+
+if __name__ == "__main__":
+    main()
