@@ -1,6 +1,7 @@
 """What the tests share: a TensorFlow with four logical CPUs, and a seeded generator."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,23 @@ def rng() -> np.random.Generator:
 def repository() -> Path:
     """Return the root of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    """Return a folder in which emoji32 is prepared once, by the first test that needs it."""
+    return str(tmp_path_factory.mktemp("emoji32"))
+
+
+@pytest.fixture
+def start_run(tmp_path, monkeypatch, data_dir) -> Callable[..., Path]:
+    """Return (main, config, changes) -> run folder of a script, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(main: Callable, config: str, *changes: str) -> Path:
+        before = set(tmp_path.glob("runs/*"))
+        main([config, "--set", f"data_dir={data_dir}", "exp_dir=runs", *changes])
+        (folder,) = set(tmp_path.glob("runs/*")) - before
+        return folder
+
+    return start

@@ -1,5 +1,6 @@
 """attack.py as a user runs it, on the embedded data, and the rules of its verdicts."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import attack
 from utils.defense import Defense, Use, create_classifier, make_classify
 from utils.langevin import make_potential
 
-SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1", "exp_dir=runs"]
+SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
 RULES = {
     "seed": 0, "image_dims": [4, 4, 3], "batch_size": 4, "chain_batch": None, "langevin_steps": 2,
     "epsilon": 0.4, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
@@ -21,23 +22,10 @@ RULES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("emoji32"))
-
-
 @pytest.fixture
-def run(tmp_path, monkeypatch, data_dir):
-    """Return (changes) -> run folder of a small attack in an empty working directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def start(*changes: str) -> Path:
-        before = set(tmp_path.glob("runs/*"))
-        attack.main(["configs_attack/smoke.py", "--set", *SMALL, f"data_dir={data_dir}", *changes])
-        (folder,) = set(tmp_path.glob("runs/*")) - before
-        return folder
-
-    return start
+def run(start_run):
+    """Return (changes) -> run folder of a small run in an empty working directory."""
+    return functools.partial(start_run, attack.main, "configs_attack/smoke.py", *SMALL)
 
 
 def results(folder: Path) -> dict[str, np.ndarray]:
@@ -182,8 +170,9 @@ def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng):
     assert not attack.attack_batch(*huge, quiet)["class_path"][-1].any()
 
 
+@pytest.mark.slow
 def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_dir):
-    foolbox = pytest.importorskip("foolbox", reason="requirements_test.txt lists it")
+    foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
     from utils.config import load_config
     from utils.data import evaluation_batches, load_data
 

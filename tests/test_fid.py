@@ -29,12 +29,6 @@ CHAIN = {"steps": 3, "epsilon": 0.02, "temperature": 1e-2, "tau": 0.5, "max_norm
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory) -> str:
-    """Prepare emoji32 once."""
-    return str(tmp_path_factory.mktemp("emoji32"))
-
-
-@pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     """Return a folder of three small checkpoints, 10, 20 and 30, with the chain they tell."""
     folder = tmp_path_factory.mktemp("checkpoints")

@@ -28,12 +28,6 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory) -> str:
-    """Prepare emoji32 once."""
-    return str(tmp_path_factory.mktemp("emoji32"))
-
-
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_clear_line(name, data_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

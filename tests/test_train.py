@@ -1,6 +1,6 @@
 """train.py as a user runs it, on the embedded data."""
 
-import csv
+import functools
 import json
 import os
 import signal
@@ -15,58 +15,18 @@ import pytest
 import tensorflow_datasets as tfds
 
 import train
+from tests.runs import SMALL_TRAINING, assert_same, rows, state
 from utils.checkpoint import list_states
-
-SMALL = [
-    "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
-    "mcmc_step_info=[[2,0,0.5,0]]", "info_freq=2", "log_freq=4", "state_freq=2", "exp_dir=runs",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory) -> str:
-    """Prepare emoji32 once."""
-    return str(tmp_path_factory.mktemp("emoji32"))
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, data_dir):
-    """Return (changes) -> run folder of a small training run in an empty working directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def start(*changes: str) -> Path:
-        before = set(tmp_path.glob("runs/*"))
-        train.main(["configs/smoke.py", "--set", *SMALL, f"data_dir={data_dir}", *changes])
-        (folder,) = set(tmp_path.glob("runs/*")) - before
-        return folder
-
-    return start
+def run(start_run):
+    """Return (changes) -> run folder of a small run in an empty working directory."""
+    return functools.partial(start_run, train.main, "configs/smoke.py", *SMALL_TRAINING)
 
 
 def resume(folder: Path, *changes: str) -> None:
     train.main(["--resume", str(folder), *(["--set", *changes] if changes else [])])
-
-
-def state(folder: Path, update: int | None = None) -> dict[str, np.ndarray]:
-    """Return every array of a run's training state, by part and name."""
-    root = folder / "state"
-    newest = root / str(update or list_states(str(root))[-1])
-    arrays = {}
-    for path in sorted(newest.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as part:
-            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
-    return arrays
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
-    assert list(one) == list(two)
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
 def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, repository, data_dir):
@@ -111,7 +71,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, replicas):
 
 
 def test_a_killed_run_resumes_as_if_nothing_had_been(run, repository, data_dir, tmp_path):
-    changes = [*SMALL, f"data_dir={data_dir}", "exp_dir=killed", "num_training_steps=1000000"]
+    changes = [
+        *SMALL_TRAINING,
+        f"data_dir={data_dir}",
+        "exp_dir=killed",
+        "num_training_steps=1000000",
+    ]
     script = str(repository / "train.py")
     command = [sys.executable, script, "configs/smoke.py", "--set", *changes]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, text=True)
@@ -133,7 +98,13 @@ def test_a_killed_run_resumes_as_if_nothing_had_been(run, repository, data_dir, 
 
 
 def test_ctrl_c_saves_the_state_and_says_how_to_resume(repository, data_dir, tmp_path):
-    changes = [*SMALL, f"data_dir={data_dir}", "num_training_steps=1000000", "state_freq=1000000"]
+    changes = [
+        *SMALL_TRAINING,
+        f"data_dir={data_dir}",
+        "exp_dir=runs",
+        "num_training_steps=1000000",
+        "state_freq=1000000",
+    ]
     script = str(repository / "train.py")
     command = [sys.executable, script, "configs/smoke.py", "--set", *changes]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
@@ -232,7 +203,7 @@ def test_ignored_divergence_goes_on(run):
 
 def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_dir, capsys):
     monkeypatch.chdir(tmp_path)
-    train.main(["configs/smoke.py", "--dry-run", "--set", *SMALL, f"data_dir={data_dir}"])
+    train.main(["configs/smoke.py", "--dry-run", "--set", *SMALL_TRAINING, f"data_dir={data_dir}"])
     out = capsys.readouterr().out
     for words in ("ebm: ebm_sngan", "parameters", "memory", "s per update", "4 updates"):
         assert words in out

@@ -7,16 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
 import train
-from utils.checkpoint import list_states
+from tests.runs import SMALL_TRAINING, assert_same, state
 from utils.data import load_data
-
-SMALL = [
-    "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
-    "mcmc_step_info=[[2,0,0.5,0]]", "state_freq=2", "log_freq=4",
-]  # fmt: skip
 
 
 def _free_ports(count: int) -> list[int]:
@@ -47,28 +40,12 @@ def _start_workers(arguments: list[str], repository: Path, folder: Path) -> list
     return workers
 
 
-def _state(folder: Path) -> dict[str, np.ndarray]:
-    root = folder / "state"
-    newest = root / str(list_states(str(root))[-1])
-    arrays = {}
-    for path in sorted(newest.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as part:
-            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
-    return arrays
-
-
-def test_two_workers_train_as_two_replicas_of_one_process(repository, tmp_path):
-    data = f"data_dir={tmp_path / 'emoji32'}"
-    load_data(
-        {"data_type": "emoji32", "data_dir": str(tmp_path / "emoji32"), "image_dims": [32] * 2}
-    )
-    changes = ["configs/smoke.py", "--set", *SMALL, data]
+def test_two_workers_train_as_two_replicas_of_one_process(repository, tmp_path, data_dir):
+    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
+    changes = ["configs/smoke.py", "--set", *SMALL_TRAINING, f"data_dir={data_dir}"]
     workers = _start_workers([*changes, f"exp_dir={tmp_path / 'two'}"], repository, tmp_path)
     outputs = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], outputs
     train.main([*changes, f"exp_dir={tmp_path / 'one'}", "num_replicas=2"])
     (two,), (one,) = (tmp_path / "two").iterdir(), (tmp_path / "one").iterdir()
-    states = _state(one), _state(two)
-    assert list(states[0]) == list(states[1])
-    for name, array in states[0].items():
-        np.testing.assert_array_equal(array, states[1][name], err_msg=name)
+    assert_same(state(one), state(two))

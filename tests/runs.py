@@ -1,0 +1,36 @@
+"""What the tests of scripts look at in a run folder."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from utils.checkpoint import list_states
+
+SMALL_TRAINING = [
+    "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
+    "mcmc_step_info=[[2,0,0.5,0]]", "info_freq=2", "log_freq=4", "state_freq=2",
+]  # fmt: skip
+
+
+def state(folder: Path) -> dict[str, np.ndarray]:
+    """Return every array of a run's newest state, by part and name."""
+    root = folder / "state"
+    arrays = {}
+    for path in sorted((root / str(list_states(str(root))[-1])).glob("*.npz")):
+        with np.load(path, allow_pickle=False) as part:
+            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
+    return arrays
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a run's metrics."""
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
+    """Assert that two states are equal to the last bit."""
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
