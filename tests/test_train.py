@@ -29,6 +29,15 @@ def resume(folder: Path, *changes: str) -> None:
     train.main(["--resume", str(folder), *(["--set", *changes] if changes else [])])
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data_dir) -> Path:
+    """Return the folder of a small run that nobody changes: four updates, seed 0."""
+    folder = tmp_path_factory.mktemp("finished")
+    changes = [*SMALL_TRAINING, f"data_dir={data_dir}", f"exp_dir={folder}"]
+    train.main(["configs/smoke.py", "--set", *changes])
+    return next(folder.iterdir())
+
+
 def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, repository, data_dir):
     command = [sys.executable, str(repository / "train.py"), "configs/smoke.py"]
     done = subprocess.run(
@@ -54,8 +63,8 @@ def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, reposit
     assert [int(row["update"]) for row in rows(folder)] == list(range(1, 21))
 
 
-def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(run):
-    first, again, other = state(run()), state(run()), state(run("seed=1"))
+def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(run, finished):
+    first, again, other = state(finished), state(run()), state(run("seed=1"))
     assert_same(first, again)
     assert any(np.any(first[name] != other[name]) for name in first if name.startswith("ebm/"))
 
@@ -140,23 +149,22 @@ def test_generated_images_can_be_the_data(run):
     assert not (folder / "shortrun" / "data.png").exists()
 
 
-def test_weights_start_a_run_and_bring_their_width(run):
-    first = run()
-    weights = first / "checkpoints" / "ebm_4.weights.h5"
+def test_weights_start_a_run_and_bring_their_width(run, finished):
+    weights = finished / "checkpoints" / "ebm_4.weights.h5"
     with h5py.File(weights) as file:
         info = json.loads(file.attrs["network"])
     assert (info["type"], info["width"], info["chain"]["steps"]) == ("ebm_sngan", 4, 2)
     options = ["ebm_width=None", "ebm_lr_info=[[0,0]]", "ebm_opt_decay=0"]
     second = run(f"ebm_weights={weights}", *options)
-    start, end = state(first), state(second)
+    start, end = state(finished), state(second)
     for name in (name for name in start if name.startswith("ebm/")):
         np.testing.assert_array_equal(start[name], end[name], err_msg=name)
     with pytest.raises(SystemExit):
         run(f"ebm_weights={weights}", "ebm_width=8")
 
 
-def test_a_prior_is_part_of_the_potential_and_never_changes(run):
-    weights = run() / "checkpoints" / "ebm_4.weights.h5"
+def test_a_prior_is_part_of_the_potential_and_never_changes(run, finished):
+    weights = finished / "checkpoints" / "ebm_4.weights.h5"
     before = weights.read_bytes()
     prior = [f"prior_weights={weights}", "prior_temp=1e-3", "tau=0.15"]
     with_prior, without = run(*prior), run("tau=0.15")
@@ -174,15 +182,15 @@ def test_a_state_of_two_replicas_resumes_on_one(run, capsys):
     assert after.shape == joined.shape
 
 
-def test_a_damaged_state_is_named_and_the_one_before_is_used(run, capsys):
-    whole, folder = run("num_training_steps=4"), run("num_training_steps=4")
+def test_a_damaged_state_is_named_and_the_one_before_is_used(run, finished, capsys):
+    folder = run()
     part = folder / "state" / "4" / "ebm.npz"
     part.write_bytes(part.read_bytes()[:-100] + bytes(100))
     resume(folder)
     out = capsys.readouterr().out
     assert "state/4 is damaged: ebm.npz" in out
     assert "update 2 of 4" in out
-    assert_same(state(whole), state(folder))
+    assert_same(state(finished), state(folder))
 
 
 def test_divergence_rolls_back_with_new_noise_and_stops_in_the_end(run, capsys):
