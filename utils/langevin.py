@@ -63,9 +63,9 @@ def langevin(
 
     `noise(k)` gives z of step k, counted from `first_step`, so that a chain cut into segments is
     the same chain; None runs without noise. With `max_norm` each image's (eps^2/2) grad U is
-    clipped to that L2 norm. Images are (b, h, w, c) around [-1, 1] and are never clipped. Energies
-    are shifted by nothing here: only gradients of U enter (Welling & Teh 2011; Nijkamp et al. 2019,
-    "Anatomy of MCMC-based maximum likelihood learning", eq. 6 with the temperature inside U).
+    clipped to that L2 norm. Images are (b, h, w, c) around [-1, 1] and are never clipped. The
+    temperature is inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood
+    learning of energy-based models").
     """
     first_step = tf.cast(first_step, tf.int32)
     num_steps = tf.cast(num_steps, tf.int32)

@@ -1,4 +1,4 @@
-"""The networks of DESIGN section 5 as plain formulas, one operation after the other.
+"""The published networks as plain formulas, one operation after the other.
 
 Nothing is shared with `nets`: architectures are written out as the design gives them, weights are
 looked up by their published names, pooling follows convolution, upsampling precedes it. Values and

@@ -1,4 +1,4 @@
-"""Every network computes what DESIGN section 5 says: ours against `plain`, values and gradients."""
+"""Every network computes what the plain formula says, values and gradients."""
 
 import numpy as np
 import pytest
