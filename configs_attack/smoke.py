@@ -1,6 +1,6 @@
 """The whole path of an attack in seconds, for tests and a first look: 2 small batches, 3 rounds.
 
-    python3 attack.py configs_attack/smoke.py
+python3 attack.py configs_attack/smoke.py
 """
 
 from configs_attack import emoji32

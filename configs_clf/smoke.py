@@ -1,6 +1,6 @@
 """The whole path of a classifier in seconds, for tests and a first look: 3 epochs of 4 updates.
 
-    python3 train_clf.py configs_clf/smoke.py
+python3 train_clf.py configs_clf/smoke.py
 """
 
 from configs_clf import emoji32_wrn
