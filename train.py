@@ -26,7 +26,14 @@ from utils.experiment import Outcome, Run, time_update
 from utils.guard import rate_scale
 from utils.keys import BANK_INITS
 from utils.langevin import langevin, make_noise, share_saturated
-from utils.models import Models, create_models, create_potential, resolve_sizes, saved_networks
+from utils.models import (
+    Models,
+    create_models,
+    create_potential,
+    make_positives,
+    resolve_sizes,
+    saved_networks,
+)
 from utils.optim import learn_energy, learn_generator, row_at
 from utils.seeds import Purpose, fold, host_rng
 
@@ -241,22 +248,20 @@ def make_learn(
     config: Mapping[str, Any], models: Models, batch: int, replicas: int
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Return the learning part of an update: energy difference and the generator's loss."""
-    generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
-    trains_gen = models.gen_learner is not None
+    prepare = make_positives(config, models, batch)
 
     def learn(key, data, samples, latents):
-        # The energy, on data with a little noise.
-        if config["data_type"] == "generator":
-            data_key = key(Purpose.GENERATED_DATA)
-            data = generate(models.gen.sample_latents(batch, data_key), data_key, trains_gen)
-        data += config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
         energy_diff = learn_energy(
-            models.ebm, data, samples, temperature=config["mcmc_temp"], num_replicas=replicas
+            models.ebm,
+            prepare(key, data),
+            samples,
+            temperature=config["mcmc_temp"],
+            num_replicas=replicas,
         )
 
         # The generator follows the samples.
         gen_loss = tf.constant(0.0)
-        if trains_gen:
+        if models.gen_learner is not None:
             gen_loss = learn_generator(
                 models.gen_learner, latents, samples,
                 training=config["gen_batch_norm"], num_replicas=replicas,

@@ -80,6 +80,11 @@ def choose_rejuvenated(
     return chosen | (counts > max_updates) if max_updates > 0 else chosen
 
 
+def redraw_counts(bank: Bank, threshold: int, rng: np.random.Generator) -> None:
+    """Spread the counts of a burn-in bank over 0..threshold-1, so that images arrive steadily."""
+    bank.counts = rng.integers(threshold, size=len(bank.counts))
+
+
 def bank_share(size: int, batch: int, replicas: int, name: str = "persistent_size") -> int:
     """Return one replica's share of a bank of `size`, rounded down to a multiple of `batch`."""
     share = size // replicas // batch * batch

@@ -69,6 +69,12 @@ def _check_bank(config: dict[str, Any]) -> list[str]:
     return []
 
 
+def _check_frozen_generator(config: dict[str, Any]) -> list[str]:
+    if config["update_generator"]:
+        return ["'update_generator' must be False: longrun learning never updates a generator"]
+    return []
+
+
 def _check_paths(config: dict[str, Any]) -> list[str]:
     loaded = ["ebm_weights", "prior_weights"]
     if uses_generator(config):
@@ -180,5 +186,13 @@ CHECKS = {
     "train_clf": (_check_devices, _check_classifier),
     "attack": (_check_devices, _check_attack),
     "train": (_check_devices, _check_networks, _check_generator, _check_bank, _check_paths),
+    "train_longrun": (
+        _check_devices,
+        _check_networks,
+        _check_generator,
+        _check_bank,
+        _check_frozen_generator,
+        _check_paths,
+    ),
     "fid": (_check_devices, _check_networks, _check_sampling, _check_folder, _check_scoring),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 from utils.kinds import (
     BOOL,
+    LONGRUN_ROWS,
     LR_ROWS,
     MCMC_ROWS,
     PATH,
@@ -21,11 +22,13 @@ from utils.kinds import (
 REQUIRED = "required"
 
 TRAIN = ("train",)
+LONGRUN = ("train_longrun",)
 FID = ("fid",)
 CLF = ("train_clf",)
 ATTACK = ("attack",)
-LEARN = (*TRAIN, *CLF)  # those that train something
-CHAINS = (*TRAIN, *FID)  # those that run chains of an EBM from a start
+LEARN_EBM = (*TRAIN, *LONGRUN)
+LEARN = (*LEARN_EBM, *CLF)  # those that train something
+CHAINS = (*LEARN_EBM, *FID)  # those that run chains of an EBM from a start
 EBM = (*CHAINS, *ATTACK)  # those that use an EBM
 ALL = (*LEARN, *FID, *ATTACK)  # every script; grows with them
 
@@ -63,7 +66,7 @@ KEYS = (
     Key("root_path", ALL, PATH, None, "accepted and not needed"),
     Key("gs_path", ALL, PATH, None, "bucket: data are read from, and runs written under, `gs://<gs_path>/`"),
     Key("seed", ALL, integer(0, 2**31 - 1), 0, "seed of every random draw of the run"),
-    Key("num_training_steps", TRAIN, integer(1), REQUIRED, "updates of the EBM", True),
+    Key("num_training_steps", LEARN_EBM, integer(1), REQUIRED, "updates of the EBM", True),
     # Devices
     Key("device_type", ALL, choice("cpu", "gpu", "tpu"), REQUIRED, "where to run", True),
     Key("num_replicas", ALL, integer(1, 64), 1, "`cpu` only: replicas on as many logical devices", True),
@@ -83,59 +86,65 @@ KEYS = (
         "training split: short side resized, random crop; `cifar10`, `emoji32`: pad 4, crop, flip"),
     Key("image_dims", ALL, list_of(integer(1), "[height, width, 3]", length=3), REQUIRED, "image size"),
     Key("batch_size", ALL, integer(1), REQUIRED, "images an update, over all replicas; attack: images that are attacked together"),
-    Key("data_epsilon", TRAIN, real(0), REQUIRED, "standard deviation of the noise on data the EBM learns on"),
+    Key("data_epsilon", LEARN_EBM, real(0), REQUIRED, "standard deviation of the noise on data the EBM learns on"),
     # The EBM
     Key("net_type", EBM, choice(*EBM_SIZES), REQUIRED, "EBM network"),
     Key("ebm_width", EBM, optional(integer(1)), None, "None: that of `ebm_weights`, else the published width"),
     Key("ebm_weights", EBM, PATH, None, "weights to start from; None: random start"),
-    Key("ebm_optim_type", TRAIN, choice("adam", "sgd"), REQUIRED, "adam (0.9, 0.999, 1e-7) or sgd"),
-    Key("ebm_lr_type", TRAIN, choice("step"), "step", "how rows of `ebm_lr_info` follow each other"),
-    Key("ebm_lr_info", TRAIN, LR_ROWS, REQUIRED, "learning rates of the EBM"),
-    Key("ebm_opt_decay", TRAIN, real(0, maximum=1), 0.0, "decay of the moving average of the EBM; 0: none kept"),
-    Key("ebm_optim_weights", TRAIN, REPLACED, None, "replaced by `--resume`"),
-    Key("clip_ebm_grad", TRAIN, BOOL, False, "clip each variable's gradient of the EBM to `max_grad_norm`"),
+    Key("ebm_optim_type", LEARN_EBM, choice("adam", "sgd"), REQUIRED, "adam (0.9, 0.999, 1e-7) or sgd"),
+    Key("ebm_lr_type", LEARN_EBM, choice("step"), "step", "how rows of `ebm_lr_info` follow each other"),
+    Key("ebm_lr_info", LEARN_EBM, LR_ROWS, REQUIRED, "learning rates of the EBM"),
+    Key("ebm_opt_decay", LEARN_EBM, real(0, maximum=1), 0.0, "decay of the moving average of the EBM; 0: none kept"),
+    Key("ebm_optim_weights", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
+    Key("clip_ebm_grad", LEARN_EBM, BOOL, False, "clip each variable's gradient of the EBM to `max_grad_norm`"),
     Key("clip_gen_grad", TRAIN, BOOL, False, "the same for the generator"),
-    Key("max_grad_norm", TRAIN, real(0, above=True), 1.0, "L2 norm for the two keys above"),
+    Key("max_grad_norm", LEARN_EBM, real(0, above=True), 1.0, "L2 norm for the two keys above"),
     # The chains
     Key("mcmc_init", TRAIN, choice(*MCMC_INITS), REQUIRED, "where chains start"),
     Key("mcmc_step_info", TRAIN, MCMC_ROWS, REQUIRED, "steps, burn-in, rejuvenation probability"),
-    Key("epsilon", TRAIN, real(0), REQUIRED, "Langevin step size"),
-    Key("mcmc_temp", TRAIN, real(0, above=True), REQUIRED, "temperature of the EBM"),
+    Key("mcmc_init", LONGRUN, choice(*BANK_INITS), REQUIRED, "where chains start"),
+    Key("mcmc_step_info", LONGRUN, LONGRUN_ROWS, REQUIRED,
+        "steps of update images and of burn-in images, draws before a burn-in image moves over"),
+    Key("epsilon", LEARN_EBM, real(0), REQUIRED, "Langevin step size"),
+    Key("mcmc_temp", LEARN_EBM, real(0, above=True), REQUIRED, "temperature of the EBM"),
     Key("tau", CHAINS, optional(real(0, above=True)), None, "adds |x|^2 / (2 tau^2) to the potential"),
     Key("prior_weights", CHAINS, PATH, None, "frozen prior EBM added to the potential; None: no prior"),
     Key("prior_temp", CHAINS, optional(real(0, above=True)), None, "temperature of the prior"),
     Key("clip_langevin_grad", CHAINS, BOOL, False, "clip each image's drift to `max_langevin_norm`"),
     Key("max_langevin_norm", CHAINS, real(0, above=True), 1.0, "L2 norm of an image's drift"),
     Key("persistent_size", TRAIN, optional(integer(1)), None, "images in the bank, over all replicas"),
-    Key("persistent_init_scale", TRAIN, real(0), 1.0, "scale of the uniform first bank"),
+    Key("persistent_size", LONGRUN, integer(1), REQUIRED, "images in the update bank, over all replicas"),
+    Key("burnin_size", LONGRUN, integer(1), REQUIRED, "images in the burn-in bank, over all replicas"),
+    Key("burnin_grad_updates", LONGRUN, integer(0, 0), 0, "accepted: it was never used"),
+    Key("persistent_init_scale", LEARN_EBM, real(0), 1.0, "scale of the uniform first bank (longrun: of refills too)"),
     Key("max_mcmc_updates", TRAIN, integer(0), 0, "states older than this many updates are rejuvenated; 0: no limit"),
-    Key("im_persistent_path", TRAIN, REPLACED, None, "replaced by `--resume`"),
-    Key("z_persistent_path", TRAIN, REPLACED, None, "replaced by `--resume`"),
+    Key("im_persistent_path", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
+    Key("z_persistent_path", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
     # The generator
     Key("gen_type", CHAINS, optional(choice(*GENERATOR_SIZES)), None, "generator network"),
     Key("gen_width", CHAINS, optional(integer(1)), None, "None: that of `gen_weights`, else the published width"),
     Key("z_sz", CHAINS, integer(1), 128, "size of a latent"),
     Key("gen_weights", CHAINS, PATH, None, "weights to start from; None: random start"),
-    Key("update_generator", TRAIN, BOOL, False, "train the generator on the samples"),
-    Key("gen_batch_norm", TRAIN, BOOL, False, "batch statistics in chain starts and in the generator's loss"),
-    Key("gen_optim_type", TRAIN, choice("adam", "sgd"), "adam", "as `ebm_optim_type`"),
-    Key("gen_lr_info", TRAIN, optional(LR_ROWS), None, "learning rates of the generator"),
-    Key("gen_opt_decay", TRAIN, real(0, maximum=1), 0.0, "as `ebm_opt_decay`"),
-    Key("gen_optim_weights", TRAIN, REPLACED, None, "replaced by `--resume`"),
+    Key("update_generator", LEARN_EBM, BOOL, False, "train the generator on the samples (longrun: only False)"),
+    Key("gen_batch_norm", LEARN_EBM, BOOL, False, "batch statistics in chain starts and in the generator's loss"),
+    Key("gen_optim_type", LEARN_EBM, choice("adam", "sgd"), "adam", "as `ebm_optim_type`"),
+    Key("gen_lr_info", LEARN_EBM, optional(LR_ROWS), None, "learning rates of the generator"),
+    Key("gen_opt_decay", LEARN_EBM, real(0, maximum=1), 0.0, "as `ebm_opt_decay`"),
+    Key("gen_optim_weights", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
     # Records
-    Key("info_freq", TRAIN, integer(1), 500, "updates between console lines and TensorBoard points", True),
-    Key("log_freq", TRAIN, integer(1), 5000, "updates between pictures, plots and weights", True),
+    Key("info_freq", LEARN_EBM, integer(1), 500, "updates between console lines and TensorBoard points", True),
+    Key("log_freq", LEARN_EBM, integer(1), 5000, "updates between pictures, plots and weights", True),
     Key("save_networks", LEARN, BOOL, True, "save weights whenever pictures or curves are drawn", True),
-    Key("state_freq", TRAIN, integer(1), 500, "updates between full training states", True),
+    Key("state_freq", LEARN_EBM, integer(1), 500, "updates between full training states", True),
     Key("keep_states", (*LEARN, *FID), integer(1), 2, "training states kept", True),
     # The divergence guard
     Key("on_divergence", LEARN, choice("rollback", "stop", "ignore"), "rollback",
         "return to the last good state with new noise, save and exit 3, or go on", True),
     Key("max_rollbacks", LEARN, integer(0), 5, "rollbacks before the run stops", True),
-    Key("max_abs_energy_diff", TRAIN, optional(real(0, above=True)), None,
+    Key("max_abs_energy_diff", LEARN_EBM, optional(real(0, above=True)), None,
         "energy difference that counts as divergence; NaN and Inf always do", True),
-    Key("max_langevin_grad", TRAIN, optional(real(0, above=True)), None, "the same for the Langevin gradient", True),
-    Key("max_saturated", TRAIN, optional(real(0, above=True, maximum=1)), None,
+    Key("max_langevin_grad", LEARN_EBM, optional(real(0, above=True)), None, "the same for the Langevin gradient", True),
+    Key("max_saturated", LEARN_EBM, optional(real(0, above=True, maximum=1)), None,
         "the same for the share of saturated pixels", True),
     # Scores of samples
     Key("exp_type", FID, choice("single", "folder", "sample"), "single",

@@ -126,3 +126,6 @@ LR_ROWS = schedule("rows [learning rate, from update]", real(0))
 MCMC_ROWS = schedule(
     "rows [K, burn-in steps, p, from update]", integer(1), integer(0), real(0, maximum=1)
 )
+LONGRUN_ROWS = schedule(
+    "rows [K, burn-in steps, threshold, from update]", integer(1), integer(1), integer(1)
+)

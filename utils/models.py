@@ -1,7 +1,7 @@
 """The networks of a training run: built, loaded, with what learns and what their files say."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -11,8 +11,10 @@ from nets import create_ebm, create_gen
 from utils.checkpoint import Part, SavedNetwork, network_info, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
-from utils.langevin import Potential, make_potential
+from utils.langevin import Potential, make_noise, make_potential
 from utils.optim import Learner, create_learner
+from utils.seeds import Purpose
+from utils.starts import make_generate
 
 EBM_SIZES = {"width": "ebm_width"}
 GEN_SIZES = {"width": "gen_width", "z_sz": "z_sz"}
@@ -83,6 +85,25 @@ def create_potential(config: Mapping[str, Any], models: Models) -> Potential:
         prior_temperature=config["prior_temp"],
         tau=config["tau"],
     )
+
+
+def make_positives(
+    config: Mapping[str, Any], models: Models, batch: int
+) -> Callable[[Callable[[Purpose], tf.Tensor], tf.Tensor], tf.Tensor]:
+    """Return (key, data (b, h, w, 3)) -> what the EBM learns on: data with `data_epsilon` noise.
+
+    `data_type` `generator` learns on G(z) instead of data; `key(purpose)` is an update's seed.
+    """
+    generate = models.gen and make_generate(models.gen, config["gen_type"])
+
+    def positives(key: Callable[[Purpose], tf.Tensor], data: tf.Tensor) -> tf.Tensor:
+        if config["data_type"] == "generator":
+            seed = key(Purpose.GENERATED_DATA)
+            latents = models.gen.sample_latents(batch, seed)
+            data = generate(latents, seed, models.gen_learner is not None)
+        return data + config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
+
+    return positives
 
 
 def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:

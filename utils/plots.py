@@ -99,6 +99,17 @@ def save_learning(train: dict[str, np.ndarray], test: dict[str, np.ndarray], pat
     save_figure(figure, path)
 
 
+def save_counts(counts: np.ndarray, threshold: int, path: str) -> None:
+    """Draw how often the images of a burn-in bank have been drawn; at `threshold` they leave."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    edges = np.linspace(-0.5, threshold + 0.5, min(threshold + 1, 50) + 1)
+    axes.hist(counts, bins=edges)
+    axes.axvline(threshold, color="black", linewidth=0.6)
+    axes.set(title="burn-in bank", xlabel="draws so far", ylabel="images")
+    save_figure(figure, path)
+
+
 def save_trace(
     steps: Sequence[int], energies: np.ndarray, grad_norms: np.ndarray, path: str
 ) -> None:

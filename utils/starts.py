@@ -54,12 +54,16 @@ def make_stream(
 
 
 def make_host_source(
-    config: Mapping[str, Any], dataset: Dataset | None, batch: int, strategy: tf.distribute.Strategy
+    config: Mapping[str, Any],
+    dataset: Dataset | None,
+    batch: int,
+    strategy: tf.distribute.Strategy,
+    scale: float = 1.0,
 ) -> HostSource | None:
     """Return (update, retry) -> each local replica's (b, h, w, 3) new chain states; None for coop.
 
-    `persistent` and `noise` give uniform noise in [-1, 1]; `data` and `data_persistent` give
-    batches of a shuffled stream that is independent of the one learned on.
+    `persistent` and `noise` give `scale` times uniform noise in [-1, 1]; `data` and
+    `data_persistent` give batches of a shuffled stream that is independent of the one learned on.
     """
     if config["mcmc_init"].startswith("coop"):
         return None
@@ -67,10 +71,10 @@ def make_host_source(
     if config["mcmc_init"].startswith("data"):
         stream = make_stream(config, dataset, batch, strategy, Purpose.CHAIN_DATA)
         return lambda update, retry: stream.batches(update)
-    shape = (batch, *config["image_dims"])
+    shape, scale = (batch, *config["image_dims"]), np.float32(scale)
     return lambda update, retry: [
-        _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, replica, retry), shape)
-        for replica in replicas
+        scale * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
+        for r in replicas
     ]
 
 

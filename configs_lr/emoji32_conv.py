@@ -1,0 +1,36 @@
+"""Longrun learning on all emoji, on two CPU cores.
+
+Corrects the prior that `configs/emoji32_prior.py` learned.
+
+    python3 train_longrun.py configs_lr/emoji32_conv.py --set prior_weights=PATH
+"""
+
+from configs import emoji32_prior
+
+config = {
+    "exp_name": "conv",
+    "exp_dir": "tf_out/emoji32",
+    "device_type": "cpu",
+    "num_training_steps": 1400,
+    "batch_size": 32,
+    "image_dims": [32, 32, 3],
+    "data_type": "emoji32",
+    "data_flip": True,
+    "data_epsilon": 0.03,
+    "net_type": "ebm_sngan",
+    "ebm_width": 32,
+    "ebm_optim_type": "adam",
+    "ebm_lr_info": [[1e-4, 0], [5e-5, 600], [1e-5, 1000], [2e-6, 1200]],
+    "epsilon": emoji32_prior.config["epsilon"],
+    "mcmc_step_info": [[20, 20, 9, 0]],
+    "mcmc_init": "data_persistent",
+    "mcmc_temp": 1e-3,
+    "tau": emoji32_prior.config["tau"],
+    "prior_weights": "",
+    "prior_temp": emoji32_prior.config["mcmc_temp"],
+    "persistent_size": 640,
+    "burnin_size": 320,
+    "info_freq": 50,
+    "log_freq": 200,
+    "state_freq": 200,
+}
