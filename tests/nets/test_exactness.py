@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.nets.cases import (
     ALL_NETWORKS,
@@ -26,6 +27,27 @@ def test_network_equals_its_plain_formula_in_float64(kind, size, rng):
     assert ours[0].shape == theirs[0].shape
     assert distance(ours[0], theirs[0]) <= 1e-10
     assert distance(ours[1], theirs[1]) <= 1e-10
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("ebm_sngan", 32), ("ebm_sngan", 64), ("ebm_sngan", 128), ("ebm_biggan", 64)],
+)
+def test_gradients_by_the_weights_equal_those_of_the_plain_formula(kind, size, rng):
+    """Of what an EBM learns by: a difference of energies. In float64."""
+    model = create_small(kind, size, precision="float64")
+    train_like(model, rng)
+    x, signs = draw_input(model, size, 2, rng), np.array([[1.0], [-1.0]])
+    weights = {name: tf.Variable(value) for name, value in weights_of(model).items()}
+    with tf.GradientTape(persistent=True) as tape:
+        ours = tf.reduce_sum(signs * model(x))
+        theirs = tf.reduce_sum(signs * apply_plain(weights, kind, size, x))
+    names = list(weights)  # in the order of the model's variables
+    expected = tape.gradient(theirs, list(weights.values()))
+    computed = tape.gradient(ours, model.trainable_variables)
+    for name, mine, reference in zip(names, computed, expected, strict=True):
+        assert np.max(np.abs(reference)) > 0, name
+        assert distance(mine.numpy(), reference.numpy()) <= 1e-10, name
 
 
 @pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)

@@ -1,0 +1,206 @@
+"""One Langevin chain, formulated in several ways: what `benchmarks.langevin` sets against another.
+
+All compute the same function, an SNGAN energy at a temperature, with weights drawn from one seed,
+and all start from the same images.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.networks import as_published
+from nets import create_ebm, sngan
+from utils.langevin import langevin, make_noise, make_potential
+from utils.seeds import Purpose, fold
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+SEED, EPSILON, TEMPERATURE = 0, 0.01, 1e-3
+
+
+class Case(NamedTuple):
+    """A network and a number of chains: side of the images, width, batch."""
+
+    size: int
+    width: int
+    batch: int
+
+
+class Formulation(NamedTuple):
+    """`energies()` gives the (b,) energies of the start images, `run(n)` waits for n steps."""
+
+    energies: Callable[[], np.ndarray]
+    run: Callable[[int], None]
+
+
+def create_network(case: Case, precision: str) -> keras.Model:
+    """Return the EBM of a case; biases are off zero, so that a comparison of energies sees them."""
+    config = {"net_type": "ebm_sngan", "image_dims": [case.size, case.size, 3], "seed": SEED}
+    ebm = create_ebm({**config, "ebm_width": case.width, "precision": precision})
+    for number, variable in enumerate(ebm.variables):
+        if variable.path.endswith("bias"):
+            variable.assign(0.1 * tf.random.stateless_normal(variable.shape, [SEED, number]))
+    return ebm
+
+
+def start_images(case: Case) -> tf.Tensor:
+    """Return the (b, size, size, 3) float32 images in [-1, 1] that chains start from."""
+    shape = [case.batch, case.size, case.size, 3]
+    return tf.random.stateless_uniform(shape, [SEED, 1], -1, 1)
+
+
+def plain(case: Case) -> Formulation:
+    """Return the published loop, in TensorFlow: nothing fused, means after the convolutions.
+
+    Its noise is `tf.random.normal`, with hidden state, as in the published scripts: what a draw
+    costs there belongs to the comparison.
+    """
+    ebm, images = create_network(case, "float32"), start_images(case)
+
+    def step(k, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            energy = tf.reduce_sum(ebm(x)) / TEMPERATURE
+        x = x - EPSILON**2 / 2 * tape.gradient(energy, x)
+        return k + 1, x + EPSILON * tf.random.normal(tf.shape(x))
+
+    def chain(num_steps: tf.Tensor) -> tf.Tensor:
+        start = (tf.constant(0), images)
+        return tf.while_loop(lambda k, x: k < num_steps, step, start)[1]
+
+    with as_published():
+        return traced(lambda: ebm(images)[:, 0], chain)
+
+
+def ours_float32(case: Case) -> Formulation:
+    """Return the project's chain in float32."""
+    return ours(case, "float32")
+
+
+def ours_bfloat16(case: Case) -> Formulation:
+    """Return the project's chain in bfloat16; images and their sums stay in float32."""
+    return ours(case, "bfloat16")
+
+
+def ours(case: Case, precision: str) -> Formulation:
+    """Return the project's chain, as training runs it."""
+    ebm, images = create_network(case, precision), start_images(case)
+
+    def chain(num_steps: tf.Tensor) -> tf.Tensor:
+        noise = make_noise(fold(SEED, Purpose.CHAIN), images)
+        potential = make_potential(ebm, TEMPERATURE)
+        return langevin(images, potential, num_steps=num_steps, epsilon=EPSILON, noise=noise).images
+
+    return traced(lambda: ebm(images)[:, 0], chain)
+
+
+def traced(
+    energies: Callable[[], tf.Tensor], chain: Callable[[tf.Tensor], tf.Tensor]
+) -> Formulation:
+    """Return a formulation in TensorFlow, each function traced and run once, here."""
+    energies, chain = tf.function(energies), tf.function(chain)
+    energies(), chain(tf.constant(1))
+    return Formulation(lambda: energies().numpy(), lambda n: chain(tf.constant(n)).numpy())
+
+
+def torch_eager(case: Case) -> Formulation:
+    """Return the published order of operations in PyTorch, channels last."""
+    return in_torch(case, compiled=False)
+
+
+def torch_compiled(case: Case) -> Formulation:
+    """Return the same through `torch.compile`."""
+    return in_torch(case, compiled=True)
+
+
+def in_torch(case: Case, *, compiled: bool) -> Formulation:
+    """Return the chain in PyTorch; only the images require gradients."""
+    import torch
+
+    ebm = create_network(case, "float32")
+    weights = {
+        variable.path.split("/", 1)[1]: torch_weight(variable.numpy()) for variable in ebm.variables
+    }
+    images = torch.from_numpy(start_images(case).numpy().transpose(0, 3, 1, 2))
+    images = images.to(memory_format=torch.channels_last)
+    torch.manual_seed(SEED)
+
+    def energies(x):
+        return torch_energies(weights, case.size, x)
+
+    if compiled:
+        torch.compiler.reset()  # every case compiles anew, without what others left behind
+        energies = torch.compile(energies, dynamic=False)
+
+    def run(num_steps: int) -> None:
+        x = images
+        for _ in range(num_steps):
+            x = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(energies(x).sum() / TEMPERATURE, x)
+            x = x.detach() - EPSILON**2 / 2 * gradient
+            x = x + EPSILON * torch.randn_like(x)
+
+    run(1)  # compiles forward and backward passes
+    return Formulation(lambda: energies(images).numpy(), run)
+
+
+def torch_weight(value: np.ndarray):
+    """Return a (h, w, i, o) kernel as PyTorch's (o, i, h, w), channels last; others as they are."""
+    import torch
+
+    if value.ndim < 4:
+        return torch.from_numpy(value.copy())
+    kernel = torch.from_numpy(value.transpose(3, 2, 0, 1).copy())
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
+def torch_energies(weights: dict, size: int, x):
+    """Return the (b,) energies of (b, 3, size, size) images by the published EBM-SNGAN."""
+    from torch.nn.functional import avg_pool2d, conv2d, relu
+
+    def conv(name, x):
+        return conv2d(x, weights[f"{name}/kernel"], weights[f"{name}/bias"], padding="same")
+
+    _, rows = sngan.EBM_BLOCKS[size]
+    for number, (_, down) in enumerate(rows, start=1):
+        name = "conv_1" if number == 1 else f"block{number}"
+        y = conv(f"{name}/conv_1", x if number == 1 else relu(x))
+        y = conv(f"{name}/conv_2", relu(y))
+        y = avg_pool2d(y, 2) if down else y
+        if number == 1:
+            x = conv(f"{name}/sc", avg_pool2d(x, 2))
+        elif f"{name}/sc/kernel" in weights:
+            x = conv(f"{name}/sc", x)
+            x = avg_pool2d(x, 2) if down else x
+        x = x + y
+    return (relu(x).mean((2, 3)) @ weights[f"lin_{len(rows) + 1}/kernel"])[:, 0]
+
+
+FORMULATIONS = {
+    "plain": plain,
+    "float32": ours_float32,
+    "bfloat16": ours_bfloat16,
+    "torch": torch_eager,
+    "torch-compile": torch_compiled,
+}
+
+
+def multiply_adds(case: Case, *, reduced: bool) -> int:
+    """Return the multiply-adds of an image-step: a forward pass, and as many for its gradient.
+
+    `reduced`: the mean pool folded into the convolution before it (9 products an output instead of
+    36), 1x1 shortcuts after pooling. Otherwise as published.
+    """
+    _, rows = sngan.EBM_BLOCKS[case.size]
+    side, inputs, total = case.size, 3, 0
+    for number, (share, down) in enumerate(rows, start=1):
+        outputs, smaller = int(share * case.width), side // 2 if down else side
+        total += 9 * side**2 * inputs * outputs
+        total += 9 * (smaller if reduced else side) ** 2 * outputs**2
+        if down or inputs != outputs:
+            total += (smaller if reduced or number == 1 else side) ** 2 * inputs * outputs
+        side, inputs = smaller, outputs
+    return 2 * (total + inputs)

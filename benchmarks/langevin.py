@@ -1,0 +1,233 @@
+"""How fast Langevin chains are: ours, the published loop and PyTorch, in one run, taking turns.
+
+    python3 -m benchmarks.langevin [--widths 32 64 256] [--batches 16 64 128] [--repeats 5]
+
+A repeat times each variant, and large matrix products, once; numbers are medians over repeats, and
+ratios and shares are medians of the repeats' own. Beside each rate: the multiply-adds of an
+image-step as published; the share of this machine's matmul rate (in bfloat16 for bfloat16) that
+they would amount to, over 100% where a formulation needs fewer; and the share of the
+operation-reduced bound, the rate at which the fewest multiply-adds that our networks need would
+run at that matmul rate. Writes langevin.json and langevin.png, too. Needs a machine with nothing
+else to do: PyTorch's threads spin as they wait for each other, and suffer most from company.
+"""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, multiply_adds
+from nets.sngan import EBM_BLOCKS
+from utils.devices import make_strategy
+from utils.files import make_folder
+from utils.plots import save_figure
+
+SECONDS = 1.0  # that one timing takes, about
+MATMUL = 2048
+HEAD = (
+    "| size | width | batch | variant | image-steps/s [min, max] | x plain "
+    "| G multiply-adds | of matmul | of bound |"
+)
+NAMES = {
+    "plain": "plain",
+    "float32": "ours float32",
+    "bfloat16": "ours bfloat16",
+    "torch": "PyTorch",
+    "torch-compile": "torch.compile",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print a Markdown row a variant, write JSON and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", choices=EBM_BLOCKS, default=[32, 64, 128])
+    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 256], help="at 32 px")
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 128], help="at 32 px")
+    parser.add_argument(
+        "--large-batches", type=int, nargs="+", default=[16], help="at 64 and 128 px"
+    )
+    parser.add_argument("--steps", type=int, help="of every timing; default: about a second's")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--variants", nargs="+", choices=FORMULATIONS, default=list(FORMULATIONS))
+    parser.add_argument("--out", type=Path, default=Path("tf_out/benchmarks"))
+    arguments = parser.parse_args(argv)
+
+    make_strategy("cpu")  # TensorFlow as the scripts set it up
+    variants = ["plain", *(v for v in arguments.variants if v != "plain")]
+    if not HAS_TORCH:
+        variants = [v for v in variants if not v.startswith("torch")]
+        print("without PyTorch: it is not installed\n")
+    print(f"{HEAD}\n|{'---|' * HEAD[1:].count('|')}")
+    rows: list[dict[str, Any]] = []
+    for case in cases(arguments):
+        measured = measure(case, variants, steps=arguments.steps, repeats=arguments.repeats)
+        print("\n".join(table_row(row) for row in measured), flush=True)
+        rows += measured
+        keras.backend.clear_session()
+        gc.collect()
+
+    make_folder(str(arguments.out))
+    report = {"machine": machine(), "repeats": arguments.repeats, "rows": rows}
+    (arguments.out / "langevin.json").write_text(json.dumps(report, indent=1))
+    save_figure(bars(rows), str(arguments.out / "langevin.png"))
+
+
+def cases(arguments: argparse.Namespace) -> Iterator[Case]:
+    """Yield what to measure; networks above 32 px come at their published width."""
+    for size in arguments.sizes:
+        widths, batches = arguments.widths, arguments.batches
+        if size > 32:
+            widths, batches = [EBM_BLOCKS[size][0]], arguments.large_batches
+        yield from (Case(size, width, batch) for width in widths for batch in batches)
+
+
+def measure(
+    case: Case, variants: Sequence[str], *, steps: int | None, repeats: int
+) -> list[dict[str, Any]]:
+    """Return a row for each variant of a case; one that does not work here is said and left out."""
+    formulations = build(case, variants)
+    runs = {name: formulation.run for name, formulation in formulations.items()}
+    tasks = {**runs, "matmul float32": make_matmul(tf.float32)}
+    if "bfloat16" in runs:
+        tasks["matmul bfloat16"] = make_matmul(tf.bfloat16)
+    lengths = {name: steps or fitting_length(run) for name, run in tasks.items()}
+    rates: dict[str, list[float]] = {name: [] for name in tasks}  # steps, or products, a second
+    for _ in range(repeats):
+        for name, run in tasks.items():
+            rates[name].append(lengths[name] / seconds_of(run, lengths[name]))
+    return [summary(case, name, lengths[name], rates) for name in runs]
+
+
+def build(case: Case, variants: Sequence[str]) -> dict[str, Any]:
+    """Return the formulations by name, after a look that all compute the same energies."""
+    formulations, reference = {}, None
+    for name in variants:
+        try:
+            formulations[name] = FORMULATIONS[name](case)
+        except Exception as error:  # a compiler that is not there raises many kinds
+            if name != "torch-compile":
+                raise
+            first_line = (str(error).strip() or "no message").splitlines()[0]
+            print(f"(no torch.compile: {type(error).__name__}: {first_line})")
+            continue
+        energies = formulations[name].energies()
+        reference = energies if reference is None else reference  # those of plain
+        error = np.max(np.abs(energies - reference)) / np.max(np.abs(reference))
+        tolerance = 0.1 if name == "bfloat16" else 1e-3  # 8 bits, through 8 layers and more
+        assert error <= tolerance, f"{name} at {case}: energies differ by {error:.1e}"
+    return formulations
+
+
+def make_matmul(dtype: tf.DType) -> Callable[[int], None]:
+    """Return a function that multiplies two large square matrices n times."""
+    one, other = (
+        tf.cast(tf.random.stateless_normal([MATMUL, MATMUL], [0, number]), dtype)
+        for number in range(2)
+    )
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            product = tf.matmul(one, other)
+        product[0, 0].numpy()
+
+    return run
+
+
+def fitting_length(run: Callable[[int], None]) -> int:
+    """Return how many steps take about `SECONDS`, at least one."""
+    length = 1
+    run(length)
+    while (seconds := seconds_of(run, length)) < SECONDS / 4:
+        length *= 4
+    return max(1, round(length * SECONDS / seconds))
+
+
+def seconds_of(run: Callable[[int], None], length: int) -> float:
+    """Return the seconds of one run."""
+    start = time.perf_counter()
+    run(length)
+    return time.perf_counter() - start
+
+
+def summary(case: Case, name: str, steps: int, rates: dict[str, list[float]]) -> dict[str, Any]:
+    """Return what is told of one variant, from all rates of its case."""
+    image_steps = case.batch * np.array(rates[name])
+    matmul = "matmul bfloat16" if name == "bfloat16" else "matmul float32"
+    multiply_adds_per_second = MATMUL**3 * np.array(rates[matmul])
+    published = multiply_adds(case, reduced=False)
+    shares = image_steps / multiply_adds_per_second
+    return {
+        **case._asdict(),
+        "variant": name,
+        "steps": steps,
+        "image_steps_per_second": image_steps.tolist(),
+        "median": float(np.median(image_steps)),
+        "ratio": float(np.median(np.array(rates[name]) / rates["plain"])),
+        "multiply_adds": published,
+        "reduced_multiply_adds": multiply_adds(case, reduced=True),
+        "matmul_multiply_adds_per_second": float(np.median(multiply_adds_per_second)),
+        "share_of_matmul": float(np.median(shares)) * published,
+        "share_of_bound": float(np.median(shares)) * multiply_adds(case, reduced=True),
+    }
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """Return a Markdown row."""
+    low, high = min(row["image_steps_per_second"]), max(row["image_steps_per_second"])
+    cells = [row["size"], row["width"], row["batch"], NAMES[row["variant"]]]
+    cells += [f"{row['median']:,.4g} [{low:,.4g}, {high:,.4g}]", f"{row['ratio']:.2f}"]
+    cells += [f"{row['multiply_adds'] / 1e9:.3g}"]
+    cells += [f"{row['share_of_matmul']:.0%}", f"{row['share_of_bound']:.0%}"]
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers were measured on, and with."""
+    versions = {"tensorflow": tf.__version__}
+    if HAS_TORCH:
+        import torch
+
+        versions["torch"] = torch.__version__
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        model = next(named, model)
+    return {"processor": model, "cores": os.cpu_count(), **versions}
+
+
+def bars(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Return ratios to plain as bars, a group a case; a stroke is where our bound lies."""
+    groups = list(dict.fromkeys((row["size"], row["width"], row["batch"]) for row in rows))
+    variants = [name for name in NAMES if any(row["variant"] == name for row in rows)]
+    figure = Figure(figsize=(5 + len(groups), 4.5), layout="constrained")
+    axes, width = figure.subplots(), 0.8 / len(variants)
+    for number, name in enumerate(variants):
+        own = [row for row in rows if row["variant"] == name]
+        groups_of = [groups.index((row["size"], row["width"], row["batch"])) for row in own]
+        places = np.array(groups_of) + (number - (len(variants) - 1) / 2) * width
+        axes.bar(places, [row["ratio"] for row in own], width, label=NAMES[name])
+        if name in ("float32", "bfloat16"):
+            bounds = [row["ratio"] / row["share_of_bound"] for row in own]
+            axes.hlines(bounds, places - width / 2, places + width / 2, color="black")
+    axes.axhline(1, color="grey", linewidth=0.6)
+    labels = [f"{size} px\nwidth {width}\nbatch {batch}" for size, width, batch in groups]
+    axes.set_xticks(range(len(groups)), labels)
+    axes.set(ylabel="image-steps/s, ratio to plain", title="strokes: operation-reduced bound")
+    axes.set_ylim(0, 1.4 * max(row["ratio"] for row in rows))  # far bounds stay out of sight
+    axes.legend(loc="upper left", ncols=len(variants))
+    return figure
+
+
+if __name__ == "__main__":
+    main()
