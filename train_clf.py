@@ -7,6 +7,7 @@ An update descends the cross-entropy and the weight decay by SGD; an epoch is on
 training split, now and then followed by a test on the whole test split.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, r
 from utils.devices import make_strategy, over_replicas, replica_batch, to_replicas
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Plan, Run, due, time_update
-from utils.files import join
+from utils.files import join, whole_file
 from utils.guard import rate_scale
 from utils.optim import Learner
 from utils.plots import save_learning
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         is_tested = due(epoch + 1, config["test_and_log_freq"]) or epoch + 1 == run.total
         loss, accuracy = evaluate(classify, test, config["batch_size"]) if is_tested else NOT_TESTED
         run.after(epoch, Outcome({**metrics, "test_loss": loss, "test_accuracy": accuracy}))
-    print(best_epoch(run.metrics))
+    tell_best(run)
 
 
 def create_learner(
@@ -197,14 +198,20 @@ def draw_curves(metrics: Metrics, folder: str) -> None:
     save_learning(train, test, join(folder, "curves.png"))
 
 
-def best_epoch(metrics: Metrics) -> str:
-    """Return a line that names the epoch of the highest test accuracy, the first of equals."""
-    accuracy = metrics.series("test_accuracy")
-    best = int(np.nanargmax(accuracy))
-    tested = int(np.isfinite(accuracy).sum())
-    return (
-        f"best epoch: {best + 1}, test accuracy {accuracy[best]:.4f} (chosen among {tested} tests)"
-    )
+def tell_best(run: Run) -> None:
+    """Print and write the epoch of the highest test accuracy, the first of equals: `best.json`."""
+    accuracy = run.metrics.series("test_accuracy")
+    epoch = int(np.nanargmax(accuracy))
+    best = {
+        "epoch": epoch + 1,
+        "test_accuracy": accuracy[epoch],
+        "chosen_among_tests": int(np.isfinite(accuracy).sum()),
+    }
+    print("best epoch: {epoch}, test accuracy {test_accuracy:.4f} (chosen among "
+          "{chosen_among_tests} tests)".format(**best))  # fmt: skip
+    if run.chief:
+        with whole_file(join(run.folder, "best.json")) as path, open(path, "w") as file:
+            json.dump(best, file, indent=1)
 
 
 if __name__ == "__main__":

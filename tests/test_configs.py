@@ -25,9 +25,7 @@ def _dict_of(path: str) -> dict:
     return ast.literal_eval(assignment.value)
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in PUBLISHED if p.startswith(("configs/", "configs_fid/"))]
-)
+@pytest.mark.parametrize("path", PUBLISHED)
 def test_published_configs_have_every_published_key_and_value(path):
     assert _dict_of(path) == PUBLISHED[path]
 

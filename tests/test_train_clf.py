@@ -34,7 +34,10 @@ def test_a_run_leaves_weights_that_say_what_they_are_curves_and_the_best_epoch(r
         "type": "wrn", "image_dims": [32, 32, 3], "depth": 10, "width": 1, "classes": LABELS,
     }  # fmt: skip
     assert [float(row["lr"]) for row in rows(folder)] == [0.05, 0.005]
-    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows(folder))
+    accuracies = [float(row["test_accuracy"]) for row in rows(folder)]
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    best = json.loads((folder / "best.json").read_text())
+    assert accuracies[best["epoch"] - 1] == best["test_accuracy"] == max(accuracies)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run):

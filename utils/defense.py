@@ -49,10 +49,9 @@ class Defense:
         batch = config["chain_batch"] or config["batch_size"]
         replayed = config["attack_gradient"] in ("full", "smoothed") and config["langevin_steps"]
         purify = make_purify(config, potential)
-        self._logits = over_replicas(
-            strategy, lambda images, names: classify(purify(images, names).images), batch
-        )
         self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch)
+        self._logits = over_replicas(strategy, classify, batch)
+        self._attacked: dict[bytes, np.ndarray] = {}  # purifications of the round, by their names
         if replayed:
             fitting = attacks.chains_in_memory(
                 config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
@@ -67,7 +66,10 @@ class Defense:
         """Return the (n, classes) logits averaged over `reps` purifications of each image."""
         rows, names = self._rows(images, indices, use, rounds, reps)
         self.image_steps += len(rows) * self.config["langevin_steps"]
-        logits = self._logits(rows, names)
+        purified = self._purified(rows, names)
+        if use == Use.ATTACK and self.config["attack_gradient"] == "bpda":
+            self._attacked = {name.tobytes(): x for name, x in zip(names, purified, strict=True)}
+        logits = self._logits(purified)
         return logits.reshape(len(images), -1, logits.shape[-1]).mean(axis=1)
 
     def gradient(
@@ -75,12 +77,15 @@ class Defense:
     ) -> np.ndarray:
         """Return the derivative by each image of the loss; `slopes` (n, classes) by mean logits.
 
-        The same purifications as those that `predict` made of them for the attack, replayed.
+        By the purifications that `predict` made of them in this round: as they are for `bpda`,
+        replayed from the same noise for `full` and `smoothed`.
         """
         kind = self.config["attack_gradient"]
         rows, names = self._rows(images, indices, Use.ATTACK, rounds, 1 if kind == "none" else reps)
         copies = len(rows) // len(images)
-        if kind != "none":
+        if kind == "bpda":
+            rows = np.stack([self._attacked[name.tobytes()] for name in names])
+        elif kind != "none":
             self.image_steps += len(rows) * self.config["langevin_steps"]
         gradient = self._gradient(rows, names, np.repeat(slopes, copies, axis=0))
         return gradient.reshape(len(images), copies, *images.shape[1:]).mean(axis=1)
@@ -136,8 +141,9 @@ def make_gradient(
 ) -> Callable[..., tf.Tensor]:
     """Return (images, names, slopes by logits) -> the attacker's derivative by the images.
 
-    `none`: of the bare classifier. `bpda`: by the purified images, taken for the derivative by the
-    images (Athalye et al. 2018). `full`, `smoothed`: that, pulled back through every step.
+    `none`: of the bare classifier. `bpda`: the same, where images are the purified ones, whose
+    derivative is taken for that by the images themselves (Athalye et al. 2018). `full`, `smoothed`:
+    that, pulled back through every step of the purification of `images`.
     """
     kind, purify = config["attack_gradient"], make_purify(config, potential)
     goes_back = kind in ("full", "smoothed") and config["langevin_steps"] > 0
@@ -147,7 +153,7 @@ def make_gradient(
         product = attacks.exact_hessian_product(potential)
 
     def gradient(images: tf.Tensor, names: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
-        chain = None if kind == "none" else purify(images, names, keep_path=goes_back)
+        chain = purify(images, names, keep_path=True) if goes_back else None
         purified = images if chain is None else chain.images
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(purified)
