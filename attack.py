@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from utils.attack_record import Record, draw_examples
 from utils.attacks import PER_255, loss_slopes, project, random_in_ball, step_up
@@ -21,10 +22,10 @@ from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
 from utils.defense import Defense, Use, create_defense
 from utils.devices import is_chief, make_strategy
-from utils.errors import UserError, one_line_errors
+from utils.errors import UserError, one_line_errors, tell_how_to_go_on
 from utils.experiment import time_update
 from utils.files import join
-from utils.run_folder import make_run_folder
+from utils.run_folder import how_to_resume, make_run_folder
 from utils.seeds import Purpose, host_rng
 from utils.signals import Interruption
 
@@ -46,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
 
     folder = command.run_dir or make_run_folder(command, strategy, ("data_log",))
+    tell_how_to_go_on(how_to_resume(folder))
     record = Record(folder, config, resuming=command.run_dir is not None)
     interruption = Interruption()
     print(f"run folder {folder}, batch {first + record.batches} of {first}..{last - 1}", flush=True)
     with interruption.noted(lambda: print("stopping after this round ...", flush=True)):
         for batch in batches_from(config, dataset, first + record.batches, last):
-            tell = functools.partial(after_round, config, interruption, folder)
+            tell = functools.partial(after_round, config, strategy, interruption, folder)
             start, before = time.perf_counter(), defense.image_steps
             results = attack_batch(config, defense, *batch, tell)
             if is_chief(strategy):
@@ -166,13 +168,14 @@ def control(
 
 def after_round(
     config: Mapping[str, Any],
+    strategy: tf.distribute.Strategy,
     interruption: Interruption,
     folder: str,
     number: int,
     right: np.ndarray,
     verified: int,
 ) -> None:
-    """Print a line where one is due; stop here if the run was told to."""
+    """Print a line where one is due; stop here if any worker was told to."""
     last = config["adv_steps"]
     if number in (0, last) or (number + 1) % config["log_freq"] == 0:
         print(
@@ -180,9 +183,8 @@ def after_round(
             f"verifications {verified}",
             flush=True,
         )
-    if interruption.number is not None:
-        print(f"stopped in this batch, those before are saved; to go on: "
-              f"python3 {sys.argv[0]} --resume {folder}", flush=True)  # fmt: skip
+    if interruption.is_agreed(strategy):
+        print(f"stopped in this batch, those before are saved; {how_to_resume(folder)}", flush=True)
         sys.exit(interruption.exit_status)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from utils import plots
 from utils.array_files import ArrayFiles
@@ -39,12 +38,13 @@ from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
 from utils.files import whole_file
 from utils.import_weights import load_weights
-from utils.langevin import langevin, make_potential
+from utils.langevin import Potential, langevin, make_potential
 from utils.measure import Measure
 from utils.models import resolve_sizes
 from utils.records import ChainProgress
 from utils.sampler import Sampler
 from utils.seeds import Purpose
+from utils.validity import Trace, data_energies, describe, make_look, save_trace
 
 NUM_SHOWN = 64  # images in a picture
 LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         measure = Measure(config, run) if config["exp_type"] != "sample" else None
         for number in range(run.place.checkpoint, len(checkpoints)):
             load_networks(networks, checkpoints[number])
-            draw_samples(config, run, sampler, measure, checkpoints[number].name)
+            draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
     if measure is not None and measure.report is not None:
         measure.report.tell_best()
     print(f"done: {run.folder}", flush=True)
@@ -85,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def draw_samples(
     config: Mapping[str, Any],
     run: EvaluationRun,
+    networks: Networks,
     sampler: Sampler,
     measure: Measure | None,
     name: str | None,
@@ -125,20 +126,16 @@ def draw_samples(
                 run.go_to(Place(number, batch, last), chains)
         traces.put(sampler.numbers(batch)[0][0], joined(chains, "trace"))
         run.go_to(Place(number, batch + 1))
-    if run.chief:
-        save_trace(run, traces, looks, config["num_samples"], stem)
+    validity = tell_trace(config, run, networks, traces, stem) if run.chief else None
     if measure is not None:
-        measure(name, features)
+        measure(name, features, validity)
     run.go_to(Place(number + 1))
     run.forget_what_follows({**features, math.inf: traces})
 
 
-def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
-    """Return the chains of one replica: images and their numbers in; images and a look out.
-
-    Images are (b, h, w, 3) around [-1, 1]; the look is (b, 2), energy and gradient norm.
-    """
-    potential = make_potential(
+def create_potential(config: Mapping[str, Any], networks: Networks) -> Potential:
+    """Return the potential U of the chains."""
+    return make_potential(
         networks.ebm,
         config["mcmc_temp"],
         prior=networks.prior,
@@ -147,18 +144,28 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
         joint_temperature=config["joint_temp"],
     )
 
+
+def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
+    """Return the chains of one replica: images and their numbers in; images and a look out.
+
+    Images are (b, h, w, 3) around [-1, 1]; the look is (b, 4), the columns of `validity.Trace`.
+    """
+    potential, epsilon = create_potential(config, networks), config["epsilon"]
+    look = make_look(potential, epsilon)
+
     def run_chain(images, numbers, first_step, num_steps, noisy):
         keys = image_keys(config["seed"], Purpose.EVALUATION, numbers)
+        noise = make_image_noise(keys, images)
         images, grad_norms, _ = langevin(
             images,
             potential,
             num_steps=num_steps,
-            epsilon=config["epsilon"],
-            noise=make_image_noise(keys, images) if noisy else None,
+            epsilon=epsilon,
+            noise=noise if noisy else None,
             max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
             first_step=first_step,
         )
-        return images, tf.stack([potential(images), grad_norms], axis=1)
+        return images, look(images, grad_norms, noise(first_step + num_steps))
 
     return run_chain
 
@@ -230,15 +237,23 @@ def count_rounds(config: Mapping[str, Any]) -> int:
     return -(-config["num_samples"] // config["batch_size"])
 
 
-def save_trace(
-    run: EvaluationRun, traces: ArrayFiles, looks: Sequence[int], count: int, stem: str
-) -> None:
-    """Save and draw every image's energy and gradient magnitude along its chain."""
-    energies, grad_norms = np.moveaxis(np.concatenate(list(traces.batches()))[:count], -1, 0)
-    grad_norms[:, 0] = np.nan  # no step was taken
+def tell_trace(
+    config: Mapping[str, Any], run: EvaluationRun, networks: Networks, traces: ArrayFiles, stem: str
+) -> dict[str, Any] | None:
+    """Save and draw what the chains showed; return the validity of the potential for the report."""
+    columns = np.moveaxis(np.concatenate(list(traces.batches())), -1, 0)[:, : config["num_samples"]]
+    trace = Trace(np.array(look_steps(config)), *columns)
+    trace.grad_norms[:, 0] = np.nan  # no step was taken
     with whole_file(run.path("numpy", f"{stem}chains.npz")) as path:
-        np.savez(path, steps=looks, energies=energies, grad_norms=grad_norms)
-    plots.save_trace(looks, energies, grad_norms, run.path("plots", f"{stem}chains.png"))
+        np.savez(path, **trace._asdict())
+    noise, of_data = config["data_epsilon"], None
+    if config["exp_type"] != "sample":  # which needs no data
+        of_data = data_energies(
+            create_potential(config, networks), load_data(config), config["num_samples"],
+            noise=noise, seed=config["seed"], batch=config["batch_size"],
+        )  # fmt: skip
+    save_trace(trace, of_data, run.path("plots", f"{stem}chains.png"))
+    return None if of_data is None else describe(trace, of_data, scored_steps(config), noise)
 
 
 def time_segments(

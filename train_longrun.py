@@ -25,7 +25,7 @@ from utils.errors import one_line_errors
 from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
 from utils.files import join
 from utils.guard import rate_scale
-from utils.langevin import langevin, make_noise, share_saturated
+from utils.langevin import langevin, make_noise, run_both, share_saturated
 from utils.models import (
     Models,
     create_models,
@@ -227,21 +227,10 @@ def make_replica_update(
         def key(purpose: Purpose) -> tf.Tensor:
             return fold(config["seed"], purpose, number, replica, retry)
 
-        # Both sets of chains: as one batch where they take equally many steps, which fills
-        # the processor better.
-        noise = make_noise(key(Purpose.CHAIN), images)
-        burn_in_noise = make_noise(key(Purpose.BURN_IN), burning)
-        if together:
-            ends, grad_norms, _ = run_chain(
-                tf.concat([images, burning], axis=0),
-                num_steps=steps,
-                noise=lambda k: tf.concat([noise(k), burn_in_noise(k)], axis=0),
-            )
-            samples, burnt = tf.split(ends, 2)
-            grad_norms = grad_norms[:batch]
-        else:
-            samples, grad_norms, _ = run_chain(images, num_steps=steps, noise=noise)
-            burnt = run_chain(burning, num_steps=burn_in, noise=burn_in_noise).images
+        noises = [make_noise(key(p), images) for p in (Purpose.CHAIN, Purpose.BURN_IN)]
+        samples, burnt, grad_norms = run_both(
+            run_chain, (images, burning), noises, (steps, burn_in), together
+        )
 
         # The energy learns from the samples of the update bank; the prior stays as it is.
         energy_diff = learn_energy(

@@ -2,14 +2,28 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
 import train
-from tests.runs import SMALL_TRAINING, assert_same, state
+from tests.runs import SMALL_TRAINING, assert_same, rows, state
+from utils.checkpoint import list_states
 from utils.data import load_data
+
+Workers = list[subprocess.Popen]
+
+
+@pytest.fixture
+def changes(data_dir) -> list[str]:
+    """Return the changes of a small config; its data are prepared, by one process."""
+    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
+    return ["--set", *SMALL_TRAINING, f"data_dir={data_dir}"]
 
 
 def _free_ports(count: int) -> list[int]:
@@ -22,7 +36,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _start_workers(arguments: list[str], repository: Path, folder: Path) -> list[subprocess.Popen]:
+def _start_workers(arguments: list[str], repository: Path, folder: Path) -> Workers:
     hosts = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     workers = []
     for index in range(2):
@@ -40,12 +54,62 @@ def _start_workers(arguments: list[str], repository: Path, folder: Path) -> list
     return workers
 
 
-def test_two_workers_train_as_two_replicas_of_one_process(repository, tmp_path, data_dir):
-    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
-    changes = ["configs/smoke.py", "--set", *SMALL_TRAINING, f"data_dir={data_dir}"]
-    workers = _start_workers([*changes, f"exp_dir={tmp_path / 'two'}"], repository, tmp_path)
-    outputs = [worker.communicate(timeout=300)[0] for worker in workers]
+def _wait_for_state(root: Path, update: int, workers: Workers) -> Path:
+    """Return the only run folder in `root` once the state of an update is there."""
+    while not any(int(path.parent.name) >= update for path in root.glob("*/state/*/state.json")):
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.05)
+    return next(root.iterdir())
+
+
+def _outputs(workers: Workers, seconds: float) -> list[str]:
+    return [worker.communicate(timeout=seconds)[0] for worker in workers]
+
+
+def test_two_workers_train_as_two_replicas_of_one_process(repository, tmp_path, changes):
+    arguments = ["configs/smoke.py", *changes, f"exp_dir={tmp_path / 'two'}"]
+    workers = _start_workers(arguments, repository, tmp_path)
+    outputs = _outputs(workers, 300)
     assert [worker.returncode for worker in workers] == [0, 0], outputs
-    train.main([*changes, f"exp_dir={tmp_path / 'one'}", "num_replicas=2"])
+    train.main(["configs/smoke.py", *changes, f"exp_dir={tmp_path / 'one'}", "num_replicas=2"])
     (two,), (one,) = (tmp_path / "two").iterdir(), (tmp_path / "one").iterdir()
     assert_same(state(one), state(two))
+
+
+def test_a_killed_worker_ends_the_other_and_the_resumed_pair_goes_on_exactly(
+    repository, tmp_path, changes
+):
+    arguments = ["configs/smoke.py", *changes, "num_training_steps=1000000"]
+    workers = _start_workers([*arguments, f"exp_dir={tmp_path / 'two'}"], repository, tmp_path)
+    folder = _wait_for_state(tmp_path / "two", 4, workers)
+    workers[1].kill()
+    lines = _outputs(workers, 60)[0].splitlines()
+    assert workers[0].returncode == 2, lines
+    assert (
+        sum(f"to go on: python3 {repository}/train.py --resume {folder}" in x for x in lines) == 1
+    )
+    assert not any("Traceback" in line for line in lines)
+
+    total = f"num_training_steps={list_states(str(folder / 'state'))[-1] + 3}"
+    resumed = _start_workers(["--resume", str(folder), "--set", total], repository, tmp_path)
+    outputs = _outputs(resumed, 300)
+    assert [worker.returncode for worker in resumed] == [0, 0], outputs
+    one = ["configs/smoke.py", *changes, f"exp_dir={tmp_path / 'one'}", "num_replicas=2"]
+    train.main([*one, total])
+    (undisturbed,) = (tmp_path / "one").iterdir()
+    assert_same(state(undisturbed), state(folder))
+    same = [[row | {"seconds": ""} for row in rows(run)] for run in (undisturbed, folder)]
+    assert same[0] == same[1]
+
+
+def test_a_signal_to_one_worker_stops_all_at_the_same_update(repository, tmp_path, changes):
+    arguments = ["configs/smoke.py", *changes, f"exp_dir={tmp_path / 'two'}"]
+    arguments += ["num_training_steps=1000000", "mcmc_init=persistent", "update_generator=False"]
+    workers = _start_workers(arguments, repository, tmp_path)
+    folder = _wait_for_state(tmp_path / "two", 2, workers)
+    workers[1].send_signal(signal.SIGTERM)
+    outputs = _outputs(workers, 60)
+    assert [worker.returncode for worker in workers] == [143, 143], outputs
+    update = list_states(str(folder / "state"))[-1]
+    assert all(f"stopped at update {update}, all saved; to go on" in out for out in outputs)
+    assert len(rows(folder)) == update

@@ -48,9 +48,13 @@ def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[st
     """Return the config with what it leaves open of the chain taken from the EBM's weights.
 
     `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,
-    tau and clipping. Raises UserError for weights that do not say them.
+    tau and clipping. Raises UserError for weights that do not say them. `data_epsilon` None is 0
+    where they do not say it.
     """
     result = dict(config)
+    if config["data_epsilon"] is None:
+        chain = ((network_info(ebm_weights) if ebm_weights else None) or {}).get("chain", {})
+        result["data_epsilon"] = chain.get("data_epsilon", 0.0)
     if config["mcmc_steps"] is not None and config["epsilon"] is not None:
         return result
     if not ebm_weights:

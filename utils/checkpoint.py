@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -16,10 +17,11 @@ import tensorflow as tf
 
 from utils.config import REPOSITORY
 from utils.errors import UserError
-from utils.files import join, make_folder, whole_file
+from utils.files import join, make_room, reserve, whole_file
 from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
+SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
 SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
 
 
@@ -45,6 +47,7 @@ class Part(Protocol):
 def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> None:
     """Write a `.weights.h5` whose root attribute `network` holds `info` as JSON."""
     with whole_file(path) as temporary:
+        reserve(temporary, 4 * network.count_params() + SLACK * (1 + len(network.variables)))
         network.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs["network"] = json.dumps(dict(info))
@@ -57,10 +60,10 @@ def network_info(path: str) -> dict[str, Any] | None:
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
-            return None if stored is None else json.loads(stored)
+            return None if stored is None else dict(json.loads(stored))
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
 
 
@@ -109,8 +112,11 @@ def with_stored_sizes(
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
-    """Write one npz a part into the folder of a state that is not declared complete yet."""
-    make_folder(folder)
+    """Write one npz a part into the folder of a state that is not declared complete yet.
+
+    The run folder must still be there: made anew it would lack all that a resume needs.
+    """
+    make_room(folder)
     for name, part in parts.items():
         with whole_file(join(folder, f"{name}.npz")) as temporary:
             np.savez(temporary, **part.state())
@@ -219,7 +225,7 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
         try:
             with np.load(io.BytesIO(raw.read()), allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 

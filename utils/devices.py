@@ -124,12 +124,17 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     )
 
 
-def agree(strategy: tf.distribute.Strategy, value: int) -> int:
-    """Return the chief's `value` on every worker."""
+def total(strategy: tf.distribute.Strategy, value: int) -> int:
+    """Return the sum of all workers' values, on every worker."""
     if strategy.cluster_resolver is None or not os.environ.get("TF_CONFIG"):
         return value
-    own = [np.int64(value if number == 0 else 0) for number in local_replicas(strategy)]
+    own = [np.int64(0 if i else value) for i in range(len(local_replicas(strategy)))]
     return int(strategy.reduce("SUM", to_replicas(strategy, own), axis=None))
+
+
+def agree(strategy: tf.distribute.Strategy, value: int) -> int:
+    """Return the chief's `value` on every worker."""
+    return total(strategy, value if is_chief(strategy) else 0)
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:

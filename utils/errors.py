@@ -1,8 +1,14 @@
 """The user's mistakes, and the surroundings', told in one line."""
 
+import contextvars
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+_HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
 
 
 class UserError(Exception):
@@ -13,17 +19,42 @@ class UserError(Exception):
 
 
 def one_line_errors(main: Callable) -> Callable:
-    """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2."""
+    """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
+
+    So is the end of another worker, without which a run of many machines cannot go on.
+    """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
+        context = contextvars.copy_context()
         try:
-            main(argv)
+            context.run(main, argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except tf.errors.OpError as error:
+            if not _is_of_another_worker(error):
+                raise
+            advice = context.get(_HOW_TO_GO_ON, "start all of them again")
+            print(
+                f"error: another worker died or cannot be reached; on every worker, {advice}",
+                file=sys.stderr,
+            )
             sys.exit(2)
         except KeyboardInterrupt:
             print("interrupted before the first update; nothing was lost", file=sys.stderr)
             sys.exit(130)
 
     return run
+
+
+def tell_how_to_go_on(advice: str) -> None:
+    """Note what a user has to do should another worker end this script."""
+    _HOW_TO_GO_ON.set(advice)
+
+
+def _is_of_another_worker(error: tf.errors.OpError) -> bool:
+    """Return whether an operation failed since a worker that takes part in it is gone."""
+    return "TF_CONFIG" in os.environ and (
+        isinstance(error, tf.errors.UnavailableError) or "Collective ops is aborted" in str(error)
+    )

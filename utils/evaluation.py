@@ -17,8 +17,9 @@ from utils import checkpoint
 from utils.array_files import ArrayFiles
 from utils.config import Command
 from utils.devices import barrier, is_chief, local_replicas
+from utils.errors import tell_how_to_go_on
 from utils.files import join
-from utils.run_folder import make_run_folder
+from utils.run_folder import how_to_resume, make_run_folder
 from utils.signals import Interruption
 
 ROOMS = ("state", "images", "plots", "numpy")
@@ -34,7 +35,7 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass
 class ChainStates:
-    """One replica's chains: images (b, h, w, 3); trace (b, looks, 2), energy and gradient norm."""
+    """One replica's chains: images (b, h, w, 3); trace (b, looks, 4), see `validity.COLUMNS`."""
 
     images: np.ndarray
     trace: np.ndarray
@@ -66,11 +67,12 @@ class EvaluationRun:
         else:
             self.folder = command.run_dir.rstrip("/")
             self._restore()
+        tell_how_to_go_on(how_to_resume(self.folder))
         print(f"run folder {self.folder}", flush=True)
 
     @contextlib.contextmanager
     def until_interrupted(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the block only where `pause` is called."""
+        """Let Ctrl-C and SIGTERM end the block only in `go_to` and `pause`."""
         with self.interruption.noted(lambda: print("saving the state ...", flush=True)):
             yield
 
@@ -83,18 +85,25 @@ class EvaluationRun:
         return ArrayFiles(self.path("numpy", name))
 
     def go_to(self, place: Place, chains: Chains | None = None) -> None:
-        """Note that all before `place` is done and in its files; save the state where it is due."""
+        """Note that all before `place` is done and in its files; save the state where it is due.
+
+        The run ends here if any of its workers was told to.
+        """
         self.place, self.chains = place, chains or {}
         self.segments += 1
-        if not self.chains or self.segments % self.state_freq == 0 or self._interrupted:
+        stopping = self.interruption.is_agreed(self.strategy)
+        if not self.chains or self.segments % self.state_freq == 0 or stopping:
             self._save_state()
-        self.pause()
+        if stopping:
+            self._stop()
 
     def pause(self) -> None:
-        """End the run here if it was told to; everything is saved."""
-        if self._interrupted:
-            print(f"stopped, all saved; to go on: python3 {sys.argv[0]} --resume {self.folder}")
-            sys.exit(self.interruption.exit_status)
+        """End this process here, where nothing is unsaved, if it was told to.
+
+        For work of the chief alone: without it the other workers end too.
+        """
+        if self.interruption.number is not None:
+            self._stop()
 
     def forget_what_follows(self, files: Mapping[float, ArrayFiles]) -> None:
         """Delete what `files`, by the step that they look at, hold of images beyond the place."""
@@ -104,9 +113,9 @@ class EvaluationRun:
                 arrays.drop_from(seen * self.batch_size)
         barrier(self.strategy)
 
-    @property
-    def _interrupted(self) -> bool:
-        return self.interruption.number is not None
+    def _stop(self) -> None:
+        print(f"stopped, all saved; {how_to_resume(self.folder)}", flush=True)
+        sys.exit(self.interruption.exit_status)
 
     def _save_state(self) -> None:
         folder = self.path("state", str(self.segments))

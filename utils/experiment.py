@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 from utils import checkpoint, plots
 from utils.config import Command
-from utils.devices import barrier, is_chief
+from utils.devices import barrier, is_chief, total
+from utils.errors import tell_how_to_go_on
 from utils.files import join, one_line_write_errors
 from utils.guard import LIMITS, all_finite, divergence, rate_scale
 from utils.records import SHOWN, Metrics, Progress, make_board, to_board
-from utils.run_folder import ROOMS, make_run_folder
+from utils.run_folder import ROOMS, how_to_resume, make_run_folder
 from utils.signals import Interruption
 
 
@@ -98,14 +99,16 @@ class Run:
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
         self.total = self.config[plan.length_key]
         self.step = self.retry = 0  # updates done; rollbacks
-        self.interruption = Interruption()
+        self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
         if new:
             self.folder = make_run_folder(command, strategy, plan.rooms)
         else:
             self.folder = command.run_dir.rstrip("/")
-        self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns)
+        self.how_to_resume = how_to_resume(self.folder)
+        tell_how_to_go_on(self.how_to_resume)
+        self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
         if new:
             self._draw(start_pictures)
             self._save_state()
@@ -135,11 +138,11 @@ class Run:
         with self.interruption.noted(
             lambda: self.progress.say(f"finishing this {unit} and saving the state ...")
         ):
-            while self.step < self.total and self.interruption.number is None:
+            while self.step < self.total and not self.stopping:
                 yield self.step
         self.progress.close()
-        if self.interruption.number is not None:
-            print(f"stopped at {unit} {self.step}, all saved; {self._how_to_resume()}", flush=True)
+        if self.stopping:
+            print(f"stopped at {unit} {self.step}, all saved; {self.how_to_resume}", flush=True)
             sys.exit(self.interruption.exit_status)
         print(f"done: {self.folder}", flush=True)
 
@@ -161,8 +164,8 @@ class Run:
             self._save_pictures(step, outcome.samples)
             if self.config["save_networks"] and (step > 1 or step == self.total):
                 self._save_weights(step)
-        last = step == self.total or self.interruption.number is not None
-        if step % self.config["state_freq"] == 0 or last:
+        self.stopping = self.interruption.is_agreed(self.strategy)
+        if step % self.config["state_freq"] == 0 or step == self.total or self.stopping:
             self._save_state()
 
     def _save_pictures(self, step: int, samples: np.ndarray) -> None:
@@ -188,8 +191,8 @@ class Run:
 
     def _save_state(self) -> None:
         """Write the state of now. One with NaN or Inf is no state to return to."""
-        finite = all_finite(part.state() for part in self.parts.values())
-        if not finite and self.config["on_divergence"] != "ignore":
+        harmed = not all_finite(part.state() for part in self.parts.values())
+        if total(self.strategy, int(harmed)) and self.config["on_divergence"] != "ignore":
             self._diverged(self.step, "weights or chain states are not finite")
             return
         folder = join(self.folder, "state", str(self.step))
@@ -220,7 +223,7 @@ class Run:
         self.step, self.retry = header["update"], header["retry"]
         if self.chief:
             checkpoint.drop_states_after(root, self.step)
-            self.metrics.cut(self.step)
+        self.metrics.cut(self.step)
         barrier(self.strategy)
 
     def _diverged(self, step: int, reason: str) -> None:
@@ -232,7 +235,7 @@ class Run:
             self.progress.close()
             print(
                 f"stopped: diverged at {self.plan.unit} {step}: {reason}; the last good state is "
-                f"kept, {self._how_to_resume()}",
+                f"kept, {self.how_to_resume}",
                 flush=True,
             )
             sys.exit(3)
@@ -252,9 +255,6 @@ class Run:
             event = {"update": step, "reason": reason, "action": action, "time": time.ctime()}
             with one_line_write_errors(path), tf.io.gfile.GFile(path, "a") as file:
                 file.write(json.dumps(event) + "\n")
-
-    def _how_to_resume(self) -> str:
-        return f"to go on: python3 {sys.argv[0]} --resume {self.folder}"
 
 
 def due(step: int, freq: int) -> bool:

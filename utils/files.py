@@ -49,6 +49,8 @@ def one_line_write_errors(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, FileNotFoundError | tf.errors.NotFoundError):
+            raise UserError(f"cannot write {path}: its folder is not there") from error
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(
             f"cannot write {path}: {reason}; free some space or make the folder writable, "
@@ -60,6 +62,21 @@ def make_folder(path: str) -> None:
     """Make a folder and those above it; fine if it is there."""
     with one_line_write_errors(path):
         tf.io.gfile.makedirs(path)
+
+
+def make_room(path: str) -> None:
+    """Make a folder in one that must be there; fine if another process was quicker."""
+    with one_line_write_errors(path), contextlib.suppress(tf.errors.AlreadyExistsError):
+        tf.io.gfile.mkdir(path)
+
+
+def reserve(path: str, size: int) -> None:
+    """Raise OSError unless there is room for a file of `size` bytes.
+
+    For writers that cannot fail well: HDF5 crashes the process when a disk is full.
+    """
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _upload(temporary: str, path: str, name: str) -> None:

@@ -70,14 +70,23 @@ class Extractor:
         }
 
 
-def make_extractor(feature_net: str, weights: str | None, quantize: bool = True) -> Extractor:
+def make_extractor(
+    feature_net: str, weights: str | None, quantize: bool = True, sha256: str | None = None
+) -> Extractor:
     """Return an extractor of EXTRACTORS with the weights at a path.
 
     Without a path both Inceptions fetch their published weights; `classifier` needs one and
     `random_conv` takes none. With `quantize` False pixels are not rounded, as in the published
-    script. Raises UserError where weights are missing, damaged or of another network.
+    script. Raises UserError where weights are missing, damaged, of another network, or not those
+    of which a `sha256` is given.
     """
-    return dataclasses.replace(EXTRACTORS[feature_net](weights), quantize=quantize)
+    extractor = dataclasses.replace(EXTRACTORS[feature_net](weights), quantize=quantize)
+    if sha256 is not None and extractor.weights_sha256 != sha256.lower():
+        raise UserError(
+            f"the weights of {feature_net} are not those of 'feature_sha256': theirs is "
+            f"{extractor.weights_sha256}"
+        )
+    return extractor
 
 
 def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:

@@ -87,6 +87,8 @@ KEYS = (
     Key("image_dims", ALL, list_of(integer(1), "[height, width, 3]", length=3), REQUIRED, "image size"),
     Key("batch_size", ALL, integer(1), REQUIRED, "images an update, over all replicas; attack: images that are attacked together"),
     Key("data_epsilon", LEARN_EBM, real(0), REQUIRED, "standard deviation of the noise on data the EBM learns on"),
+    Key("data_epsilon", FID, optional(real(0)), None,
+        "the same on data whose energy is told beside that of samples; None: as stored in `ebm_weights`, else 0"),
     # The EBM
     Key("net_type", EBM, choice(*EBM_SIZES), REQUIRED, "EBM network"),
     Key("ebm_width", EBM, optional(integer(1)), None, "None: that of `ebm_weights`, else the published width"),
@@ -170,6 +172,8 @@ KEYS = (
     Key("state_freq", FID, integer(1), 1, "segments between states", True),
     Key("feature_net", FID, choice(*FEATURE_NETS), "inception_keras", "what sees the images; its name stands in every score"),
     Key("inception_weights", FID, PATH, None, "weights or graph of the Inception networks; None: fetched"),
+    Key("feature_sha256", FID, optional(STRING), None,
+        "SHA-256 that the weights of `feature_net` must have, as `report.json` names it (`inception_tf1`: of the `.pb`); None: only named"),
     Key("clf_weights", (*FID, *ATTACK), PATH, None,
         "weights of the classifier; None: those that Keras fetches for its applications"),
     Key("quantize", FID, BOOL, True, "round pixels to whole numbers, as PNG files hold them; False: as published"),

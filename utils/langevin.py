@@ -1,11 +1,12 @@
 """Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 Potential = Callable[[tf.Tensor], tf.Tensor]
+Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
 
 
 class Chain(NamedTuple):
@@ -54,7 +55,7 @@ def langevin(
     *,
     num_steps: int | tf.Tensor,
     epsilon: float,
-    noise: Callable[[tf.Tensor], tf.Tensor] | None,
+    noise: Noise | None,
     max_norm: float | None = None,
     first_step: int | tf.Tensor = 0,
     keep_path: bool = False,
@@ -93,6 +94,32 @@ def langevin(
     return Chain(images, image_norms(drift), path.stack() if keep_path else None)
 
 
+def run_both(
+    run_chain: Callable[..., Chain],
+    images: Sequence[tf.Tensor],
+    noises: Sequence[Noise],
+    steps: Sequence[tf.Tensor],
+    together: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Run two sets of chains; return the ends of both, and the gradient norms of the first.
+
+    `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
+    where both take equally many steps; that fills a processor better.
+    """
+    if together:
+        ends, grad_norms, _ = run_chain(
+            tf.concat(images, axis=0),
+            num_steps=steps[0],
+            noise=lambda k: tf.concat([noise(k) for noise in noises], axis=0),
+        )
+        return *tf.split(ends, 2), tf.split(grad_norms, 2)[0]
+    first, second = (
+        run_chain(x, num_steps=count, noise=noise)
+        for x, count, noise in zip(images, steps, noises, strict=True)
+    )
+    return first.images, second.images, first.grad_norms
+
+
 def image_norms(images: tf.Tensor) -> tf.Tensor:
     """Return the L2 norm of each image: (b, h, w, c) -> (b,)."""
     return tf.sqrt(tf.reduce_sum(tf.square(images), axis=(1, 2, 3)))
@@ -103,7 +130,7 @@ def share_saturated(images: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32))
 
 
-def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise of a chain, (b, h, w, c) as `like`.
 
     `seed` is a (2,) seed of `utils.seeds.fold`; every step has its own stream.

@@ -8,6 +8,7 @@ from utils.evaluation import EvaluationRun
 from utils.inception import make_extractor
 from utils.reference import data_statistics, reference_statistics, statistics_of
 from utils.scores import Report, Score, score
+from utils.validity import line
 
 HELD_OUT = "held-out data"
 STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by `mcmc_init`
@@ -23,7 +24,9 @@ class Measure:
         by_classifier = config["feature_net"] == "classifier"
         weights = config["clf_weights" if by_classifier else "inception_weights"]
         self.config, self.run = config, run
-        self.extractor = make_extractor(config["feature_net"], weights, config["quantize"])
+        self.extractor = make_extractor(
+            config["feature_net"], weights, config["quantize"], config["feature_sha256"]
+        )
         self.report = None
         if run.chief:
             self._open_report()
@@ -46,7 +49,12 @@ class Measure:
         if config["heldout_split"] and not any(s.of == HELD_OUT for s in self.report.scores):
             self._tell([self._score_held_out(config["heldout_split"])])
 
-    def __call__(self, name: str | None, features: Mapping[int, ArrayFiles]) -> None:
+    def __call__(
+        self,
+        name: str | None,
+        features: Mapping[int, ArrayFiles],
+        validity: Mapping[str, Any] | None,
+    ) -> None:
         """Score the features of a checkpoint's samples, by the steps of their chains."""
         if self.report is None:
             return
@@ -55,7 +63,7 @@ class Measure:
             samples = statistics_of(files, self.extractor.dim, self.extractor.metadata)
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
             scores.append(self._score(of, samples, checkpoint=name, steps=steps))
-        self._tell(scores)
+        self._tell(scores, validity)
 
     def _score_held_out(self, split: str) -> Score:
         files = self.run.files("held_out")
@@ -71,7 +79,9 @@ class Measure:
             extractor=self.extractor.label, seed=self.config["seed"], **place,
         )  # fmt: skip
 
-    def _tell(self, scores: list[Score]) -> None:
-        self.report.put(scores)
+    def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
+        self.report.put(scores, validity)
         for new in scores:
             print("\n".join(filter(None, [new.line, new.warning])), flush=True)
+        if validity is not None:
+            print(line(validity), flush=True)

@@ -116,6 +116,7 @@ def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, Saved
         "tau": config["tau"],
         "prior_temperature": config["prior_temp"] if models.prior is not None else None,
         "max_norm": config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
+        "data_epsilon": config["data_epsilon"],
     }
     ebm = models.ebm.network
     info = {"type": config["net_type"], "image_dims": config["image_dims"], "chain": chain}

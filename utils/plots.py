@@ -1,7 +1,5 @@
 """Pictures: grids of images by array tiling, and the diagnostics of training."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -107,22 +105,6 @@ def save_counts(counts: np.ndarray, threshold: int, path: str) -> None:
     axes.hist(counts, bins=edges)
     axes.axvline(threshold, color="black", linewidth=0.6)
     axes.set(title="burn-in bank", xlabel="draws so far", ylabel="images")
-    save_figure(figure, path)
-
-
-def save_trace(
-    steps: Sequence[int], energies: np.ndarray, grad_norms: np.ndarray, path: str
-) -> None:
-    """Draw energy and gradient magnitude along n chains, (n, looks) at their steps."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    energy_axes, grad_axes = figure.subplots(1, 2)
-    for axes, values in ((energy_axes, energies), (grad_axes, grad_norms)):
-        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
-        axes.plot(steps, middle)
-        axes.fill_between(steps, low, high, alpha=0.3)
-        axes.set(xlabel="Langevin step")
-    energy_axes.set(title="potential energy: median, middle 80%")
-    grad_axes.set(title="Langevin gradient magnitude")
     save_figure(figure, path)
 
 

@@ -17,10 +17,13 @@ SILENCE = 10  # seconds between plain lines
 
 
 class Metrics:
-    """`metrics.csv`, one row an update, and the same columns in memory for the plots."""
+    """`metrics.csv`, one row an update, and the same columns in memory for the plots.
 
-    def __init__(self, path: str, columns: Sequence[str]):
-        self.path, self.columns = path, list(columns)
+    Of many workers one `writes` the file, the others read it when they resume.
+    """
+
+    def __init__(self, path: str, columns: Sequence[str], *, writes: bool = True):
+        self.path, self.columns, self.writes = path, list(columns), writes
         self._series = {name: array.array("d") for name in self.columns}
         self._unwritten: list[list[str]] = []
 
@@ -28,7 +31,8 @@ class Metrics:
         """Add the row of one update; `flush` brings it to disk."""
         for name in self.columns:
             self._series[name].append(row[name])
-        self._unwritten.append([_text(row[name]) for name in self.columns])
+        if self.writes:
+            self._unwritten.append([_text(row[name]) for name in self.columns])
 
     def series(self, name: str) -> np.ndarray:
         """Return a column, one float64 an update."""
@@ -36,6 +40,8 @@ class Metrics:
 
     def flush(self) -> None:
         """Append the new rows to the file."""
+        if not self.writes:
+            return
         with one_line_write_errors(self.path):
             is_new = not tf.io.gfile.exists(self.path)
             with tf.io.gfile.GFile(self.path, "a") as file:
@@ -54,6 +60,8 @@ class Metrics:
         for i, name in enumerate(self.columns):
             self._series[name] = array.array("d", (float(row[i]) for row in rows))
         self._unwritten.clear()
+        if not self.writes:
+            return
         with whole_file(self.path) as temporary, open(temporary, "w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([self.columns, *rows])
 
@@ -147,10 +155,10 @@ def make_board(folder: str) -> tf.summary.SummaryWriter:
 
 def to_board(board: tf.summary.SummaryWriter, step: int, metrics: Mapping[str, float]) -> None:
     """Write one point of every metric."""
-    with board.as_default(step=step):
+    with one_line_write_errors("logs"), board.as_default(step=step):
         for name, value in metrics.items():
             tf.summary.scalar(name, value)
-    board.flush()
+        board.flush()
 
 
 def _text(value: float) -> str:

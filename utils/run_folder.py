@@ -1,6 +1,7 @@
 """The folder of a run: a name that nobody else has, the config, and the code as it was."""
 
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ def runs_root(config: Mapping[str, Any]) -> str:
     """Return the folder of run folders, in the bucket `gs_path` where there is one."""
     bucket = config["gs_path"]
     return join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
+
+
+def how_to_resume(folder: str) -> str:
+    """Return the words that tell how to go on with the run of a folder."""
+    return f"to go on: python3 {sys.argv[0]} --resume {folder}"
 
 
 def _claim_folder(root: str, name: str) -> int:

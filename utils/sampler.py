@@ -13,6 +13,7 @@ from utils.devices import local_replicas, replica_batch, to_host, to_replicas
 from utils.errors import UserError
 from utils.evaluation import Chains, ChainStates, joined
 from utils.seeds import Purpose
+from utils.validity import COLUMNS
 
 
 class Sampler:
@@ -56,7 +57,7 @@ class Sampler:
         else:
             starts = to_host(self.strategy, self._start(to_replicas(self.strategy, numbers)))
         chains = {
-            replica: ChainStates(images, np.zeros((len(images), 0, 2), np.float32))
+            replica: ChainStates(images, np.zeros((len(images), 0, len(COLUMNS)), np.float32))
             for replica, images in zip(self.replicas, starts, strict=True)
         }
         return self.advance(batch, chains, 0, 0)

@@ -71,13 +71,21 @@ class Report:
     def __init__(self, folder: str, head: Mapping[str, Any]):
         self.folder, self.head = folder, dict(head)
         self.scores: list[Score] = []
+        self.validity: dict[str, Any] = {}  # by checkpoint
         path = join(folder, "report.json")
         if tf.io.gfile.exists(path):
             with tf.io.gfile.GFile(path) as file:
-                self.scores = [Score(**stored) for stored in json.load(file)["scores"]]
+                stored = json.load(file)
+            self.scores = [Score(**each) for each in stored["scores"]]
+            self.validity = stored["validity"]
 
-    def put(self, new: Sequence[Score]) -> None:
-        """Add scores, in place of what was measured of the same images, and write all files."""
+    def put(self, new: Sequence[Score], validity: Mapping[str, Any] | None = None) -> None:
+        """Add scores, in place of what was measured of the same images, and write all files.
+
+        `validity` is that of the checkpoint that all of them are of.
+        """
+        if validity is not None:
+            self.validity[new[0].checkpoint or "model"] = validity
         places = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
         self.scores = list(places.values())
         self._write()
@@ -102,6 +110,7 @@ class Report:
         content = {
             **self.head,
             "best": best and {"checkpoint": best.checkpoint, "fid": best.fid, "kid": best.kid},
+            "validity": self.validity,
             "scores": [dataclasses.asdict(s) for s in self.scores],
         }
         with whole_file(join(self.folder, "report.json")) as path, open(path, "w") as file:

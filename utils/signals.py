@@ -5,6 +5,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
+import tensorflow as tf
+
+from utils.devices import total
+
 
 class Interruption:
     """The signal that a run was given, if any."""
@@ -29,7 +33,15 @@ class Interruption:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def is_agreed(self, strategy: tf.distribute.Strategy) -> bool:
+        """Return whether any worker was given a signal; all must ask, and get the same answer.
+
+        `number` stays what this process was given: launchers signal all workers, and the signal
+        that comes after the agreement must not count as a second one.
+        """
+        return total(strategy, int(self.number is not None)) > 0
+
     @property
     def exit_status(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + self.number
+        """130 for Ctrl-C, 143 for SIGTERM, or for a signal that only another worker was given."""
+        return 128 + (self.number or signal.SIGTERM)

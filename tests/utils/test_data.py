@@ -6,7 +6,7 @@ from PIL import Image
 
 from utils.data import TrainingStream, evaluation_batches, load_data
 from utils.errors import UserError
-from utils.pictures import flip, padded_crop, to_float
+from utils.pictures import Augmentation, flip, padded_crop, to_float
 from utils.seeds import Purpose, host_rng
 
 
@@ -98,6 +98,44 @@ def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_batches_only(config
     for update in range(3):  # 2 epochs of 6 batches
         worker.batches(update)
     assert asked == [[1, 3, 5], [1, 3, 5]]
+
+
+class CifarSize:
+    """Stands for 50,000 pictures; notes which batches of an epoch are asked for, and made."""
+
+    name, split, has_labels = "cifar-size", "train", False
+    num_examples = num_indices = 50_000
+    augmentation = Augmentation()
+
+    def __init__(self):
+        self.asked, self.made = [], 0
+
+    def batches(self, batch_size, places, **_):
+        self.asked.append((places[0], places[-1]))
+        for place in places:
+            self.made += 1
+            images = np.full((batch_size, 1, 1, 3), place % 256, np.uint8)
+            yield images, np.zeros(batch_size), np.arange(batch_size)
+
+
+def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
+    dataset = CifarSize()
+    (images,) = TrainingStream(dataset, batch_size=128).batches(100_000)
+    assert dataset.asked == [(100_000 % 390, 389)]
+    assert set(names(images)) == {100_000 % 390}
+    assert dataset.made == 1
+
+
+@pytest.mark.parametrize("config", ["streamed"], indirect=True)
+def test_pictures_that_came_before_are_not_decoded(config, image_folder):
+    first = TrainingStream(load_data(config), batch_size=3).labelled_batches(0)[0]
+    for number in names(first[0]):
+        label, picture = ("cat", "dog")[number // 6], number % 6
+        (image_folder / "train" / label / f"{picture}.png").write_bytes(b"")
+    resumed = TrainingStream(load_data({**config, "data_corrupt": "stop"}), batch_size=3)
+    assert len(all_names(resumed.batches(update)[0] for update in (1, 2, 3))) == 9
+    with pytest.raises(UserError, match="cannot be decoded"):
+        resumed.batches(0)
 
 
 def test_batch_j_of_the_order_belongs_to_replica_j_mod_r(config):

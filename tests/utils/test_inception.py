@@ -152,6 +152,15 @@ def test_metadata_tell_weights_apart(extractors, weights, tmp_path):
     assert other["weights_sha256"] != extractors["classifier"].metadata["weights_sha256"]
 
 
+def test_other_weights_than_those_of_a_known_digest_are_refused(weights):
+    path = weights["inception_tf1"]
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    extractor = make_extractor("inception_tf1", path, sha256=digest.upper())
+    assert extractor.weights_sha256 == digest
+    with pytest.raises(UserError, match=f"inception_tf1 are not those.*{digest}"):
+        make_extractor("inception_tf1", path, sha256="0" * 64)
+
+
 def test_the_published_archive_is_read_as_the_graph_in_it(extractors, weights, tmp_path, images):
     with tarfile.open(tmp_path / "inception.tgz", "w:gz") as archive:
         archive.add(weights["inception_tf1"], arcname=TF1_FILE)
