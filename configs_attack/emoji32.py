@@ -1,10 +1,10 @@
-"""The emoji classifier, attacked at 8/255 on the whole test split: bare, as written.
+"""The emoji classifier behind the midrun EBM of `configs/emoji32_medconv.py`, attacked at 8/255.
+
+128 images of the test split; 100 Langevin steps cost three points of natural accuracy. The same
+classifier without its defence, on the same images:
 
     python3 attack.py configs_attack/emoji32.py
-
-Behind a midrun EBM (none comes with the repository yet):
-
-    python3 attack.py configs_attack/emoji32.py --set langevin_steps=200 ebm_weights=PATH
+    python3 attack.py configs_attack/emoji32.py --set langevin_steps=0
 """
 
 from configs_clf import emoji32_wrn
@@ -18,17 +18,19 @@ config = {
     "split": "test",
     "image_dims": [32, 32, 3],
     "batch_size": 64,
-    "adv_steps": 50,
+    "end_batch": 2,
+    "shuffle": True,
+    "adv_steps": 40,
     "adv_eps": 8.0,
     "adv_eta": 2.0,
     "adv_rand_start": True,
-    "eot_attack_reps": 8,
+    "eot_attack_reps": 4,
     "eot_defense_reps": 16,
-    "langevin_steps": 0,
-    "epsilon": 0.01,
+    "langevin_steps": 100,
+    "epsilon": 0.015,
     "mcmc_temp": 1e-3,
     "net_type": "ebm_sngan",
-    "ebm_weights": None,
+    "ebm_weights": "examples/weights/emoji32_medconv_ebm.weights.h5",
     "clf_weights": "examples/weights/emoji32_wrn.weights.h5",
     "log_freq": 10,
 }

@@ -177,7 +177,7 @@ def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_d
     from utils.data import evaluation_batches, load_data
 
     changes = [f"data_dir={data_dir}", "adv_steps=40", "adv_rand_start=False", "adv_eps=2"]
-    changes += ["adv_eta=0.25", "attack_control=False"]
+    changes += ["adv_eta=0.25", "attack_control=False", "langevin_steps=0"]
     config = load_config("configs_attack/emoji32.py", changes, "attack")
     dataset = load_data(config, "test")
     images, labels, indices = next(evaluation_batches(dataset, 64, seed=0))

@@ -114,7 +114,7 @@ def test_the_readme_gives_the_two_commands_and_ci_runs_the_second():
     lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
     assert "python3 train.py configs/quickstart.py" in lines
     tests = [line for line in lines if line.startswith("python3 -m pytest")]
-    assert tests[0] == "python3 -m pytest -q"
+    assert tests[0] == "python3 -m pytest -q -n 2"
     assert "grep -m 1 '^python3 -m pytest' README.md" in (REPOSITORY / ".ci/run").read_text()
 
 
