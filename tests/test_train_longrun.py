@@ -173,19 +173,38 @@ class Toy:
         return values.astype(np.float32).reshape(count, 1, 1, 1)
 
 
+def toy_update(toy: Toy, banks: Banks):
+    """Return `train_longrun`'s update of a toy, on the CPU."""
+
+    def refills(number, retry):
+        return [toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)]
+
+    strategy = make_strategy("cpu")
+    return train_longrun.make_update(toy.config, toy.models, {0: banks}, toy, refills, 64, strategy)
+
+
+def test_counts_are_drawn_anew_where_a_row_of_the_schedule_begins():
+    toy = Toy(3)
+    toy.config = {**toy.config, "mcmc_step_info": [[1, 1, 50, 0], [1, 1, 3, 2]]}
+    banks = Banks(*(Bank(toy.draw(host_rng(0, Purpose.BANK_FILL, i), 512)) for i in range(2)))
+    update = toy_update(toy, banks)
+    for number, threshold in enumerate([50, 50, 3]):
+        update(number)
+        counts = banks.burn_in.counts
+        assert counts.max() <= threshold
+        drawn_once = np.isin(np.arange(threshold), counts).mean()
+        assert drawn_once > 0.9, "spread over all that is below the threshold"
+
+
 def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     """Chains of 20,000 steps from either mode keep weights and moments of the learned density.
 
     That density is known, because numbers can be integrated over; it is near the mixture's.
     """
-    updates, strategy = 2500, make_strategy("cpu")
+    updates = 2500
     toy = Toy(updates)
-    banks = {0: Banks(*(Bank(toy.draw(host_rng(0, Purpose.BANK_FILL, i), 512)) for i in range(2)))}
-
-    def refills(number, retry):
-        return [toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)]
-
-    update = train_longrun.make_update(toy.config, toy.models, banks, toy, refills, 64, strategy)
+    banks = Banks(*(Bank(toy.draw(host_rng(0, Purpose.BANK_FILL, i), 512)) for i in range(2)))
+    update = toy_update(toy, banks)
     for number in range(updates):
         update(number)
 
