@@ -39,6 +39,12 @@ def import_without_inits(monkeypatch, packages: tuple[str, ...], module: str, **
     return importlib.import_module(module)
 
 
+@pytest.fixture(autouse=True)
+def seed_torch() -> None:
+    """Let PyTorch's own initial weights be the same in every run and any order of tests."""
+    torch.manual_seed(0)
+
+
 def mimicry_generator(monkeypatch, size: int, width: int):
     rooms = ("nets", "nets.sngan", "nets.gan", "nets.basemodel")
     packages = ("torch_mimicry", *(f"torch_mimicry.{room}" for room in rooms))
