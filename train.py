@@ -203,7 +203,7 @@ def make_replica_update(
             "energy_diff": energy_diff,
             "grad_norm": grad_norm,
             "gen_loss": gen_loss,
-            "saturated": share_saturated(samples),
+            "saturated": tf.reduce_mean(share_saturated(samples)),
         }
         return samples, latents, metrics
 

@@ -250,7 +250,7 @@ def make_replica_update(
         metrics = {
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),
-            "saturated": share_saturated(samples),
+            "saturated": tf.reduce_mean(share_saturated(samples)),
         }
         return samples, burnt, new, metrics
 

@@ -126,8 +126,8 @@ def image_norms(images: tf.Tensor) -> tf.Tensor:
 
 
 def share_saturated(images: tf.Tensor) -> tf.Tensor:
-    """Return the share of values that lie far, by more than 0.25, outside [-1, 1]."""
-    return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32))
+    """Return each image's share of values far outside [-1, 1], by more than 0.25: (b,)."""
+    return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))
 
 
 def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:

@@ -12,11 +12,10 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.data import Dataset, evaluation_batches
-from utils.langevin import Potential, langevin
+from utils.langevin import Potential, langevin, share_saturated
 from utils.plots import save_figure
 from utils.seeds import Purpose, host_rng
 
-COLUMNS = ("energies", "grad_norms", "saturated", "acceptance")  # of a trace, by image and look
 SETTLED = 0.5  # share of a chain, its end, over which drift is measured
 
 
@@ -33,6 +32,9 @@ class Trace(NamedTuple):
     grad_norms: np.ndarray
     saturated: np.ndarray
     acceptance: np.ndarray
+
+
+COLUMNS = Trace._fields[1:]  # of each look at an image
 
 
 def acceptance(
@@ -64,8 +66,7 @@ def make_look(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
     """Return (images, grad_norms (b,), noise) -> the (b, 4) columns of a trace at these images."""
 
     def look(images: tf.Tensor, grad_norms: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        far = tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))
-        columns = [potential(images), grad_norms, far]
+        columns = [potential(images), grad_norms, share_saturated(images)]
         return tf.stack([*columns, acceptance(images, potential, epsilon, noise)], axis=1)
 
     return look

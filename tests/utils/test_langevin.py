@@ -133,5 +133,5 @@ def test_potential_is_the_sum_of_the_design():
 
 
 def test_saturated_values_are_those_far_outside_the_range():
-    images = tf.constant([0.0, 1.0, -1.2, 1.3, -9.0, 1.24], tf.float32)
+    images = tf.constant([[[[0.0, 1.0, -1.2], [1.3, -9.0, 1.24]]]], tf.float32)
     assert share_saturated(images).numpy() == pytest.approx(2 / 6)
