@@ -216,9 +216,11 @@ def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     density /= density.sum()
     right, mean = density[grid > 0].sum(), (density * grid).sum()
     square = (density * grid**2).sum()
-    assert right == pytest.approx(0.7, abs=0.05)  # of 160,000 numbers learned from
-    assert mean == pytest.approx(0.2, abs=0.05)
-    assert square == pytest.approx(0.29, abs=0.03)
+    # Over eight seeds these were 0.726 +- 0.015, 0.231 +- 0.016 and 0.291 +- 0.008 (standard
+    # deviations; steps of finite size shift the first two). The prior's are 0.5, 0 and 0.36.
+    assert right == pytest.approx(0.7, abs=0.1)
+    assert mean == pytest.approx(0.2, abs=0.1)
+    assert square == pytest.approx(0.29, abs=0.05)
 
     count = 600
     starts = tf.reshape(tf.repeat([-0.5, 0.5], count // 2), (count, 1, 1, 1))
