@@ -38,9 +38,10 @@ from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
 from utils.files import whole_file
 from utils.import_weights import load_weights
-from utils.langevin import Potential, langevin, make_potential
+from utils.langevin import langevin
 from utils.measure import Measure
 from utils.models import resolve_sizes
+from utils.potential import create_potential
 from utils.records import ChainProgress
 from utils.sampler import Sampler
 from utils.seeds import Purpose
@@ -133,24 +134,12 @@ def draw_samples(
     run.forget_what_follows({**features, math.inf: traces})
 
 
-def create_potential(config: Mapping[str, Any], networks: Networks) -> Potential:
-    """Return the potential U of the chains."""
-    return make_potential(
-        networks.ebm,
-        config["mcmc_temp"],
-        prior=networks.prior,
-        prior_temperature=config["prior_temp"],
-        tau=config["tau"],
-        joint_temperature=config["joint_temp"],
-    )
-
-
 def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
     """Return the chains of one replica: images and their numbers in; images and a look out.
 
     Images are (b, h, w, 3) around [-1, 1]; the look is (b, 4), the columns of `validity.Trace`.
     """
-    potential, epsilon = create_potential(config, networks), config["epsilon"]
+    potential, epsilon = create_potential(config, networks.ebm, networks.prior), config["epsilon"]
     look = make_look(potential, epsilon)
 
     def run_chain(images, numbers, first_step, num_steps, noisy):
@@ -248,8 +237,9 @@ def tell_trace(
         np.savez(path, **trace._asdict())
     noise, of_data = config["data_epsilon"], None
     if config["exp_type"] != "sample":  # which needs no data
+        potential = create_potential(config, networks.ebm, networks.prior)
         of_data = data_energies(
-            create_potential(config, networks), load_data(config), config["num_samples"],
+            potential, load_data(config), config["num_samples"],
             noise=noise, seed=config["seed"], batch=config["batch_size"],
         )  # fmt: skip
     save_trace(trace, of_data, run.path("plots", f"{stem}chains.png"))

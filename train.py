@@ -29,12 +29,12 @@ from utils.langevin import langevin, make_noise, share_saturated
 from utils.models import (
     Models,
     create_models,
-    create_potential,
     make_positives,
     resolve_sizes,
     saved_networks,
 )
 from utils.optim import learn_energy, learn_generator, row_at
+from utils.potential import create_potential
 from utils.seeds import Purpose, fold, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -218,7 +218,7 @@ def make_sample(
     burns_in = any(row[1] for row in config["mcmc_step_info"])
     run_chain = functools.partial(
         langevin,
-        potential=create_potential(config, models),
+        potential=create_potential(config, models.ebm.network, models.prior),
         epsilon=config["epsilon"],
         max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
     )

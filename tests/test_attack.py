@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 import attack
-from utils.defense import Defense, Use, create_classifier, make_classify
+from utils.config import load_config
+from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
 from utils.langevin import make_potential
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
@@ -96,6 +97,8 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
     ("change", "words"),
     [
         ("ebm_weights=", "'ebm_weights' is still empty"),
+        ("prior_weights=", "'prior_weights' is still empty"),
+        ("prior_weights=prior.weights.h5", "'prior_weights' needs 'prior_temp'"),
         ("clf_weights=", "'clf_weights' is still empty"),
         ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
         ("data_labels=['Flags','Objects']", "set data_labels"),
@@ -108,6 +111,23 @@ def test_mistakes_are_one_clear_line(run, capsys, change, words):
         run("end_batch=None", change)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
+    """Both add up: f/T + f/T is f/(T/2). The Gaussian term of `tau` pulls towards grey."""
+    images = rng.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)
+
+    def purified(*changes: str) -> np.ndarray:
+        config = load_config("configs_attack/smoke.py", ["langevin_steps=5", *changes], "attack")
+        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+        classes = config["data_labels"]
+        return create_defense(config, classes, strategy).purified(images, np.arange(3))
+
+    ebm = "examples/weights/emoji32_nonconv_ebm.weights.h5"
+    both = purified(f"prior_weights={ebm}", "prior_temp=1e-3")
+    np.testing.assert_allclose(both, purified("mcmc_temp=5e-4"), atol=1e-4)
+    assert np.abs(both - purified()).max() > 1e-2
+    assert np.abs(purified("tau=0.02")).mean() < np.abs(purified()).mean()
 
 
 # The rules of verdicts, on a smooth toy
@@ -173,7 +193,6 @@ def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng):
 @pytest.mark.slow
 def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_dir):
     foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
-    from utils.config import load_config
     from utils.data import evaluation_batches, load_data
 
     changes = [f"data_dir={data_dir}", "adv_steps=40", "adv_rand_start=False", "adv_eps=2"]

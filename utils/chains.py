@@ -16,6 +16,7 @@ from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import langevin, make_potential
+from utils.potential import create_prior
 from utils.seeds import Purpose, fold
 
 Sampler = Callable[[np.ndarray], np.ndarray]
@@ -32,13 +33,10 @@ class Networks(NamedTuple):
 
 def create_networks(config: Mapping[str, Any], strategy: tf.distribute.Strategy) -> Networks:
     """Build the networks of a config under a strategy; only the prior's weights are loaded."""
-    prior, gen = None, None
+    gen = None
     with strategy.scope():
         ebm = create_ebm(config)
-        if config["prior_weights"]:
-            info = network_info(config["prior_weights"]) or {}
-            prior = create_ebm({**config, "ebm_width": info.get("width")})
-            load_weights(prior, config["prior_weights"])
+        prior = create_prior(config)
         if config["mcmc_init"] == "coop":
             gen = create_gen(config)
     return Networks(ebm, prior, gen)

@@ -42,9 +42,13 @@ def _check_networks(config: dict[str, Any]) -> list[str]:
         sizes = keys.GENERATOR_SIZES[config["gen_type"]]
         if height not in sizes:
             problems.append(f"'{config['gen_type']}' exists for sizes {sizes}, not {height}")
+    return problems + _check_prior(config)
+
+
+def _check_prior(config: dict[str, Any]) -> list[str]:
     if config["prior_weights"] is not None and config["prior_temp"] is None:
-        problems.append("'prior_weights' needs 'prior_temp'")
-    return problems
+        return ["'prior_weights' needs 'prior_temp'"]
+    return []
 
 
 def _check_generator(config: dict[str, Any]) -> list[str]:
@@ -163,6 +167,9 @@ def _check_attack(config: dict[str, Any]) -> list[str]:
             problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
         if not config["ebm_weights"]:
             problems.append("'ebm_weights' is still empty: fill in the path of the defence's EBM")
+        if config["prior_weights"] == "":
+            problems.append("'prior_weights' is still empty: fill in its path, or None for none")
+        problems += _check_prior(config)
     if not config["clf_weights"] and (
         config["clf_weights"] == "" or classifier_type(config) == "wrn"
     ):

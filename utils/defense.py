@@ -21,7 +21,8 @@ from utils.checks import classifier_type
 from utils.devices import over_replicas
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import Chain, Potential, langevin, make_potential
+from utils.langevin import Chain, Potential, langevin
+from utils.potential import create_potential, create_prior
 from utils.seeds import Purpose, fold
 
 
@@ -170,7 +171,9 @@ def create_defense(
     config: Mapping[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
 ) -> Defense:
     """Build the networks of a config, load their weights, and put them together."""
-    paths = {name: located(config[name]) for name in ("clf_weights", "ebm_weights")}
+    paths = {
+        name: located(config[name]) for name in ("clf_weights", "ebm_weights", "prior_weights")
+    }
     config, potential = {**config, **paths}, None
     with strategy.scope():
         classifier = create_classifier(config, class_names)
@@ -178,7 +181,7 @@ def create_defense(
             sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
             ebm = create_ebm(sized)
             load_weights(ebm, config["ebm_weights"])
-            potential = make_potential(ebm, config["mcmc_temp"])
+            potential = create_potential(config, ebm, create_prior(config))
     return Defense(config, strategy, potential, make_classify(config, classifier))
 
 

@@ -8,11 +8,12 @@ import keras
 import tensorflow as tf
 
 from nets import create_ebm, create_gen
-from utils.checkpoint import Part, SavedNetwork, network_info, with_stored_sizes
+from utils.checkpoint import Part, SavedNetwork, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
-from utils.langevin import Potential, make_noise, make_potential
+from utils.langevin import make_noise
 from utils.optim import Learner, create_learner
+from utils.potential import create_prior
 from utils.seeds import Purpose
 from utils.starts import make_generate
 
@@ -60,7 +61,7 @@ def create_models(
 
     `load_learned` False leaves those that learn as they are built: a state will fill them.
     """
-    gen, gen_learner, prior = None, None, None
+    gen, gen_learner = None, None
     with strategy.scope():
         ebm = _create_learner(config, create_ebm(config), "ebm", load_learned)
         if uses_generator(config):
@@ -69,22 +70,8 @@ def create_models(
                 gen_learner = _create_learner(config, gen, "gen", load_learned)
             elif config["gen_weights"]:
                 load_weights(gen, config["gen_weights"])
-        if config["prior_weights"]:
-            info = network_info(config["prior_weights"]) or {}
-            prior = create_ebm({**config, "ebm_width": info.get("width")})
-            load_weights(prior, config["prior_weights"])
+        prior = create_prior(config)
     return Models(ebm, prior, gen, gen_learner)
-
-
-def create_potential(config: Mapping[str, Any], models: Models) -> Potential:
-    """Return the potential U of a training run's chains."""
-    return make_potential(
-        models.ebm.network,
-        config["mcmc_temp"],
-        prior=models.prior,
-        prior_temperature=config["prior_temp"],
-        tau=config["tau"],
-    )
 
 
 def make_positives(

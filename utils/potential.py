@@ -1,0 +1,35 @@
+"""The potential of a config: an EBM, the frozen prior beside it, and the Gaussian term."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from nets import create_ebm
+from utils.checkpoint import network_info
+from utils.import_weights import load_weights
+from utils.langevin import Potential, make_potential
+
+
+def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
+    """Return the frozen prior EBM with its weights, of the width they say; None without one."""
+    path = config["prior_weights"]
+    if not path:
+        return None
+    prior = create_ebm({**config, "ebm_width": (network_info(path) or {}).get("width")})
+    load_weights(prior, path)
+    return prior
+
+
+def create_potential(
+    config: Mapping[str, Any], ebm: keras.Model, prior: keras.Model | None
+) -> Potential:
+    """Return the potential U of a config's chains; only `fid.py` has a joint temperature."""
+    return make_potential(
+        ebm,
+        config["mcmc_temp"],
+        prior=prior,
+        prior_temperature=config["prior_temp"],
+        tau=config["tau"],
+        joint_temperature=config.get("joint_temp", 1.0),
+    )
