@@ -13,7 +13,6 @@ config = {
     **emoji32_medconv.config,
     "exp_name": "prior",
     "num_training_steps": 1200,
-    "data_labels": None,
     "ebm_lr_info": [[3e-4, 0], [1e-4, 700], [3e-5, 1000]],
     "mcmc_step_info": [[20, 0, 0.2, 0]],
     "tau": 0.15,

@@ -18,6 +18,7 @@ config = {
     "batch_size": 32,
     "image_dims": [32, 32, 3],
     "data_type": "emoji32",
+    "data_labels": emoji32_prior.config["data_labels"],
     "data_flip": True,
     "data_epsilon": 0.03,
     "net_type": "ebm_sngan",

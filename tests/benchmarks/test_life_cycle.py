@@ -1,0 +1,85 @@
+"""The driver of the life cycle: lengths of chains, and stages that are done once."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks.life_cycle import mean_chain_steps
+from benchmarks.stages import Stage, Work
+from train_longrun import Banks, put_back
+from utils.banks import Bank, choose_rejuvenated, redraw_counts
+from utils.errors import UserError
+
+SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
+STAGE = Stage("shortrun", "train", "configs/smoke.py", SMALL, 0, {"ebm": 2})
+
+
+@pytest.mark.parametrize(("probability", "oldest"), [(0.5, 2), (0.25, 0), (1.0, 0)])
+def test_mean_steps_of_a_sample_are_those_of_a_simulated_bank(rng, probability, oldest):
+    bank, draws, means = Bank(np.zeros((96, 1, 1, 1), np.float32)), np.zeros(96), []
+    for update in range(3000):
+        drawn = bank.draw(32, rng)
+        rejuvenated = choose_rejuvenated(drawn.counts, probability, oldest, rng)
+        draws[drawn.places] = draws[drawn.places] * ~rejuvenated + 1
+        bank.put(*drawn[:3], (drawn.counts + 1) * ~rejuvenated)
+        means += [draws[drawn.places].mean()] * (update > 100)
+    row = [20, 5, probability, 0]
+    known = mean_chain_steps({"mcmc_step_info": [row], "max_mcmc_updates": oldest})
+    assert 5 + 20 * np.mean(means) == pytest.approx(known, rel=0.02)
+
+
+def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
+    banks, means = Banks(*(Bank(np.zeros((n, 1, 1, 1), np.float32)) for n in (160, 96))), []
+    redraw_counts(banks.burn_in, 9, rng)
+    ends = [np.zeros((32, 1, 1, 1), np.float32)] * 3
+    for update in range(4000):
+        drawn = [bank.draw(32, rng) for bank in banks]
+        steps = put_back(banks, *drawn, ends, steps=20, burn_in=10, threshold=9)
+        means += [steps] * (update > 500)
+    known = mean_chain_steps({"mcmc_step_info": [[20, 10, 9, 0]], "burnin_size": 96})
+    assert np.mean(means) == pytest.approx(known, rel=0.02)
+
+
+def test_a_stage_is_done_once_and_refuses_other_settings(tmp_path, monkeypatch, data_dir, capsys):
+    monkeypatch.chdir(tmp_path)
+    stage = dataclasses.replace(STAGE, changes=(*STAGE.changes, f"data_dir={data_dir}"))
+    work = Work(tmp_path / "work")
+    work.run(stage)
+    weights = work.folder("shortrun") / "checkpoints" / "ebm_2.weights.h5"
+    assert weights.exists()
+    again = Work(tmp_path / "work")
+    again.run(stage)
+    assert "finished before" in capsys.readouterr().out
+    assert len(list((tmp_path / "work").glob("shortrun_*"))) == 1
+    # What comes later gets the weights by name.
+    later = Stage("later", "train", "configs/smoke.py", ("ebm_weights={shortrun_ebm}x",), 0, {})
+    with pytest.raises(UserError, match=r"stage later failed: .*ebm_2\.weights\.h5x not found"):
+        again.run(later)
+    with pytest.raises(UserError, match="begun with other settings"):
+        Work(tmp_path / "work").run(dataclasses.replace(stage, changes=(*stage.changes, "seed=1")))
+
+
+@pytest.mark.slow
+def test_the_whole_path_goes_on_after_a_signal(tmp_path, repository):
+    command = [sys.executable, "-m", "benchmarks.life_cycle", "--quick", f"--work={tmp_path}/work"]
+    process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+    time.sleep(30)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    stages = json.loads((tmp_path / "work" / "stages.json").read_text())
+    assert 0 < sum("folder" in stage for stage in stages.values()) < 15
+    subprocess.run(command, cwd=repository, check=True, stdout=subprocess.DEVNULL)
+    out = tmp_path / "work" / "results"
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["regimes"]) == {"shortrun", "midrun", "longrun"}
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "table.md", "picture.png", "log.txt",
+    }  # fmt: skip
+    stopped = (out / "log.txt").read_text().count("the same command goes on")
+    assert stopped == 1
