@@ -14,8 +14,6 @@ else to do: PyTorch's threads spin as they wait for each other, and suffer most 
 import argparse
 import gc
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, multiply_adds
+from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
 from utils.devices import make_strategy
 from utils.files import make_folder
@@ -77,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         gc.collect()
 
     make_folder(str(arguments.out))
-    report = {"machine": machine(), "repeats": arguments.repeats, "rows": rows}
+    report = {
+        "machine": {**machine(), **torch_version()},
+        "repeats": arguments.repeats,
+        "rows": rows,
+    }
     (arguments.out / "langevin.json").write_text(json.dumps(report, indent=1))
     save_figure(bars(rows), str(arguments.out / "langevin.png"))
 
@@ -192,19 +195,13 @@ def table_row(row: dict[str, Any]) -> str:
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
-def machine() -> dict[str, Any]:
-    """Return what the numbers were measured on, and with."""
-    versions = {"tensorflow": tf.__version__}
-    if HAS_TORCH:
-        import torch
+def torch_version() -> dict[str, str]:
+    """Return PyTorch's version, if it is installed."""
+    if not HAS_TORCH:
+        return {}
+    import torch
 
-        versions["torch"] = torch.__version__
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-        model = next(named, model)
-    return {"processor": model, "cores": os.cpu_count(), **versions}
+    return {"torch": torch.__version__}
 
 
 def bars(rows: Sequence[dict[str, Any]]) -> Figure:

@@ -68,9 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="results; default examples/life_cycle")
     arguments = parser.parse_args(argv)
     size = QUICK if arguments.quick else FULL
-    name = "life_cycle_quick" if arguments.quick else "life_cycle"
-    root = arguments.work or Path("tf_out") / name
-    out = arguments.out or (root / "results" if arguments.quick else Path("examples") / name)
+    folder = "life_cycle_quick" if arguments.quick else "life_cycle"
+    root = arguments.work or Path("tf_out") / folder
+    out = arguments.out or (root / "results" if arguments.quick else Path("examples") / folder)
 
     configs = {stage: load(stage, size) for stage in CONFIGS}
     regimes = [make_regime(name, configs[name]) for name in REGIMES]
@@ -79,11 +79,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         *(stage for regime in regimes for stage in score_stages(regime, regimes, configs, size)),
         *attack_stages(configs, size),
     ]
-    print_budget(stages)
-    work = Work(root)
-    for stage in stages:
-        work.run(stage)
-    report(out, work, regimes)
+    with Work(root) as work:
+        tell_budget(stages, work)
+        for stage in stages:
+            work.run(stage)
+        report(out, work, regimes)
     print(f"done: {out}", flush=True)
 
 
@@ -111,11 +111,13 @@ def mean_chain_steps(config: Mapping[str, Any]) -> float:
     `max_mcmc_updates`. Of `train_longrun.py`: an image burns in for `threshold` + 1 draws, and each
     draw from the update bank replaces it with probability 1 / (threshold + 1).
     """
-    steps, burn_in, last, _ = config["mcmc_step_info"][-1]
+    steps, burn_in, *rule, _ = config["mcmc_step_info"][-1]
     if "burnin_size" in config:
-        return (last + 1) * burn_in + (last + 1) * steps
+        (threshold,) = rule
+        return (threshold + 1) * (burn_in + steps)
+    (probability,) = rule
     oldest = config["max_mcmc_updates"] + 2 if config["max_mcmc_updates"] else 100_000
-    alive = [(1 - last) ** draw for draw in range(oldest)] if last else [1.0]
+    alive = [(1 - probability) ** draw for draw in range(oldest)]
     mean_draws = sum(number * share for number, share in enumerate(alive, 1)) / sum(alive)
     return burn_in + steps * mean_draws
 
@@ -180,7 +182,7 @@ def attack_stages(configs: Mapping[str, Mapping[str, Any]], size: Size) -> list[
     path = "configs_attack/emoji32.py"
     config = load_config(path, size.changes["attack"], "attack")
     reps = (config["adv_steps"] + 1) * config["eot_attack_reps"] + 2 * config["eot_defense_reps"]
-    rows = config["batch_size"] * reps  # purifications, if nothing breaks
+    rows = config["batch_size"] * config["end_batch"] * reps  # purifications, if nothing breaks
     bare = ("clf_weights={classifier_clf}", "ebm_weights=None")
     changes = (*size.changes["attack"], *bare, "langevin_steps=0")
     stages = [Stage("attack_bare", "attack", path, changes, 0, {})]
@@ -197,14 +199,17 @@ def attack_stages(configs: Mapping[str, Mapping[str, Any]], size: Size) -> list[
     return stages
 
 
-def print_budget(stages: Sequence[Stage]) -> None:
-    """Print the image-steps of every stage and what they take."""
-    print(f"| stage | image-steps | minutes at {RATE:,} a second |\n|---|---|---|")
+def tell_budget(stages: Sequence[Stage], work: Work) -> None:
+    """Tell the image-steps of every stage, and what those that are not finished take."""
+    work.say(f"| stage | image-steps | minutes at {RATE:,} a second |\n|---|---|---|")
+    minutes = 0.0
     for stage in stages:
-        print(f"| {stage.name} | {stage.image_steps:,} | {stage.image_steps / RATE / 60:.1f} |")
-    total = sum(stage.image_steps for stage in stages)
-    print(f"| all | {total:,} | {total / RATE / 60:.0f} |")
-    print("(a step of an EBM and its prior counts twice; attacks: if nothing breaks)", flush=True)
+        own = stage.image_steps / RATE / 60
+        minutes += own * (not work.is_finished(stage.name))
+        left = "finished" if work.is_finished(stage.name) else f"{own:.1f}" if own else "no chains"
+        work.say(f"| {stage.name} | {stage.image_steps:,} | {left} |")
+    work.say(f"| all | {sum(stage.image_steps for stage in stages):,} | {minutes:.0f} |")
+    work.say("(a step of an EBM and its prior counts twice; attacks: if nothing breaks)")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """What a life cycle found: `results.json`, a table in Markdown, and one picture."""
 
+import csv
 import json
-import os
-import platform
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,11 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks.machine import machine
 from benchmarks.stages import Work
 from utils.files import make_folder, whole_file
 from utils.plots import save_figure
 
 FACTORS = (1, 10, 100)  # times the training chain
+ACCURACIES = ("natural", "control", "robust")
 
 
 class Regime(NamedTuple):
@@ -31,7 +32,7 @@ def report(out: Path, work: Work, regimes: Sequence[Regime]) -> None:
     make_folder(str(out))
     results = collect(work, regimes)
     _write(out / "results.json", json.dumps(results, indent=1) + "\n")
-    _write(out / "table.md", table(results))
+    _write(out / "table.md", table(results).lstrip())
     draw(results, work, str(out / "picture.png"))
     shutil.copyfile(work.log, out / "log.txt")
 
@@ -40,10 +41,10 @@ def collect(work: Work, regimes: Sequence[Regime]) -> dict[str, Any]:
     """Return everything that was measured, of the whole run and by regime."""
     attacks = {name: work.folder(f"attack_{name}") for name in ("bare", *(r.name for r in regimes))}
     results = {
-        "machine": f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}",
+        "machine": machine(),
         "minutes": round(sum(s["seconds"] for s in work.stages.values()) / 60, 1),
         "stages": {name: round(stage["seconds"], 1) for name, stage in work.stages.items()},
-        "classifier": _read(work.folder("classifier") / "best.json"),
+        "test_accuracy": _last_accuracy(work.folder("classifier") / "metrics.csv"),
         "attacks": {name: _attack(folder) for name, folder in attacks.items()},
         "regimes": {},
     }
@@ -59,30 +60,42 @@ def collect(work: Work, regimes: Sequence[Regime]) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return both tables: at 1x, 10x, 100x with the attack, and at equal numbers of steps."""
+    """Return the tables: at 1x, 10x and 100x; at equal numbers of steps; and the attacks."""
     regimes = results["regimes"]
     many, few = (max(_counts(regimes, choose)) for choose in (max, min))
-    lines = [
-        f"| | 1x | FID at 1x ({many}) | 10x ({many}) | 1x ({few}) | 10x ({few}) | 100x ({few}) "
-        "| KID at 100x | robust [95%] | natural | control |",
-        "|---|" + "---|" * 10,
-    ]
+    lines = _head(
+        f"FID (KID) of chains, {many} and {few}",
+        *("1x", f"at 1x ({many})", f"at 10x ({many})"),
+        *(f"at {factor}x ({few})" for factor in FACTORS),
+    )
     for name, regime in regimes.items():
         at = [regime["training_chain"] * factor for factor in FACTORS]
-        cells = [f"{at[0]:,} steps", *(_fid(regime, n, many) for n in at[:2])]
-        cells += [*(_fid(regime, n, few) for n in at), _kid(regime, at[2], few)]
-        lines.append(f"| {name} | {' | '.join(cells)} | {_attacked(results['attacks'][name])} |")
-    lines += [f"| no EBM {'| ' * 7}| {_attacked(results['attacks']['bare'])} |", ""]
+        cells = [f"{at[0]:,} steps", *(_text(regime, n, many) for n in at[:2])]
+        lines.append(_row(name, *cells, *(_text(regime, n, few) for n in at)))
 
     lengths = sorted({r["training_chain"] * f for r in regimes.values() for f in FACTORS})
-    lines += [
-        f"| FID of {few} chains after | start | {' | '.join(f'{n:,}' for n in lengths)} |",
-        "|---|" + "---|" * (len(lengths) + 1),
-    ]
+    lines += _head(f"FID of {few} chains after", "start", *(f"{n:,} steps" for n in lengths))
     for name, regime in regimes.items():
-        cells = [_fid(regime, n, few) for n in (0, *lengths)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(_row(name, *(_fid(regime, n, few) for n in (0, *lengths))))
+    held_out = _fid(next(iter(regimes.values())), None, few)
+    lines.append(_row(f"{few} held-out pictures", held_out, *[""] * len(lengths)))
+
+    attacks = results["attacks"]
+    images = {attack["images"] for attack in attacks.values()}
+    lines += _head(f"classifier, {max(images)} images", *ACCURACIES, "robust, 95% interval")
+    for name, attack in attacks.items():
+        behind = f"behind {name}, {attack['langevin_steps']} steps" if name != "bare" else name
+        lines.append(_row(behind, *_attacked(attack)))
     return "\n".join(lines) + "\n"
+
+
+def _head(first: str, *columns: str) -> list[str]:
+    """Return the lines that begin a table, with what must stand before it."""
+    return ["", _row(first, *columns), "|" + "---|" * (1 + len(columns))]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def draw(results: dict[str, Any], work: Work, path: str) -> None:
@@ -103,19 +116,22 @@ def draw(results: dict[str, Any], work: Work, path: str) -> None:
     save_figure(figure, path)
 
 
+def _last_accuracy(path: Path) -> float:
+    """Return the test accuracy of the last epoch, whose weights are used."""
+    with open(path, newline="") as file:
+        return float(list(csv.DictReader(file))[-1]["test_accuracy"])
+
+
 def _attack(folder: Path) -> dict[str, Any]:
     found = _read(folder / "data_log" / "report.json")
-    kept = ("images", "natural", "robust", "control", "seconds", "image_steps")
+    kept = ("images", *ACCURACIES, "seconds", "image_steps")
     steps = found["setting"]["langevin_steps"]
     return {**{name: found[name] for name in kept}, "langevin_steps": steps}
 
 
-def _attacked(attack: dict[str, Any]) -> str:
-    robust, rest = attack["robust"], (attack[name] for name in ("natural", "control"))
-    interval = f"[{robust['low']:.2f}, {robust['high']:.2f}]"
-    return " | ".join(
-        [f"{robust['accuracy']:.3f} {interval}", *(f"{each['accuracy']:.3f}" for each in rest)]
-    )
+def _attacked(attack: dict[str, Any]) -> list[str]:
+    accuracies = [f"{attack[name]['accuracy']:.2f}" for name in ACCURACIES]
+    return [*accuracies, "[{low:.2f}, {high:.2f}]".format(**attack["robust"])]
 
 
 def _counts(regimes: dict[str, Any], choose: Callable) -> list[int]:
@@ -125,28 +141,22 @@ def _counts(regimes: dict[str, Any], choose: Callable) -> list[int]:
     ]
 
 
-def _score(regime: dict[str, Any], steps: int, images: int) -> dict[str, Any] | None:
+def _score(regime: dict[str, Any], steps: int | None, images: int) -> dict[str, Any] | None:
+    """Return the score of so many images after so many steps; None steps are held-out data."""
     found = [s for s in regime["scores"] if (s["steps"], s["images"]) == (steps, images)]
     return found[0] if found else None
 
 
-def _fid(regime: dict[str, Any], steps: int, images: int) -> str:
+def _fid(regime: dict[str, Any], steps: int | None, images: int) -> str:
     score = _score(regime, steps, images)
     return "-" if score is None else f"{score['fid']:.2f}"
 
 
-def _kid(regime: dict[str, Any], steps: int, images: int) -> str:
+def _text(regime: dict[str, Any], steps: int, images: int) -> str:
+    """Return FID and, in brackets, KID with its standard error."""
     score = _score(regime, steps, images)
-    error = score["kid_error"]
-    return f"{score['kid']:.3f}" + ("" if error is None else f" +- {error:.3f}")
-
-
-def _processor() -> str:
-    """Return the processor's name where Linux tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    error = "" if score["kid_error"] is None else f" ± {score['kid_error']:.3f}"
+    return f"{score['fid']:.2f} ({score['kid']:.3f}{error})"
 
 
 def _read(path: Path) -> dict[str, Any]:

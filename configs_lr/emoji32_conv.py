@@ -1,8 +1,8 @@
-"""Longrun learning on all emoji, on two CPU cores: a prior corrected.
+"""Longrun learning on five kinds of emoji, on two CPU cores: a prior corrected.
 
 Negative samples have taken 400 Langevin steps on average, the first 200 in the burn-in bank. Rates
-as high as the prior's are needed for 1,200 updates to hold the noise of longer chains; with a third
-of them samples stayed noisy. 28 minutes on two busy cores; the last weights of seed 0 are
+as high as the prior's are needed for 1,000 updates to hold the noise of longer chains; with a third
+of them samples stay noisy. A quarter of an hour on two cores; the last weights of seed 0 are
 `examples/weights/emoji32_conv_ebm.weights.h5`, learned on `emoji32_prior_ebm.weights.h5`.
 
     python3 train_longrun.py configs_lr/emoji32_conv.py --set prior_weights=PATH
@@ -14,17 +14,17 @@ config = {
     "exp_name": "conv",
     "exp_dir": "tf_out/emoji32",
     "device_type": "cpu",
-    "num_training_steps": 1200,
+    "num_training_steps": 1000,
     "batch_size": 32,
     "image_dims": [32, 32, 3],
     "data_type": "emoji32",
     "data_labels": emoji32_prior.config["data_labels"],
     "data_flip": True,
-    "data_epsilon": 0.03,
+    "data_epsilon": emoji32_prior.config["data_epsilon"],
     "net_type": "ebm_sngan",
     "ebm_width": 32,
     "ebm_optim_type": "adam",
-    "ebm_lr_info": [[3e-4, 0], [1e-4, 600], [3e-5, 900], [1e-5, 1100]],
+    "ebm_lr_info": [[3e-4, 0], [1e-4, 500], [3e-5, 750], [1e-5, 920]],
     "epsilon": emoji32_prior.config["epsilon"],
     "mcmc_step_info": [[20, 20, 9, 0]],
     "mcmc_init": "data_persistent",

@@ -42,15 +42,16 @@ class Record:
             self.arrays[name] = np.concatenate(parts, axis=1 if name == "class_path" else 0)
         self.batches += 1
         self.seconds, self.image_steps = self.seconds + seconds, self.image_steps + image_steps
-        done = {"batches": self.batches, "seconds": self.seconds, "image_steps": self.image_steps}
-        with whole_file(self._results) as temporary:
-            np.savez(temporary, **self.arrays, **done)
         with (
             whole_file(join(self.folder, "report.json")) as temporary,
             open(temporary, "w") as file,
         ):
             json.dump(self.report(), file, indent=1)
         draw_curve(self.accuracies(), join(self.folder, "accuracy_over_attack.png"))
+        # Last: a run killed before goes on with this batch, one killed after has it all.
+        done = {"batches": self.batches, "seconds": self.seconds, "image_steps": self.image_steps}
+        with whole_file(self._results) as temporary:
+            np.savez(temporary, **self.arrays, **done)
 
     def accuracies(self) -> np.ndarray:
         """Return the accuracy over all images: natural, then after each round."""

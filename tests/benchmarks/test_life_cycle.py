@@ -49,31 +49,43 @@ def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
 def test_a_stage_is_done_once_and_refuses_other_settings(tmp_path, monkeypatch, data_dir, capsys):
     monkeypatch.chdir(tmp_path)
     stage = dataclasses.replace(STAGE, changes=(*STAGE.changes, f"data_dir={data_dir}"))
-    work = Work(tmp_path / "work")
-    work.run(stage)
-    weights = work.folder("shortrun") / "checkpoints" / "ebm_2.weights.h5"
-    assert weights.exists()
-    again = Work(tmp_path / "work")
-    again.run(stage)
-    assert "finished before" in capsys.readouterr().out
-    assert len(list((tmp_path / "work").glob("shortrun_*"))) == 1
-    # What comes later gets the weights by name.
-    later = Stage("later", "train", "configs/smoke.py", ("ebm_weights={shortrun_ebm}x",), 0, {})
-    with pytest.raises(UserError, match=r"stage later failed: .*ebm_2\.weights\.h5x not found"):
-        again.run(later)
-    with pytest.raises(UserError, match="begun with other settings"):
-        Work(tmp_path / "work").run(dataclasses.replace(stage, changes=(*stage.changes, "seed=1")))
+    with Work(tmp_path / "work") as work:
+        with pytest.raises(UserError, match="in use by another process"):
+            Work(tmp_path / "work")
+        work.run(stage)
+        assert (work.folder("shortrun") / "checkpoints" / "ebm_2.weights.h5").exists()
+    with Work(tmp_path / "work") as work:
+        work.run(stage)
+        assert "finished before" in capsys.readouterr().out
+        assert "update 2/2" in work.log.read_text()
+        assert len(list(work.root.glob("shortrun_*"))) == 1
+        # What comes later gets the weights by name.
+        changes = ("ebm_weights={shortrun_ebm}x",)
+        later = dataclasses.replace(STAGE, name="later", changes=changes, weights={})
+        with pytest.raises(UserError, match=r"later failed with exit status 2: .*h5x not found"):
+            work.run(later)
+        with pytest.raises(UserError, match="begun with other settings"):
+            work.run(dataclasses.replace(stage, changes=(*stage.changes, "seed=1")))
 
 
 @pytest.mark.slow
 def test_the_whole_path_goes_on_after_a_signal(tmp_path, repository):
     command = [sys.executable, "-m", "benchmarks.life_cycle", "--quick", f"--work={tmp_path}/work"]
-    process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
-    time.sleep(30)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 128 + signal.SIGTERM
-    stages = json.loads((tmp_path / "work" / "stages.json").read_text())
-    assert 0 < sum("folder" in stage for stage in stages.values()) < 15
+    stages = tmp_path / "work" / "stages.json"
+    for number, status in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        before = stages.read_text().count("folder") if stages.exists() else 0
+        process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+        while not stages.exists() or stages.read_text().count("folder") == before:
+            assert process.poll() is None
+            time.sleep(0.2)
+        time.sleep(10)
+        process.send_signal(number)
+        assert process.wait() == status
+        if number == signal.SIGKILL:  # its script lives, and keeps others out
+            assert (
+                subprocess.run(command, cwd=repository, stderr=subprocess.DEVNULL).returncode == 2
+            )
+            subprocess.run(["pkill", "-KILL", "-f", f"exp_dir={tmp_path}/work"], check=True)
     subprocess.run(command, cwd=repository, check=True, stdout=subprocess.DEVNULL)
     out = tmp_path / "work" / "results"
     results = json.loads((out / "results.json").read_text())
