@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from PIL import Image
 
 from benchmarks.machine import machine
 from benchmarks.stages import Work
+from utils.config import REPOSITORY
 from utils.files import make_folder, whole_file
 from utils.plots import save_figure
 
@@ -34,7 +34,7 @@ def report(out: Path, work: Work, regimes: Sequence[Regime]) -> None:
     _write(out / "results.json", json.dumps(results, indent=1) + "\n")
     _write(out / "table.md", table(results).lstrip())
     draw(results, work, str(out / "picture.png"))
-    shutil.copyfile(work.log, out / "log.txt")
+    _write(out / "log.txt", work.log.read_text().replace(f"{REPOSITORY}/", ""))
 
 
 def collect(work: Work, regimes: Sequence[Regime]) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""The tables of the life cycle: which score stands in which cell."""
+
+from benchmarks.life_cycle_report import table
+
+
+def score(steps: int | None, images: int, fid: float) -> dict:
+    return {"steps": steps, "images": images, "fid": fid, "kid": fid / 100, "kid_error": 0.001}
+
+
+def regime(chain: int, first: float) -> dict:
+    """Return a regime of two runs: 9 images to 10 times its chain, 4 images to 100 times."""
+    many = [score(n, 9, first + n / 1000) for n in (0, chain, 10 * chain)]
+    few = [score(n, 4, 10 * first + n / 1000) for n in (0, 2, 20, 30, 200, 300, 3000)]
+    few = [s for s in few if s["steps"] <= 100 * chain]
+    return {"training_chain": chain, "scores": [*many, *few, score(None, 4, 0.5)]}
+
+
+def attack(robust: float, steps: int) -> dict:
+    shares = {name: {"accuracy": 0.75, "low": 0.5, "high": 0.9} for name in ("natural", "control")}
+    own = {"accuracy": robust, "low": robust - 0.1, "high": robust + 0.1}
+    return {"images": 8, "langevin_steps": steps, **shares, "robust": own}
+
+
+def test_every_cell_is_of_its_regime_its_steps_and_its_number_of_images():
+    results = {
+        "regimes": {"shortrun": regime(2, 1.0), "longrun": regime(30, 2.0)},
+        "attacks": {"bare": attack(0.1, 0), "longrun": attack(0.5, 100)},
+    }
+    text = table(results)
+    for line in (
+        "| FID (KID) of chains, 9 and 4 | 1x | at 1x (9) | at 10x (9) | at 1x (4) | at 10x (4) "
+        "| at 100x (4) |",
+        "| shortrun | 2 steps | 1.00 (0.010 ± 0.001) | 1.02 (0.010 ± 0.001) "
+        "| 10.00 (0.100 ± 0.001) | 10.02 (0.100 ± 0.001) | 10.20 (0.102 ± 0.001) |",
+        "| longrun | 30 steps | 2.03 (0.020 ± 0.001) | 2.30 (0.023 ± 0.001) "
+        "| 20.03 (0.200 ± 0.001) | 20.30 (0.203 ± 0.001) | 23.00 (0.230 ± 0.001) |",
+        "| FID of 4 chains after | start | 2 steps | 20 steps | 30 steps | 200 steps | 300 steps "
+        "| 3,000 steps |",
+        "| shortrun | 10.00 | 10.00 | 10.02 | 10.03 | 10.20 | - | - |",
+        "| longrun | 20.00 | 20.00 | 20.02 | 20.03 | 20.20 | 20.30 | 23.00 |",
+        "| 4 held-out pictures | 0.50 |  |  |  |  |  |  |",
+        "| bare | 0.75 | 0.75 | 0.10 | [0.00, 0.20] |",
+        "| behind longrun, 100 steps | 0.75 | 0.75 | 0.50 | [0.40, 0.60] |",
+    ):
+        assert line in text.splitlines(), text
