@@ -64,7 +64,7 @@ def table(results: dict[str, Any]) -> str:
     regimes = results["regimes"]
     many, few = (max(_counts(regimes, choose)) for choose in (max, min))
     lines = _head(
-        f"FID (KID) of chains, {many} and {few}",
+        f"FID[classifier] (KID) of chains, {many} and {few}",
         *("1x", f"at 1x ({many})", f"at 10x ({many})"),
         *(f"at {factor}x ({few})" for factor in FACTORS),
     )
@@ -74,7 +74,9 @@ def table(results: dict[str, Any]) -> str:
         lines.append(_row(name, *cells, *(_text(regime, n, few) for n in at)))
 
     lengths = sorted({r["training_chain"] * f for r in regimes.values() for f in FACTORS})
-    lines += _head(f"FID of {few} chains after", "start", *(f"{n:,} steps" for n in lengths))
+    lines += _head(
+        f"FID[classifier] of {few} chains after", "start", *(f"{n:,} steps" for n in lengths)
+    )
     for name, regime in regimes.items():
         lines.append(_row(name, *(_fid(regime, n, few) for n in (0, *lengths))))
     held_out = _fid(next(iter(regimes.values())), None, few)
@@ -111,7 +113,7 @@ def draw(results: dict[str, Any], work: Work, path: str) -> None:
             axes.imshow(np.asarray(grid))
             axes.set(xticks=[], yticks=[])
             what = f"{factor}x: {steps:,} steps" if factor else "start"
-            axes.set_title(f"{what}, FID {_fid(regime, steps, few)}")
+            axes.set_title(f"{what}, FID[classifier] {_fid(regime, steps, few)}")
         row[0].set_ylabel(name, fontsize=14)
     save_figure(figure, path)
 

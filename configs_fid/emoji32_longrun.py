@@ -1,9 +1,9 @@
 """Does the density of the longrun emoji model last? Scores after 1, 10 and 100 training chains.
 
 Chains of the model that `configs_lr/emoji32_conv.py` learned start at the shortrun model's
-generator, as the published ones do; in training a sample had taken 400 Langevin steps on average:
-scores after 400, 4,000 and 40,000 steps. Step size, temperature and `tau` are those stored in the
-EBM's weights. About half an hour on two CPU cores.
+generator (published ones: at a pretrained generator). In training a sample had taken 400 Langevin
+steps on average: scores after 400, 4,000 and 40,000 steps. Step size, temperature and `tau` are
+those stored in the EBM's weights. About half an hour on two CPU cores.
 
     python3 fid.py configs_fid/emoji32_longrun.py
 """

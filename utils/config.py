@@ -49,7 +49,9 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
         help="change config keys; values are Python literals, bare words are strings",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="check everything, time one update, write nothing"
+        "--dry-run",
+        action="store_true",
+        help="check everything, time one update, make no run folder",
     )
     arguments = parser.parse_args(argv)
     if (arguments.config is None) == (arguments.resume is None):

@@ -28,14 +28,14 @@ def test_every_cell_is_of_its_regime_its_steps_and_its_number_of_images():
     }
     text = table(results)
     for line in (
-        "| FID (KID) of chains, 9 and 4 | 1x | at 1x (9) | at 10x (9) | at 1x (4) | at 10x (4) "
-        "| at 100x (4) |",
+        "| FID[classifier] (KID) of chains, 9 and 4 | 1x | at 1x (9) | at 10x (9) | at 1x (4) "
+        "| at 10x (4) | at 100x (4) |",
         "| shortrun | 2 steps | 1.00 (0.010 ± 0.001) | 1.02 (0.010 ± 0.001) "
         "| 10.00 (0.100 ± 0.001) | 10.02 (0.100 ± 0.001) | 10.20 (0.102 ± 0.001) |",
         "| longrun | 30 steps | 2.03 (0.020 ± 0.001) | 2.30 (0.023 ± 0.001) "
         "| 20.03 (0.200 ± 0.001) | 20.30 (0.203 ± 0.001) | 23.00 (0.230 ± 0.001) |",
-        "| FID of 4 chains after | start | 2 steps | 20 steps | 30 steps | 200 steps | 300 steps "
-        "| 3,000 steps |",
+        "| FID[classifier] of 4 chains after | start | 2 steps | 20 steps | 30 steps | 200 steps "
+        "| 300 steps | 3,000 steps |",
         "| shortrun | 10.00 | 10.00 | 10.02 | 10.03 | 10.20 | - | - |",
         "| longrun | 20.00 | 20.00 | 20.02 | 20.03 | 20.20 | 20.30 | 23.00 |",
         "| 4 held-out pictures | 0.50 |  |  |  |  |  |  |",
