@@ -52,18 +52,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     interruption = Interruption()
     print(f"run folder {folder}, batch {first + record.batches} of {first}..{last - 1}", flush=True)
     with interruption.noted(lambda: print("stopping after this round ...", flush=True)):
-        for batch in batches_from(config, dataset, first + record.batches, last):
+        batches = batches_from(config, dataset, first + record.batches, last)
+        for number, batch in enumerate(batches, record.batches):
             tell = functools.partial(after_round, config, strategy, interruption, folder)
             start, before = time.perf_counter(), defense.image_steps
             results = attack_batch(config, defense, *batch, tell)
+            # Purified on all workers together, drawn by the chief.
+            examples = None if number else find_examples(defense, results)
             if is_chief(strategy):
-                if not record.batches:
-                    save_picture(defense, results, join(folder, "data_log", "examples.png"))
+                if examples is not None:
+                    draw_examples(*examples, join(folder, "data_log", "examples.png"))
                 if not config["record_image_states"]:
                     results = {n: a for n, a in results.items() if not n.startswith("ims_")}
                 seconds = time.perf_counter() - start
                 record.add(results, seconds, defense.image_steps - before)
-                print(f"after batch {first + record.batches - 1}: {record.lines()}", flush=True)
+                print(f"after batch {first + number}: {record.lines()}", flush=True)
     print(f"done: {folder}")
 
 
@@ -99,7 +102,9 @@ def attack_batch(
         held = right[active] if config["attack_packing"] else np.ones(len(active), bool)
         if number < config["adv_steps"] and held.any():
             rows = active[held]
-            slopes = loss_slopes(logits[held], labels[rows], config["attack_loss"])
+            bare = config["attack_gradient"] == "none"
+            aimed_at = defense.bare_logits(current[rows]) if bare else logits[held]
+            slopes = loss_slopes(aimed_at, labels[rows], config["attack_loss"])
             gradient = defense.gradient(current[rows], indices[rows], slopes, number, reps)
             moved = step_up(current[rows], gradient, config["adv_eta"] * PER_255, norm)
             current[rows] = project(moved, images[rows], radius, norm)
@@ -209,21 +214,27 @@ def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: 
         yield images, labels, indices
 
 
-def save_picture(defense: Defense, results: Mapping[str, np.ndarray], path: str) -> None:
-    """Draw broken and defended images of the first batch."""
+def find_examples(
+    defense: Defense, results: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return broken and defended images of a batch, if there are any: as they were, attacked,
+    and purified after it."""
     natural, robust = results["class_path"][[0, -1]].astype(bool)
     broken, defended = np.flatnonzero(natural & ~robust), np.flatnonzero(robust)
     rows = np.concatenate([broken[:NUM_SHOWN], defended[:NUM_SHOWN]])
-    if len(rows):
-        originals, adversarial = results["ims_orig"][rows], results["ims_adv"][rows]
-        purified = defense.purified(adversarial, results["indices"][rows])
-        draw_examples(originals, adversarial, purified, path)
+    if not len(rows):
+        return None
+    originals, adversarial = results["ims_orig"][rows], results["ims_adv"][rows]
+    return originals, adversarial, defense.purified(adversarial, results["indices"][rows])
 
 
 def time_rounds(
     config: Mapping[str, Any], defense: Defense, dataset: Dataset, batches: int
 ) -> None:
-    """Time rounds on the first batch, at their dearest: nothing is broken yet."""
+    """Time rounds on the first batch, of which nothing is broken yet; verifications are left out.
+
+    The natural predictions and the control are counted as the rounds that they take as long as.
+    """
     images, labels, indices = next(batches_from(config, dataset, config["start_batch"], 2**31))
 
     def attack_round(number: int) -> None:
@@ -232,7 +243,9 @@ def time_rounds(
         slopes = loss_slopes(logits, labels, config["attack_loss"])
         defense.gradient(images, indices, slopes, number, reps)
 
-    time_update(attack_round, batches * (config["adv_steps"] + 1), {}, "round")
+    apart = (1 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
+    time_update(attack_round, round(batches * (config["adv_steps"] + 1 + apart)), {}, "round")
+    print("verifications of what seems broken come on top")
 
 
 if __name__ == "__main__":

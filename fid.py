@@ -38,10 +38,9 @@ from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
 from utils.files import whole_file
 from utils.import_weights import load_weights
-from utils.langevin import langevin
 from utils.measure import Measure
 from utils.models import resolve_sizes
-from utils.potential import create_potential
+from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
 from utils.sampler import Sampler
 from utils.seeds import Purpose
@@ -140,18 +139,15 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
     Images are (b, h, w, 3) around [-1, 1]; the look is (b, 4), the columns of `validity.Trace`.
     """
     potential, epsilon = create_potential(config, networks.ebm, networks.prior), config["epsilon"]
-    look = make_look(potential, epsilon)
+    chain, look = make_langevin(config, potential), make_look(potential, epsilon)
 
     def run_chain(images, numbers, first_step, num_steps, noisy):
         keys = image_keys(config["seed"], Purpose.EVALUATION, numbers)
         noise = make_image_noise(keys, images)
-        images, grad_norms, _ = langevin(
+        images, grad_norms, _ = chain(
             images,
-            potential,
             num_steps=num_steps,
-            epsilon=epsilon,
             noise=noise if noisy else None,
-            max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
             first_step=first_step,
         )
         return images, look(images, grad_norms, noise(first_step + num_steps))
@@ -159,8 +155,8 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
     return run_chain
 
 
-def make_start(config: Mapping[str, Any], networks: Networks) -> Starts | None:
-    """Return image numbers -> the first states of their chains; None where they are data."""
+def make_start(config: Mapping[str, Any], networks: Networks) -> Starts:
+    """Return image numbers -> the first states of their chains, for those that are not data."""
     if config["mcmc_init"] == "coop":
         return generated_starts(networks.gen, config["seed"])
     return uniform_starts(config["image_dims"], config["seed"])

@@ -9,7 +9,6 @@ the states back. How long chains run before they are rejuvenated decides what th
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from utils.errors import one_line_errors
 from utils.experiment import Outcome, Run, time_update
 from utils.guard import rate_scale
 from utils.keys import BANK_INITS
-from utils.langevin import langevin, make_noise, share_saturated
+from utils.langevin import make_noise, share_saturated
 from utils.models import (
     Models,
     create_models,
@@ -34,7 +33,7 @@ from utils.models import (
     saved_networks,
 )
 from utils.optim import learn_energy, learn_generator, row_at
-from utils.potential import create_potential
+from utils.potential import create_potential, make_langevin
 from utils.seeds import Purpose, fold, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -216,12 +215,7 @@ def make_sample(
     """Return the MCMC part of an update: states to samples, their latents, and |drift|."""
     generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
     burns_in = any(row[1] for row in config["mcmc_step_info"])
-    run_chain = functools.partial(
-        langevin,
-        potential=create_potential(config, models.ebm.network, models.prior),
-        epsilon=config["epsilon"],
-        max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
-    )
+    run_chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
 
     def sample(key, steps, burn_in, images, latents, rejuvenated, fresh):
         # Rejuvenate from the generator (from noise or data, the host has done it).

@@ -25,7 +25,7 @@ from utils.errors import one_line_errors
 from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
 from utils.files import join
 from utils.guard import rate_scale
-from utils.langevin import langevin, make_noise, run_both, share_saturated
+from utils.langevin import make_noise, run_both, share_saturated
 from utils.models import (
     Models,
     create_models,
@@ -34,14 +34,17 @@ from utils.models import (
     saved_networks,
 )
 from utils.optim import learn_energy, row_at
-from utils.potential import create_potential
+from utils.potential import create_potential, make_langevin
 from utils.seeds import Purpose, fold, host_rng
 
 NUM_SHOWN = 64  # images in a picture
 
 
 class Banks(NamedTuple):
-    """One replica's chains; `burn_in` counts draws, `update` the Langevin steps taken so far."""
+    """One replica's chains; `burn_in` counts draws, `update` the Langevin steps taken so far.
+
+    The draws with which the burn-in bank begins at a new row of the schedule count as made.
+    """
 
     update: Bank
     burn_in: Bank
@@ -154,7 +157,7 @@ def make_update(
             drawn.append((pair.update.draw(batch, rng), pair.burn_in.draw(batch, rng)))
         batches = data.batches(number) if data else [np.zeros(0, np.float32)] * len(banks)
         inputs = [
-            (images, updated.images, burning.images)
+            (images, updated.images, burning.images, updated.counts)
             for images, (updated, burning) in zip(batches, drawn, strict=True)
         ]
         place = tuple(tf.constant(x, tf.int32) for x in (number, retry, steps, burn_in))
@@ -164,12 +167,9 @@ def make_update(
         ends = to_host(strategy, (samples, burnt, new))
         if new_states is not None:
             ends = [(*end[:2], x) for end, x in zip(ends, new_states(number, retry), strict=True)]
-        lengths = [
+        for pair, both, end in zip(banks.values(), drawn, ends, strict=True):
             put_back(pair, *both, end, steps, burn_in, threshold)
-            for pair, both, end in zip(banks.values(), drawn, ends, strict=True)
-        ]
-        metrics = {name: float(value) for name, value in metrics.items()}
-        metrics |= {"ebm_lr": rate, "chain_steps": float(np.mean(lengths))}
+        metrics = {name: float(value) for name, value in metrics.items()} | {"ebm_lr": rate}
         return Outcome(metrics, steps + burn_in, ends[0][0])
 
     return update
@@ -183,12 +183,12 @@ def put_back(
     steps: int,
     burn_in: int,
     threshold: int,
-) -> float:
+) -> None:
     """Put the ends of one replica's chains back, and move those that have burnt in.
 
     `ends` are samples, burnt images and new ones, (b, h, w, 3) each. A burnt image drawn
     `threshold` times before takes the place of the sample at its position of the batch; a new one
-    burns in instead. Returns the mean number of Langevin steps that the samples have taken.
+    burns in instead.
     """
     samples, burnt, new = ends
     moved = burning.counts >= threshold
@@ -201,7 +201,6 @@ def put_back(
         np.where(moved, draws * burn_in, taken),
     )
     banks.burn_in.put(burning.places, np.where(choose, new, burnt), burning.latents, draws * ~moved)
-    return taken.mean()
 
 
 def make_replica_update(
@@ -209,19 +208,15 @@ def make_replica_update(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]]:
     """Return the update of one replica, the algorithm itself.
 
-    Data, update images and burn-in images (b, h, w, 3) in [-1, 1] in; samples, burnt images, new
-    images (none unless a generator makes them) and metrics out.
+    Data, update images and burn-in images (b, h, w, 3) in [-1, 1], and the steps (b,) that the
+    update images have taken, in; samples, burnt images, new images (none unless a generator makes
+    them) and metrics out.
     """
     generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
     positives = make_positives(config, models, batch)
-    run_chain = functools.partial(
-        langevin,
-        potential=create_potential(config, models.ebm.network, models.prior),
-        epsilon=config["epsilon"],
-        max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
-    )
+    run_chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
 
-    def replica_update(number, retry, steps, burn_in, data, images, burning, together):
+    def replica_update(number, retry, steps, burn_in, data, images, burning, taken, together):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
 
         def key(purpose: Purpose) -> tf.Tensor:
@@ -251,6 +246,7 @@ def make_replica_update(
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),
             "saturated": tf.reduce_mean(share_saturated(samples)),
+            "chain_steps": tf.reduce_mean(tf.cast(taken, tf.float32)) + tf.cast(steps, tf.float32),
         }
         return samples, burnt, new, metrics
 

@@ -105,8 +105,9 @@ def make_updates(
 
     updates = [make(config, models, new_states), make(still, models, new_states)]
     updates.append(make(alone, learners, states))
+    unaveraged = dataclasses.replace(learners, ebm=dataclasses.replace(models.ebm, average=None))
     with without_networks(script):
-        return [*updates, make(alone, learners, states)]
+        return [*updates, make(alone, unaveraged, states)]
 
 
 @contextlib.contextmanager
@@ -115,7 +116,7 @@ def without_networks(script: ModuleType) -> Iterator[None]:
     ours = script.make_replica_update
 
     def replica_update(number, retry, steps, burn_in, data, images, other, *start, together=None):
-        new = () if start else (other,)  # train.py tells who is rejuvenated, train_longrun.py not
+        new = () if together is None else (other,)  # train_longrun.py returns new images, too
         return images, other, *new, {"energy_diff": tf.constant(0.0)}
 
     script.make_replica_update = lambda *_: replica_update
@@ -130,7 +131,7 @@ def seconds_in_turn(updates: Sequence[Callable[[int], object]], repeats: int) ->
     for update in updates:
         update(0)  # traces
     seconds = np.zeros((len(updates), repeats))
-    numbers = itertools.count(1)  # no number twice: a data stream goes forward only
+    numbers = itertools.count(1)  # no number twice: going back would open an epoch anew
     for turn in range(repeats):
         for place, update in enumerate(updates):
             start = time.perf_counter()

@@ -11,6 +11,7 @@ import tensorflow as tf
 import attack
 from utils.config import load_config
 from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
+from utils.errors import UserError
 from utils.langevin import make_potential
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
@@ -165,6 +166,23 @@ def test_packing_gives_the_records_of_the_plain_schedule(rng):
     for name in ("class_path", "verifications", "control"):
         np.testing.assert_array_equal(packed[name], plain[name], err_msg=name)
     np.testing.assert_allclose(packed["ims_adv"], plain["ims_adv"], atol=1e-6)
+
+
+def test_a_transfer_attack_takes_the_steps_of_one_on_the_bare_classifier(rng):
+    state, adversarial, right = rng.bit_generator.state, [], []
+    for changes in ({"attack_gradient": "none"}, {"langevin_steps": 0}):
+        rng.bit_generator.state = state
+        found = attack.attack_batch(*toy(rng, adv_steps=1, **changes), quiet)
+        adversarial.append(found["ims_adv"])
+        right.append(found["class_path"][1].astype(bool))  # those that were stepped on
+    both = right[0] & right[1]
+    assert both.any()
+    np.testing.assert_array_equal(adversarial[0][both], adversarial[1][both])
+
+
+def test_no_verdict_comes_of_a_diverged_purification(rng):
+    with pytest.raises(UserError, match="purification diverged"):
+        attack.attack_batch(*toy(rng, epsilon=float("inf")), quiet)
 
 
 def test_only_verified_breaks_count(rng, monkeypatch):

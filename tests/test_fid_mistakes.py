@@ -1,6 +1,8 @@
 """What users of fid.py get wrong, and the one line that each mistake is answered with."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import fid
 
@@ -39,3 +41,20 @@ def test_a_mistake_is_one_clear_line(name, data_dir, tmp_path, monkeypatch, caps
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
     for word in words:
         assert word in line, (word, line)
+
+
+def test_damaged_pictures_are_no_starts_of_chains(tmp_path, monkeypatch, capsys, rng):
+    """Where pictures are decoded as they are read, nobody knows beforehand which are damaged."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        image = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "pictures" / f"{number}.png")
+    whole = (tmp_path / "pictures" / "3.png").read_bytes()
+    (tmp_path / "pictures" / "3.png").write_bytes(whole[: len(whole) // 2])
+    changes = ["data_type=image_folder", "data_dir=pictures", "data_memory=0", "data_labels=None"]
+    changes += ["mcmc_init=data", "num_samples=6", "batch_size=6", "exp_type=sample"]
+    with pytest.raises(SystemExit) as stop:
+        fid.main(["configs_fid/smoke.py", "--set", "ebm_width=4", "exp_dir=runs", *changes])
+    assert stop.value.code == 2
+    assert "damaged pictures among the starts" in capsys.readouterr().err

@@ -214,3 +214,13 @@ def test_a_run_behind_a_url_resumes_as_one_on_a_disk(run, data_dir):
         ]  # fmt: skip
     assert tf.io.gfile.exists(f"{folder}/checkpoints/ebm_4.weights.h5")
     assert tf.io.gfile.exists(f"{folder}/code/train.py")
+
+
+def test_a_run_from_weights_that_are_not_numbers_is_refused(run, tmp_path, capsys):
+    ebm = create_ebm(SMALL_EBM)
+    ebm.variables[0].assign(np.nan * ebm.variables[0].numpy())
+    checkpoint.save_weights(ebm, str(tmp_path / "nan.weights.h5"), {"type": "ebm_sngan"})
+    with pytest.raises(SystemExit) as stop:
+        run(*NO_GENERATOR, "ebm_weights=nan.weights.h5")
+    assert stop.value.code == 2
+    assert "starts from are NaN or Inf" in capsys.readouterr().err

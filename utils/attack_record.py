@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
@@ -92,7 +93,7 @@ class Record:
             self.batches = int(arrays.pop("batches"))
             self.seconds = float(arrays.pop("seconds"))
             self.image_steps = int(arrays.pop("image_steps"))
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, tf.errors.OpError) as error:
             raise UserError(f"{self._results} is damaged: start the attack anew") from error
         self.arrays = arrays
 

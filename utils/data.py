@@ -28,6 +28,7 @@ from utils.plots import save_grid
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
+ORDER_SEED = 0  # which images are the first n of a split, to compare with: the same for every run
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
     *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),

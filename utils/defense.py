@@ -70,13 +70,26 @@ class Defense:
         purified = self._purified(rows, names)
         if use == Use.ATTACK and self.config["attack_gradient"] == "bpda":
             self._attacked = {name.tobytes(): x for name, x in zip(names, purified, strict=True)}
-        logits = self._logits(purified)
+        logits = self.bare_logits(purified)
         return logits.reshape(len(images), -1, logits.shape[-1]).mean(axis=1)
+
+    def bare_logits(self, images: np.ndarray) -> np.ndarray:
+        """Return the (n, classes) logits of images as they are.
+
+        Raises UserError where they are not finite: no verdict may come of a diverged purification.
+        """
+        logits = self._logits(images)
+        if not np.isfinite(logits).all():
+            raise UserError(
+                "logits are NaN or Inf: purification diverged, or weights are damaged; check "
+                "epsilon, mcmc_temp and the weights"
+            )
+        return logits
 
     def gradient(
         self, images: np.ndarray, indices: np.ndarray, slopes: np.ndarray, rounds: Any, reps: int
     ) -> np.ndarray:
-        """Return the derivative by each image of the loss; `slopes` (n, classes) by mean logits.
+        """Return the derivative by each image of the loss; `slopes` (n, classes) by its logits.
 
         By the purifications that `predict` made of them in this round: as they are for `bpda`,
         replayed from the same noise for `full` and `smoothed`.

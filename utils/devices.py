@@ -27,6 +27,11 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     if device_type == "gpu" and not tf.config.list_physical_devices("GPU"):
         raise UserError(f"device_type 'gpu': TensorFlow sees no GPU here; {ON_CPU}")
     if os.environ.get("TF_CONFIG"):
+        if num_replicas > 1:
+            raise UserError(
+                f"num_replicas {num_replicas} is for one machine; TF_CONFIG names several: "
+                "add --set num_replicas=1"
+            )
         return _multi_worker_strategy()
     if device_type == "gpu":
         return tf.distribute.MirroredStrategy()

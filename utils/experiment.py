@@ -21,7 +21,7 @@ from tqdm import tqdm
 from utils import checkpoint, plots
 from utils.config import Command
 from utils.devices import barrier, is_chief, total
-from utils.errors import tell_how_to_go_on
+from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join, one_line_write_errors
 from utils.guard import LIMITS, all_finite, divergence, rate_scale
 from utils.records import SHOWN, Metrics, Progress, make_board, to_board
@@ -193,6 +193,11 @@ class Run:
         """Write the state of now. One with NaN or Inf is no state to return to."""
         harmed = not all_finite(part.state() for part in self.parts.values())
         if total(self.strategy, int(harmed)) and self.config["on_divergence"] != "ignore":
+            if self.step == 0:
+                raise UserError(
+                    "the weights or chain states that the run starts from are NaN or Inf: start "
+                    "from others"
+                )
             self._diverged(self.step, "weights or chain states are not finite")
             return
         folder = join(self.folder, "state", str(self.step))

@@ -12,7 +12,7 @@ from utils.checkpoint import Part, SavedNetwork, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
 from utils.langevin import make_noise
-from utils.optim import Learner, create_learner
+from utils.optim import Learner, WeightsPart, create_learner
 from utils.potential import create_prior
 from utils.seeds import Purpose
 from utils.starts import make_generate
@@ -39,10 +39,15 @@ class Models:
         return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
 
     def parts(self) -> dict[str, Part]:
-        """Return what must survive a resume; frozen networks are loaded from their files again."""
+        """Return what must survive a resume; frozen weights are loaded from their files again.
+
+        Of a frozen generator `gen_batch_norm` moves the running averages.
+        """
         parts = self.ebm.parts("ebm")
         if self.gen_learner is not None:
             parts |= self.gen_learner.parts("gen")
+        elif self.gen is not None:
+            parts["gen_averages"] = WeightsPart(self.gen.non_trainable_variables)
         return parts
 
 
@@ -97,7 +102,7 @@ def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, Saved
     """Return the networks that a run saves, by the first part of their file names."""
     chain = {
         "init": config["mcmc_init"],
-        "steps": config["mcmc_step_info"][-1][0],
+        "steps": config["mcmc_step_info"][-1][0],  # at the end of training
         "epsilon": config["epsilon"],
         "temperature": config["mcmc_temp"],
         "tau": config["tau"],

@@ -60,7 +60,7 @@ class MovingAverage:
 class Learner:
     """A network with its optimizer, its learning rates, and its moving average if one is kept.
 
-    Make it with `create_learner`. `max_grad_norm` None clips nothing.
+    `max_grad_norm` None clips nothing.
     """
 
     network: keras.Model

@@ -1,6 +1,7 @@
-"""The potential of a config: an EBM, the frozen prior beside it, and the Gaussian term."""
+"""The potential of a config: an EBM, the frozen prior, the Gaussian term; and chains in it."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import keras
 from nets import create_ebm
 from utils.checkpoint import network_info
 from utils.import_weights import load_weights
-from utils.langevin import Potential, make_potential
+from utils.langevin import Chain, Potential, langevin, make_potential
 
 
 def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
@@ -32,4 +33,14 @@ def create_potential(
         prior_temperature=config["prior_temp"],
         tau=config["tau"],
         joint_temperature=config.get("joint_temp", 1.0),
+    )
+
+
+def make_langevin(config: Mapping[str, Any], potential: Potential) -> Callable[..., Chain]:
+    """Return `langevin` in a potential, with a config's step size and clipping."""
+    return functools.partial(
+        langevin,
+        potential=potential,
+        epsilon=config["epsilon"],
+        max_norm=config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.array_files import ArrayFiles
-from utils.data import evaluation_batches, load_data
+from utils.data import ORDER_SEED, evaluation_batches, load_data
 from utils.errors import UserError
 from utils.files import join, make_folder
 from utils.frechet import Moments, Statistics, load_statistics, save_statistics
@@ -15,7 +15,6 @@ from utils.inception import Extractor
 from utils.run_folder import runs_root
 
 KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
-ORDER_SEED = 0  # which images are the first n of a split: the same for every run
 
 
 def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> Statistics:

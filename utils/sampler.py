@@ -101,4 +101,10 @@ class Sampler:
         size = self.config["batch_size"]
         seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
         batches = evaluation_batches(self.dataset, size, seed=seed, purpose=purpose, start=batch)
-        return np.resize(next(batches)[0], (size, *self.config["image_dims"]))
+        images, expected = next(batches)[0], min(size, self.dataset.num_examples - batch * size)
+        if len(images) < expected:
+            raise UserError(
+                f"data set {self.dataset.name}: damaged pictures among the starts of chains: "
+                "remove them"
+            )
+        return np.resize(images, (size, *self.config["image_dims"]))  # the last batch is filled up

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.data import Dataset, evaluation_batches
+from utils.data import ORDER_SEED, Dataset, evaluation_batches
 from utils.langevin import Potential, langevin, share_saturated
 from utils.plots import save_figure
 from utils.seeds import Purpose, host_rng
@@ -53,7 +53,7 @@ def acceptance(
         return langevin(x, potential, num_steps=1, epsilon=epsilon, noise=draw).images
 
     def log_proposal(change: tf.Tensor) -> tf.Tensor:
-        return -tf.reduce_sum(tf.square(change), axis=(1, 2, 3)) / (2 * max(epsilon, 1e-30) ** 2)
+        return -tf.reduce_sum(tf.square(change), axis=(1, 2, 3)) / (2 * max(epsilon, 1e-15) ** 2)
 
     proposed = step(images, noise)
     backward = log_proposal(images - step(proposed, None))
@@ -75,13 +75,14 @@ def make_look(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
 def data_energies(
     potential: Potential, dataset: Dataset, count: int, *, noise: float, seed: int, batch: int
 ) -> np.ndarray:
-    """Return the (n,) energies U of the first `count` images of a data set (or of all it has).
+    """Return the (n,) energies U of `count` images of a data set (or of all it has).
 
-    They carry Gaussian noise of standard deviation `noise`, as the data that the EBM learned on.
+    They are the first of the order that reference statistics are of, and carry Gaussian noise of
+    standard deviation `noise`, as the data that the EBM learned on.
     """
     energies = tf.function(potential)
     found = []
-    for images, _, indices in evaluation_batches(dataset, batch, seed=None):
+    for images, _, indices in evaluation_batches(dataset, batch, seed=ORDER_SEED):
         drawn = [
             host_rng(seed, Purpose.DATA_NOISE, index).standard_normal(images.shape[1:], np.float32)
             for index in indices

@@ -60,5 +60,7 @@ def test_a_missing_device_is_one_line(device):
 @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}'])
 def test_a_broken_cluster_is_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError, match="num_replicas 2 is for one machine"):
+        make_strategy("cpu", 2)
     with pytest.raises(UserError, match="TF_CONFIG must be JSON like"):
         make_strategy("cpu")

@@ -36,7 +36,7 @@ def test_acceptance_fulfils_detailed_balance(rng):
 
 
 def test_steps_toward_zero_are_all_accepted_and_long_ones_hardly_ever(rng):
-    x, noise = (tf.constant(rng.standard_normal((100, *SHAPE))) for _ in range(2))
+    x, noise = (tf.constant(rng.standard_normal((100, *SHAPE)), tf.float32) for _ in range(2))
     shares = [
         float(tf.reduce_mean(acceptance(x, quartic, eps, noise))) for eps in (0, 0.01, 0.5, 3)
     ]
