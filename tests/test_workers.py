@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train
@@ -36,14 +37,16 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _start_workers(arguments: list[str], repository: Path, folder: Path) -> Workers:
+def _start_workers(
+    arguments: list[str], repository: Path, folder: Path, script: str = "train.py"
+) -> Workers:
     hosts = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         workers.append(
             subprocess.Popen(
-                [sys.executable, str(repository / "train.py"), *arguments],
+                [sys.executable, str(repository / script), *arguments],
                 cwd=folder,
                 env={**os.environ, "TF_CONFIG": json.dumps(task)},
                 stdout=subprocess.PIPE,
@@ -104,3 +107,22 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_update(repository, tmp_pat
     update = list_states(str(folder / "state"))[-1]
     assert all(f"stopped at update {update}, all saved; to go on" in out for out in outputs)
     assert len(rows(folder)) == update
+
+
+@pytest.mark.slow
+def test_two_workers_attack_as_one_process_does(repository, tmp_path, data_dir):
+    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
+    changes = ["configs_attack/smoke.py", "--set", f"data_dir={data_dir}", "batch_size=6"]
+    many = [*changes, f"exp_dir={tmp_path / 'two'}"]
+    workers = _start_workers(many, repository, tmp_path, "attack.py")
+    for output, worker in zip(_outputs(workers, 300), workers, strict=True):
+        assert worker.returncode == 0, output
+    one = [sys.executable, str(repository / "attack.py"), *changes, f"exp_dir={tmp_path / 'one'}"]
+    subprocess.run(one, cwd=tmp_path, check=True, capture_output=True)
+    found = []
+    for root in ("one", "two"):
+        (folder,) = (tmp_path / root).iterdir()
+        assert (folder / "data_log" / "examples.png").exists()
+        with np.load(folder / "data_log" / "results.npz", allow_pickle=False) as results:
+            found.append({name: results[name] for name in results.files if name != "seconds"})
+    assert_same(*found)
