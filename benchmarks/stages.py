@@ -70,14 +70,15 @@ class Work:
         """
         settings = load_config(stage.config, list(stage.changes), stage.script)
         begun = self._newest(stage) is not None
-        known = self.stages.get(stage.name, {"settings": settings, "seconds": 0.0})
-        if begun and known["settings"] != settings:
+        new = {"settings": settings, "seconds": 0.0}
+        known = self.stages.get(stage.name, new) if begun else new
+        if known["settings"] != settings:
             raise UserError(
                 f"stage {stage.name} was begun with other settings: delete its folders in "
                 f"{self.root}, and those of the stages that use it, or give another --work"
             )
-        self.stages[stage.name] = {**known, "settings": settings}
-        if begun and self.is_finished(stage.name):
+        self.stages[stage.name] = known
+        if self.is_finished(stage.name):
             self.say(f"# {stage.name}: finished before, {self.folder(stage.name)}")
         else:
             self._go_on(stage)
