@@ -113,7 +113,7 @@ def draw(results: dict[str, Any], work: Work, path: str) -> None:
             axes.imshow(np.asarray(grid))
             axes.set(xticks=[], yticks=[])
             what = f"{factor}x: {steps:,} steps" if factor else "start"
-            axes.set_title(f"{what}, FID[classifier] {_fid(regime, steps, few)}")
+            axes.set_title(f"{what}\nFID[classifier] {_fid(regime, steps, few)}")
         row[0].set_ylabel(name, fontsize=14)
     save_figure(figure, path)
 
