@@ -128,7 +128,7 @@ class Arrays:
         self.arrays = state
 
 
-# What an unpickler would run: open("sprung", "w").
+# What a loader that runs what it reads would run: open("sprung", "w").
 TRAP = b"cbuiltins\nopen\n(S'sprung'\nS'w'\ntR."
 
 
