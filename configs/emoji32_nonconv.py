@@ -1,7 +1,7 @@
 """A shortrun EBM of five kinds of emoji, those of `configs_clf/emoji32_wrn.py`, on two CPU cores.
 
 As `quickstart.py`, on 858 pictures of five classes, and longer; a negative sample has taken 35
-Langevin steps on average. To expect: shapes and colours of faces, figures and flags without
+Langevin steps on average. To expect: colours and rough outlines of faces and flags without
 details, and a density that holds for such short chains only (`examples/life_cycle/`). 11 minutes
 on two cores of an AMD EPYC; the last weights of seed 0 are `examples/weights/emoji32_nonconv_*`.
 
