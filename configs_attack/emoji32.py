@@ -27,7 +27,7 @@ config = {
     "eot_attack_reps": 4,
     "eot_defense_reps": 16,
     "langevin_steps": 100,
-    "epsilon": 0.015,
+    "epsilon": 0.04,
     "mcmc_temp": 1e-3,
     "net_type": "ebm_sngan",
     "ebm_weights": "examples/weights/emoji32_medconv_ebm.weights.h5",
