@@ -32,6 +32,7 @@ from utils.chains import (
 from utils.checkpoint import SavedNetwork, find_weights, located
 from utils.config import parse_command
 from utils.data import load_data
+from utils.data_sets import Dataset
 from utils.devices import make_strategy
 from utils.errors import UserError, one_line_errors
 from utils.evaluation import Chains, EvaluationRun, Place, joined
@@ -62,18 +63,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.config
     checkpoints = list_checkpoints(config)
     networks = create_networks(config, strategy)
-    dataset = load_data(config) if config["mcmc_init"] == "data" else None
+    scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
+    dataset = load_data(config) if scores or from_data else None
     sampler = Sampler(
-        config, strategy, make_start(config, networks), make_chain(config, networks), dataset
-    )
+        config, strategy, make_start(config, networks), make_chain(config, networks),
+        dataset if from_data else None,
+    )  # fmt: skip
     load_networks(networks, checkpoints[0])
+    measure = Measure(config, dataset) if scores else None
     if command.dry_run:
         time_segments(config, networks, sampler, len(checkpoints))
         return
 
     run = EvaluationRun(command, strategy)
     with run.until_interrupted():
-        measure = Measure(config, run) if config["exp_type"] != "sample" else None
+        if measure is not None:
+            measure.begin(run)
         for number in range(run.place.checkpoint, len(checkpoints)):
             load_networks(networks, checkpoints[number])
             draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
@@ -126,7 +131,8 @@ def draw_samples(
                 run.go_to(Place(number, batch, last), chains)
         traces.put(sampler.numbers(batch)[0][0], joined(chains, "trace"))
         run.go_to(Place(number, batch + 1))
-    validity = tell_trace(config, run, networks, traces, stem) if run.chief else None
+    data = measure and measure.dataset
+    validity = tell_trace(config, run, networks, data, traces, stem) if run.chief else None
     if measure is not None:
         measure(name, features, validity)
     run.go_to(Place(number + 1))
@@ -202,6 +208,8 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
         )
+    if config["grad_steps"] and not result["mcmc_steps"]:
+        raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
     return {**result, "num_samples": count}
 
 
@@ -223,19 +231,27 @@ def count_rounds(config: Mapping[str, Any]) -> int:
 
 
 def tell_trace(
-    config: Mapping[str, Any], run: EvaluationRun, networks: Networks, traces: ArrayFiles, stem: str
+    config: Mapping[str, Any],
+    run: EvaluationRun,
+    networks: Networks,
+    dataset: Dataset | None,
+    traces: ArrayFiles,
+    stem: str,
 ) -> dict[str, Any] | None:
-    """Save and draw what the chains showed; return the validity of the potential for the report."""
+    """Save and draw what the chains showed; return the validity of the potential for the report.
+
+    Without data, which samples alone do not need, there is none.
+    """
     columns = np.moveaxis(np.concatenate(list(traces.batches())), -1, 0)[:, : config["num_samples"]]
     trace = Trace(np.array(look_steps(config)), *columns)
     trace.grad_norms[:, 0] = np.nan  # no step was taken
     with whole_file(run.path("numpy", f"{stem}chains.npz")) as path:
         np.savez(path, **trace._asdict())
     noise, of_data = config["data_epsilon"], None
-    if config["exp_type"] != "sample":  # which needs no data
+    if dataset is not None:
         potential = create_potential(config, networks.ebm, networks.prior)
         of_data = data_energies(
-            potential, load_data(config), config["num_samples"],
+            potential, dataset, config["num_samples"],
             noise=noise, seed=config["seed"], batch=config["batch_size"],
         )  # fmt: skip
     save_trace(trace, of_data, run.path("plots", f"{stem}chains.png"))
@@ -245,13 +261,13 @@ def tell_trace(
 def time_segments(
     config: Mapping[str, Any], networks: Networks, sampler: Sampler, num_checkpoints: int
 ) -> None:
-    """Tell what a run costs, by its first segments."""
-    chains, looks = sampler.begin(0), look_steps(config)
-    steps = min(config["mcmc_steps"], looks[1] if len(looks) > 1 else 1)
+    """Tell what a run costs, by segments of the longest kind."""
+    chains = sampler.begin(0)
+    steps = int(max(np.diff(look_steps(config)), default=0))
     saved = {"ebm": SavedNetwork(networks.ebm, None, {"type": config["net_type"]})}
     if networks.gen is not None:
         saved["gen"] = SavedNetwork(networks.gen, None, {"type": config["gen_type"]})
-    total = num_checkpoints * count_rounds(config) * (len(looks) - 1)
+    total = num_checkpoints * count_rounds(config) * math.ceil(config["mcmc_steps"] / max(1, steps))
     print(f"a segment: {steps} Langevin steps of {config['batch_size']} images")
     time_update(lambda _: sampler.advance(0, chains, 0, steps), total, saved, "segment")
 

@@ -38,6 +38,7 @@ SHOWN = (
 )
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
 NOT_TESTED = (float("nan"), float("nan"))
+FREE_ROLLBACKS = 0  # pictures come in the same order again: without dropout a retry is a replay
 
 
 @one_line_errors
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             shown=SHOWN,
             draw=draw_curves,
             rooms=("checkpoints", "state", "plots"),
+            free_rollbacks=FREE_ROLLBACKS,
         ),
     )
     classify = over_replicas(
@@ -151,7 +153,7 @@ def train_epoch(
     learner: Learner, update: Callable, stream: TrainingStream, epoch: int, steps: int, retry: int
 ) -> dict[str, float]:
     """Run the updates of an epoch (from 0); return the learning rate and mean loss and accuracy."""
-    rate = learner.set_rate(epoch, rate_scale(retry))
+    rate = learner.set_rate(epoch, rate_scale(retry, FREE_ROLLBACKS))
     numbers = range(epoch * steps, (epoch + 1) * steps)
     metrics = [update(number, stream, retry) for number in numbers]
     means = {name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]}

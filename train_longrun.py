@@ -24,7 +24,7 @@ from utils.devices import local_replicas, make_strategy, replica_batch, to_host,
 from utils.errors import one_line_errors
 from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
 from utils.files import join
-from utils.guard import rate_scale
+from utils.guard import LIMITS, rate_scale
 from utils.langevin import make_noise, run_both, share_saturated
 from utils.models import (
     Models,
@@ -276,6 +276,7 @@ def make_plan(config: Mapping[str, Any], burn_in: Bank) -> Plan:
             "update", "energy_diff", "grad_norm", "chain_steps", "ebm_lr", "saturated",
             "seconds", "retry",
         ),
+        limits=LIMITS,
         shown=(*EBM_PLAN.shown, ("steps of a sample", "chain_steps", ".0f")),
         draw=draw,
     )  # fmt: skip

@@ -41,7 +41,7 @@ class Size:
     changes: Mapping[str, Sequence[str]]
 
 
-FULL = Size(256, 32, {"attack": ("batch_size=48", "end_batch=1")})
+FULL = Size(256, 32, {})
 SHORT_TRAINING = ("num_training_steps=40", "batch_size=8", "state_freq=20", "log_freq=40")
 QUICK = Size(
     16,

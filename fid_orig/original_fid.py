@@ -27,7 +27,8 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 def image_files(folder: str) -> list[str]:
     """Return the paths of a folder's pictures, sorted; raises UserError if there is none."""
     names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-    paths = [join(folder, name) for name in sorted(names) if name.lower().endswith(ENDINGS)]
+    names = [n for n in sorted(names) if n.lower().endswith(ENDINGS) and not n.startswith(".")]
+    paths = [join(folder, name) for name in names]
     if not paths:
         raise UserError(f"{folder} is no folder with PNG or JPEG files, and no .npz")
     return paths
@@ -35,10 +36,12 @@ def image_files(folder: str) -> list[str]:
 
 def read_batches(paths: Sequence[str]) -> Iterator[np.ndarray]:
     """Yield the pictures of files in batches, (b, h, w, 3) uint8; all must have one size."""
+    first = _read(paths[0])
     for start in range(0, len(paths), BATCH_SIZE):
         images = [_read(path) for path in paths[start : start + BATCH_SIZE]]
-        if len({image.shape for image in images}) > 1:
-            raise UserError(f"the pictures beside {paths[start]} have different sizes")
+        for path, image in zip(paths[start:], images, strict=False):
+            if image.shape != first.shape:
+                raise UserError(f"{path} has another size than {paths[0]}: make them alike")
         yield np.stack(images)
 
 

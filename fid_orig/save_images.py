@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from utils.chains import load_sampler
@@ -49,8 +50,13 @@ def sample_batches(
 
 
 def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None = None) -> int:
-    """Write images in [-1, 1] as `000000.png`, ... into a folder and return how many."""
+    """Write images in [-1, 1] as `000000.png`, ... into an empty folder and return how many.
+
+    Raises UserError where something is there, which would be taken for more of them.
+    """
     make_folder(folder)
+    if tf.io.gfile.listdir(folder):
+        raise UserError(f"{folder} is not empty: name another folder, or empty it")
     count = 0
     with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:
         for images in batches:
@@ -75,7 +81,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=5000, help="how many (5000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", nargs="+", default=[], help="data: as train.py"
+        "--set",
+        metavar="KEY=VALUE",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="data: as train.py",
     )
     arguments = parser.parse_args(argv)
     count, seed = arguments.images, arguments.seed

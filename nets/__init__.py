@@ -1,6 +1,6 @@
 """The networks of the project, built from a config: energies, generators, classifier.
 
-Nothing here knows of data, chains or files. A config that no network answers to is a ValueError.
+Nothing here knows of data, chains or files. A config that no network answers to: NoSuchNetwork.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from nets import biggan, sngan
-from nets.layers import start_weights
+from nets.layers import NoSuchNetwork, start_weights
 from nets.wide_resnet import WideResNet
 
 # config type: (network, image sizes that it comes in)
@@ -68,12 +68,12 @@ def create_clf(config: Mapping[str, Any]) -> keras.Model:
 def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -> tuple:
     """Return the network that `config[key]` names, and the side of its (square) images."""
     if config[key] not in networks:
-        raise ValueError(f"{key} {config[key]!r} is not one of {', '.join(networks)}")
+        raise NoSuchNetwork(f"{key} {config[key]!r} is not one of {', '.join(networks)}")
     network, sizes = networks[config[key]]
     height, width = config["image_dims"][:2]
     if height != width or height not in sizes:
         known = ", ".join(f"{size}x{size}" for size in sizes)
-        raise ValueError(f"{config[key]} has no image_dims {config['image_dims']}, only {known}")
+        raise NoSuchNetwork(f"{config[key]} has no image_dims {config['image_dims']}, only {known}")
     return network, height
 
 

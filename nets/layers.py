@@ -16,6 +16,10 @@ WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
 
+class NoSuchNetwork(ValueError):
+    """A config asks for a network that there is not."""
+
+
 class Composite(keras.layers.Layer):
     """A layer, or network, that has no variables but those of its parts.
 
@@ -164,7 +168,7 @@ def share_of(base: int, share: int | Fraction) -> int:
     """Return the share of a width that one layer has, which must be a whole number."""
     width = share * base
     if width != int(width):
-        raise ValueError(f"width {base} is not a multiple of {1 / share}, as this network needs")
+        raise NoSuchNetwork(f"width {base} is no multiple of {1 / share}, as this network needs")
     return int(width)
 
 

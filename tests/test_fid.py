@@ -114,6 +114,8 @@ def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
         assert "no more images than features" in score["warning"]
         assert score["line"] in (whole / "fid_rec.txt").read_text()
     files = {str(p.relative_to(whole)) for p in whole.rglob("*") if p.is_file()}
+    states = list((whole / "state").iterdir())
+    assert len(states) == 1, "what an earlier one would need of the features is gone"
     grids = {f"images/grid_{step}.png" for step in (0, 2, 4)}
     assert grids | {"plots/chains.png", "code/fid.py", "config.json"} <= files
     with np.load(whole / "numpy/chains.npz", allow_pickle=False) as chains:

@@ -224,3 +224,15 @@ def test_a_run_from_weights_that_are_not_numbers_is_refused(run, tmp_path, capsy
         run(*NO_GENERATOR, "ebm_weights=nan.weights.h5")
     assert stop.value.code == 2
     assert "starts from are NaN or Inf" in capsys.readouterr().err
+
+
+def test_weights_that_an_update_made_infinite_are_never_written(run, tmp_path, capsys):
+    """Its metrics are finite: they are of the weights before its step."""
+    rate = ("ebm_optim_type=sgd", "ebm_lr_info=[[1e38,0]]")
+    with pytest.raises(SystemExit) as stop:
+        run(*NO_GENERATOR, *rate, "num_training_steps=1", "on_divergence=stop")
+    assert stop.value.code == 3
+    out = capsys.readouterr().out
+    assert "weights or chain states are not finite" in out
+    assert "--set on_divergence=rollback" in out
+    assert not list(tmp_path.glob("**/checkpoints/*"))

@@ -100,6 +100,10 @@ def load_sampler(ebm_weights: str, gen_weights: str | None, *, seed: int = 0) ->
     """
     info = _sampler_info(ebm_weights)
     chain, shape = info["chain"], info["image_dims"]
+    if gen_weights is None and chain.get("init", "").startswith("coop"):
+        raise UserError(
+            f"weights {ebm_weights} belong to chains that start at a generator: give its weights"
+        )
     ebm = create_ebm({"net_type": info["type"], "image_dims": shape, "ebm_width": info["width"]})
     load_weights(ebm, ebm_weights)
     if gen_weights:

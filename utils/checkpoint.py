@@ -106,7 +106,7 @@ def with_stored_sizes(
         if config[key] is not None and config[key] != size:
             raise UserError(
                 f"'{path_key}' {path} holds a network with {key} {size}, but '{key}' is "
-                f"{config[key]}: leave '{key}' out, or set it to {size}"
+                f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
 

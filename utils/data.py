@@ -28,7 +28,7 @@ from utils.plots import save_grid
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
-ORDER_SEED = 0  # which images are the first n of a split, to compare with: the same for every run
+ORDER_SEED = 0  # of which images are the first n of a split, to compare with: whatever the run's
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
     *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),
@@ -206,15 +206,15 @@ def data_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what any script's config says about data; its other keys are not looked at."""
     written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
     known = {key.name: key for key in KEYS if key.name in DATA_KEYS}
-    config = {name: key.default for name, key in known.items()} | {"data_epsilon": 0.0}
+    config = {name: key.default for name, key in known.items()}
     for name in known.keys() & written.keys():
         try:
             config[name] = known[name].kind.read(written[name])
         except ValueError as error:
             label = known[name].kind.label
             raise UserError(f"{path}: '{name}' must be {label}, not {written[name]!r}") from error
-    if config["data_epsilon"] == REQUIRED:
-        config["data_epsilon"] = 0.0  # scripts that do not learn from data add no noise to them
+    # Scripts that do not learn from data add no noise to them.
+    config["data_epsilon"] = config["data_epsilon"] or 0.0
     missing = [name for name, value in config.items() if value == REQUIRED]
     if missing:
         raise UserError(f"{path}: key '{missing[0]}' is missing ({known[missing[0]].help})")

@@ -31,7 +31,7 @@ class StreamedDataset:
         self.augmentation, self.on_corrupt = augmentation, on_corrupt
         self.name, self.split, self.class_names = source.name, source.split, source.class_names
         self.num_examples, self.num_indices = source.num_records, source.num_indices
-        self.has_labels = source.has_labels
+        self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
         self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
 
@@ -124,6 +124,7 @@ class MemoryDataset:
         """Decode what `stream` has; damaged pictures are left out for good."""
         self.name, self.split, self.class_names = stream.name, stream.split, stream.class_names
         self.has_labels, self.num_indices = stream.has_labels, stream.num_indices
+        self.fingerprint = stream.fingerprint
         self.augmentation = stream.augmentation
         self.images, self.labels, self.indices = _read_all(stream)
         self.corrupt = stream.corrupt

@@ -7,6 +7,7 @@ sources of TensorFlow Datasets.
 
 import dataclasses
 import difflib
+import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ class Source:
     the source's own order; records come in that order for None, else in an order that `rng`
     decides. `parse` turns a batch of records into (b, ...) encoded pictures and (b,) int64 labels,
     `read` one encoded picture into (h, w, 3) uint8. `describe(index)` names a record to the user.
+    `fingerprint()` tells the user's own pictures from others, by the names and sizes of files or
+    by arrays; it is None where `name` says what they are.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Source:
     parse: Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
     read: Callable[[tf.Tensor], tf.Tensor]
     describe: Callable[[int], str]
+    fingerprint: Callable[[], str] | None = None
 
 
 def all_labels(source: Source) -> np.ndarray:
@@ -154,6 +158,9 @@ def open_folder(config: Mapping[str, Any], split: str) -> Source:
         class_names=tuple(folders) or None,
         read=lambda path: decode(tf.io.read_file(path)),
         describe=lambda index: files[index],
+        fingerprint=lambda: _short_hash(
+            f"{f} {tf.io.gfile.stat(f).length}".encode() for f in files
+        ),
     )
 
 
@@ -186,6 +193,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
         class_names=class_names,
         read=lambda image: tf.broadcast_to(image, (*images.shape[1:3], 3)),
         describe=lambda index: f"{path}, images[{index}]",
+        fingerprint=lambda: _short_hash(arrays[name].tobytes() for name in sorted(arrays)),
     )
 
 
@@ -239,6 +247,13 @@ def _table_source(
         parse=parse,
         **others,
     )
+
+
+def _short_hash(parts: Iterable[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()[:12]
 
 
 def _existing(config: Mapping[str, Any], what: str) -> str:

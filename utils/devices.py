@@ -164,8 +164,8 @@ def _split_cpu(num_replicas: int) -> None:
 def _multi_worker_strategy() -> tf.distribute.Strategy:
     try:
         cluster = json.loads(os.environ["TF_CONFIG"])
-        workers, task = cluster["cluster"]["worker"], cluster["task"]["index"]
-        workers[task]
+        (_only_kind,) = cluster["cluster"]  # no chief, no evaluator beside the workers
+        cluster["cluster"]["worker"][cluster["task"]["index"]]
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(
             "TF_CONFIG must be JSON like "

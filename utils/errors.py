@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from nets.layers import NoSuchNetwork
+
 _HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
 
 
@@ -21,7 +23,8 @@ class UserError(Exception):
 def one_line_errors(main: Callable) -> Callable:
     """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
 
-    So is the end of another worker, without which a run of many machines cannot go on.
+    So are a network that there is not, a device's memory that is full, and the end of another
+    worker, without which a run of many machines cannot go on.
     """
 
     @functools.wraps(main)
@@ -29,10 +32,13 @@ def one_line_errors(main: Callable) -> Callable:
         context = contextvars.copy_context()
         try:
             context.run(main, argv)
-        except UserError as error:
+        except (UserError, NoSuchNetwork) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
         except tf.errors.OpError as error:
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                print("error: out of memory: choose a smaller batch_size", file=sys.stderr)
+                sys.exit(2)
             if not _is_of_another_worker(error):
                 raise
             advice = context.get(_HOW_TO_GO_ON, "start all of them again")

@@ -106,7 +106,12 @@ class EvaluationRun:
             self._stop()
 
     def forget_what_follows(self, files: Mapping[float, ArrayFiles]) -> None:
-        """Delete what `files`, by the step that they look at, hold of images beyond the place."""
+        """Delete what `files`, by the step that they look at, hold of images beyond the place.
+
+        At a checkpoint's start that is all of them, which no earlier state can do without.
+        """
+        if self.chief and self.place[1:] == (0, 0):
+            checkpoint.drop_states(self.path("state"), 1)
         for step, arrays in files.items():
             seen = self.place.batch + (self.place.step > 0 and step <= self.place.step)
             if self.chief:

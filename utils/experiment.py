@@ -34,7 +34,8 @@ class Plan:
     """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
 
     `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
-    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves.
+    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves. The first
+    `free_rollbacks` leave the learning rate as it is.
     """
 
     unit: str
@@ -46,6 +47,7 @@ class Plan:
     shown: Sequence[tuple[str, str, str]]
     draw: Callable[[Metrics, str], None]
     rooms: Sequence[str] = ROOMS
+    free_rollbacks: int = 1
 
 
 def _draw_diagnostics(metrics: Metrics, folder: str) -> None:
@@ -62,7 +64,7 @@ EBM_PLAN = Plan(
         "update", "energy_diff", "grad_norm", "gen_loss", "ebm_lr", "gen_lr", "saturated",
         "seconds", "retry",
     ),
-    limits=LIMITS,
+    limits={**LIMITS, "gen_loss": None},
     shown=SHOWN,
     draw=_draw_diagnostics,
 )  # fmt: skip
@@ -110,6 +112,11 @@ class Run:
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
         if new:
+            if self._is_harmed():
+                raise UserError(
+                    "the weights or chain states that the run starts from are NaN or Inf: start "
+                    "from others"
+                )
             self._draw(start_pictures)
             self._save_state()
         else:
@@ -133,12 +140,12 @@ class Run:
         unit, key = self.plan.unit, self.plan.length_key
         print(f"run folder {self.folder}, {unit} {self.step} of {self.total}", flush=True)
         if self.step >= self.total:
-            print(f"nothing left to do; to go on: --set {key}={2 * self.total}")
-        self.clock = time.perf_counter()
+            print(f"nothing left to do; to go on: --set {key}={2 * self.step}")
         with self.interruption.noted(
             lambda: self.progress.say(f"finishing this {unit} and saving the state ...")
         ):
             while self.step < self.total and not self.stopping:
+                self.clock = time.perf_counter()
                 yield self.step
         self.progress.close()
         if self.stopping:
@@ -148,25 +155,33 @@ class Run:
 
     def after(self, update: int, outcome: Outcome) -> None:
         """Do all that is due after an update: guard, records, pictures, weights, state."""
-        now = time.perf_counter()
-        metrics = {**outcome.metrics, "seconds": now - self.clock}
-        self.clock = now
+        metrics = {**outcome.metrics, "seconds": time.perf_counter() - self.clock}
+        step, self.stopping = update + 1, self.interruption.is_agreed(self.strategy)
+        draws = due(step, self.config[self.plan.log_key]) or step == self.total
+        saves = step % self.config["state_freq"] == 0 or step == self.total or self.stopping
         reason = divergence(metrics, self.config, self.plan.limits)
+        # Metrics are of the weights before their step: what is kept must be looked at itself.
+        if reason is None and (draws or saves) and self._is_harmed():
+            reason = "weights or chain states are not finite"
         if reason is not None and self.config["on_divergence"] != "ignore":
-            self._diverged(update + 1, reason)
+            self._diverged(step, reason)
             return
-        self.step = step = update + 1
+        self.step = step
         self.metrics.append({self.plan.unit: step, "retry": self.retry, **metrics})
         self.progress.show(step, metrics, outcome.chain_steps)
         if self.board is not None and due(step, self.config[self.plan.info_key]):
             to_board(self.board, step, metrics)
-        if due(step, self.config[self.plan.log_key]) or step == self.total:
+        if draws:
             self._save_pictures(step, outcome.samples)
             if self.config["save_networks"] and (step > 1 or step == self.total):
                 self._save_weights(step)
-        self.stopping = self.interruption.is_agreed(self.strategy)
-        if step % self.config["state_freq"] == 0 or step == self.total or self.stopping:
+        if saves:
             self._save_state()
+
+    def _is_harmed(self) -> bool:
+        """Return whether a weight or a chain state of any worker is NaN or Inf."""
+        harmed = not all_finite(part.state() for part in self.parts.values())
+        return total(self.strategy, int(harmed)) > 0
 
     def _save_pictures(self, step: int, samples: np.ndarray) -> None:
         if not self.chief:
@@ -190,16 +205,7 @@ class Run:
                     checkpoint.save_weights(saved.network, path, saved.info)
 
     def _save_state(self) -> None:
-        """Write the state of now. One with NaN or Inf is no state to return to."""
-        harmed = not all_finite(part.state() for part in self.parts.values())
-        if total(self.strategy, int(harmed)) and self.config["on_divergence"] != "ignore":
-            if self.step == 0:
-                raise UserError(
-                    "the weights or chain states that the run starts from are NaN or Inf: start "
-                    "from others"
-                )
-            self._diverged(self.step, "weights or chain states are not finite")
-            return
+        """Write the state of now."""
         folder = join(self.folder, "state", str(self.step))
         own = {n: p for n, p in self.parts.items() if self.chief or checkpoint.SHARE.match(n)}
         checkpoint.write_parts(folder, own)
@@ -238,20 +244,22 @@ class Run:
         if not rollback or retry > self.config["max_rollbacks"]:
             self._note_event(step, reason, "stop")
             self.progress.close()
+            more = f"max_rollbacks={2 * retry}" if rollback else "on_divergence=rollback"
             print(
                 f"stopped: diverged at {self.plan.unit} {step}: {reason}; the last good state is "
-                f"kept, {self.how_to_resume}",
+                f"kept, {self.how_to_resume} --set {more} (as it is, it would diverge again)",
                 flush=True,
             )
             sys.exit(3)
         self._restore(self.progress.say)
         self.retry = retry
+        scale = rate_scale(retry, self.plan.free_rollbacks)
         self._note_event(step, reason, f"rollback to {self.step}")
         self.progress.back_to(self.step)
         self.progress.say(
             f"diverged at {self.plan.unit} {step}: {reason}; rollback {retry} of "
             f"{self.config['max_rollbacks']} to {self.plan.unit} {self.step} with new noise"
-            + (f" and {rate_scale(retry):g} times the learning rate" if retry > 1 else "")
+            + (f" and {scale:g} times the learning rate" if scale < 1 else "")
         )
 
     def _note_event(self, step: int, reason: str, action: str) -> None:

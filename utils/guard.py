@@ -32,6 +32,9 @@ def all_finite(states: Iterable[Mapping[str, np.ndarray]]) -> bool:
     return all(np.isfinite(array).all() for state in states for array in state.values())
 
 
-def rate_scale(retry: int) -> float:
-    """Return the factor of the learning rates after `retry` rollbacks: halved from the 2nd on."""
-    return 0.5 ** max(0, retry - 1)
+def rate_scale(retry: int, free: int = 1) -> float:
+    """Return the factor of the learning rates after `retry` rollbacks.
+
+    Each halves them but for the first `free` ones, which new noise alone may mend.
+    """
+    return 0.5 ** max(0, retry - free)

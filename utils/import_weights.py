@@ -157,8 +157,9 @@ def network_names() -> list[str]:
 def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
     """Return the network that `--net` names, and what its weights file will say of it."""
     if name == "wrn":
-        info = {"type": "wrn", "image_dims": [32, 32, 3], "num_classes": sizes["classes"]}
-        model = create_clf({**info, "clf_depth": sizes["depth"], "clf_width": sizes["width"]})
+        info = {"type": "wrn", "image_dims": [32, 32, 3], "classes": sizes["classes"]}
+        own = {"clf_depth": sizes["depth"], "clf_width": sizes["width"]}
+        model = create_clf({**info, **own, "num_classes": sizes["classes"]})
         return model, {**info, "depth": model.depth, "width": model.width}
     kind, size = name.rsplit("_", 1)
     info = {"type": kind, "image_dims": [int(size), int(size), 3]}

@@ -141,7 +141,7 @@ KEYS = (
     Key("keep_states", (*LEARN, *FID), integer(1), 2, "training states kept", True),
     # The divergence guard
     Key("on_divergence", LEARN, choice("rollback", "stop", "ignore"), "rollback",
-        "return to the last good state with new noise, save and exit 3, or go on", True),
+        "return to the last good state with new noise, stop and exit 3, or go on", True),
     Key("max_rollbacks", LEARN, integer(0), 5, "rollbacks before the run stops", True),
     Key("max_abs_energy_diff", LEARN_EBM, optional(real(0, above=True)), None,
         "energy difference that counts as divergence; NaN and Inf always do", True),

@@ -4,9 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from utils.array_files import ArrayFiles
+from utils.data import load_data
+from utils.data_sets import Dataset
+from utils.errors import UserError
 from utils.evaluation import EvaluationRun
 from utils.inception import make_extractor
-from utils.reference import data_statistics, reference_statistics, statistics_of
+from utils.reference import (
+    data_statistics,
+    reference_count,
+    reference_statistics,
+    statistics_of,
+)
 from utils.scores import Report, Score, score
 from utils.validity import line
 
@@ -20,24 +28,33 @@ class Measure:
     Of many workers only the chief measures; the others wait for it at their next state.
     """
 
-    def __init__(self, config: Mapping[str, Any], run: EvaluationRun):
+    def __init__(self, config: Mapping[str, Any], dataset: Dataset):
         by_classifier = config["feature_net"] == "classifier"
         weights = config["clf_weights" if by_classifier else "inception_weights"]
-        self.config, self.run = config, run
+        self.config, self.dataset = config, dataset
         self.extractor = make_extractor(
             config["feature_net"], weights, config["quantize"], config["feature_sha256"]
         )
+        if not config["reference_stats"]:
+            advice = "set num_samples or reference_samples"
+            _require(dataset, reference_count(config), advice)
+        self.held_out = None
+        if config["heldout_split"]:
+            self.held_out = load_data(config, config["heldout_split"])
+            advice = "set heldout_split to another one or None, or num_samples"
+            _require(self.held_out, config["num_samples"], advice)
         self.report = None
-        if run.chief:
-            self._open_report()
 
-    def _open_report(self) -> None:
-        config, run = self.config, self.run
+    def begin(self, run: EvaluationRun) -> None:
+        """Open the report of a run, or go on with it; what is not a sample is scored at once."""
+        self.run = run
+        if not run.chief:
+            return
         self.reference = reference_statistics(
-            config, self.extractor, run.files("reference"), run.pause
+            self.config, self.extractor, self.dataset, run.files("reference"), run.pause
         )
         head = {
-            "exp_type": config["exp_type"],
+            "exp_type": self.config["exp_type"],
             "extractor": self.extractor.label,
             "features": self.extractor.dim,
             "reference": {
@@ -46,8 +63,8 @@ class Measure:
             },
         }
         self.report = Report(run.folder, head)
-        if config["heldout_split"] and not any(s.of == HELD_OUT for s in self.report.scores):
-            self._tell([self._score_held_out(config["heldout_split"])])
+        if self.held_out and not any(s.of == HELD_OUT for s in self.report.scores):
+            self._score_held_out(run.files("held_out"))
 
     def __call__(
         self,
@@ -65,13 +82,13 @@ class Measure:
             scores.append(self._score(of, samples, checkpoint=name, steps=steps))
         self._tell(scores, validity)
 
-    def _score_held_out(self, split: str) -> Score:
-        files = self.run.files("held_out")
-        count = self.config["num_samples"]
+    def _score_held_out(self, files: ArrayFiles) -> None:
+        count, pause = self.config["num_samples"], self.run.pause
         statistics = data_statistics(
-            self.config, self.extractor, split, count, files, self.run.pause
+            self.config, self.extractor, self.held_out, count, files, pause
         )
-        return self._score(HELD_OUT, statistics)
+        self._tell([self._score(HELD_OUT, statistics)])
+        files.drop()
 
     def _score(self, of: str, samples, **place) -> Score:
         return score(
@@ -85,3 +102,11 @@ class Measure:
             print("\n".join(filter(None, [new.line, new.warning])), flush=True)
         if validity is not None:
             print(line(validity), flush=True)
+
+
+def _require(dataset: Dataset, count: int, advice: str) -> None:
+    if dataset.num_examples < count:
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} images, not "
+            f"the {count} that this score needs: {advice}"
+        )

@@ -8,15 +8,16 @@ import keras
 import tensorflow as tf
 
 from nets import create_ebm, create_gen
-from utils.checkpoint import Part, SavedNetwork, with_stored_sizes
+from utils.checkpoint import Part, SavedNetwork, located, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
 from utils.langevin import make_noise
-from utils.optim import Learner, WeightsPart, create_learner
+from utils.optim import Learner, WeightsPart, create_learner, row_at
 from utils.potential import create_prior
 from utils.seeds import Purpose
 from utils.starts import make_generate
 
+WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
 EBM_SIZES = {"width": "ebm_width"}
 GEN_SIZES = {"width": "gen_width", "z_sz": "z_sz"}
 
@@ -52,7 +53,8 @@ class Models:
 
 
 def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config with the sizes of its networks taken from the weights it starts from."""
+    """Return the config with weights looked up, and the sizes of networks taken from them."""
+    config = {**config, **{name: located(config[name]) for name in WEIGHTS}}
     result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)
     if uses_generator(result):
         result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)
@@ -102,7 +104,9 @@ def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, Saved
     """Return the networks that a run saves, by the first part of their file names."""
     chain = {
         "init": config["mcmc_init"],
-        "steps": config["mcmc_step_info"][-1][0],  # at the end of training
+        "steps": row_at(config["mcmc_step_info"], config["num_training_steps"] - 1)[
+            0
+        ],  # at the end
         "epsilon": config["epsilon"],
         "temperature": config["mcmc_temp"],
         "tau": config["tau"],

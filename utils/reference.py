@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.array_files import ArrayFiles
-from utils.data import ORDER_SEED, evaluation_batches, load_data
-from utils.errors import UserError
+from utils.data import ORDER_SEED, evaluation_batches
+from utils.data_sets import Dataset
 from utils.files import join, make_folder
 from utils.frechet import Moments, Statistics, load_statistics, save_statistics
 from utils.inception import Extractor
@@ -32,7 +32,11 @@ def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> S
 
 
 def reference_statistics(
-    config: Mapping[str, Any], extractor: Extractor, files: ArrayFiles, pause: Callable[[], None]
+    config: Mapping[str, Any],
+    extractor: Extractor,
+    dataset: Dataset,
+    files: ArrayFiles,
+    pause: Callable[[], None],
 ) -> Statistics:
     """Return the statistics of the data that samples are compared with.
 
@@ -40,34 +44,43 @@ def reference_statistics(
     computed from the data set and kept there. Raises UserError for a file of another extractor,
     size, rounding or data set.
     """
-    count = config["reference_samples"] or config["num_samples"]
-    path = config["reference_stats"] or reference_path(config, extractor, count)
-    metadata = data_metadata(config, extractor, config["split"])
+    metadata = data_metadata(config, extractor, dataset)
+    path = config["reference_stats"] or reference_path(config, extractor, metadata)
     if config["reference_stats"] or tf.io.gfile.exists(path):
         return load_statistics(path, metadata, extractor.dim)
-    statistics = data_statistics(config, extractor, config["split"], count, files, pause)
+    count = reference_count(config)
+    statistics = data_statistics(config, extractor, dataset, count, files, pause)
     make_folder(path.rpartition("/")[0])
     save_statistics(path, statistics)
+    files.drop()
     return statistics
 
 
-def reference_path(config: Mapping[str, Any], extractor: Extractor, count: int) -> str:
+def reference_count(config: Mapping[str, Any]) -> int:
+    """Return how many images of data samples are compared with."""
+    return config["reference_samples"] or config["num_samples"]
+
+
+def reference_path(
+    config: Mapping[str, Any], extractor: Extractor, metadata: Mapping[str, Any]
+) -> str:
     """Return where a run keeps and finds the statistics of its data, under a telling name."""
-    size = config["image_dims"][0]
     labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
-    name = f"{config['data_type']}_{config['split']}{labels}_{count}_{size}px_{extractor.name}"
-    name += f"_{extractor.weights_sha256[:8]}" + ("" if extractor.quantize else "_unrounded")
+    name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
+    name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
+    name += "" if extractor.quantize else "_unrounded"
     return join(runs_root(config), "reference", f"{name.replace('/', '-')}.npz")
 
 
 def data_metadata(
-    config: Mapping[str, Any], extractor: Extractor, split: str
+    config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
 ) -> dict[str, str | int | bool]:
     """Return what two statistics of data must share, beside the extractor's part."""
+    own = f"-{dataset.fingerprint()}" if dataset.fingerprint else ""  # the user's own pictures
     return {
         **extractor.metadata,
-        "data_set": config["data_type"],
-        "split": split,
+        "data_set": config["data_type"] + own,
+        "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),
         "image_size": config["image_dims"][0],
     }
@@ -76,7 +89,7 @@ def data_metadata(
 def data_statistics(
     config: Mapping[str, Any],
     extractor: Extractor,
-    split: str,
+    dataset: Dataset,
     count: int,
     files: ArrayFiles,
     pause: Callable[[], None],
@@ -84,21 +97,14 @@ def data_statistics(
     """Return the statistics of the first `count` images of a split in its shuffled order.
 
     Batches whose features lie in `files` already are not computed again; `pause` is called where
-    everything is saved.
+    everything is saved. The files stay, until what they tell is saved elsewhere.
     """
-    dataset = load_data(config, split)
-    if dataset.num_examples < count:
-        raise UserError(
-            f"data set {dataset.name}, split {split}: {dataset.num_examples} images, not the "
-            f"{count} that this score needs: set num_samples or reference_samples"
-        )
-    batch = config["batch_size"]
-    done = len(files.numbers())
+    batch, numbers = config["batch_size"], files.numbers()
+    done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
+    files.drop_from(done * batch)
     batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done)
     for number in range(done, -(-count // batch)):
         images = next(batches)[0][: count - number * batch]
         files.put(number * batch, extractor(images))
         pause()
-    statistics = statistics_of(files, extractor.dim, data_metadata(config, extractor, split))
-    files.drop()
-    return statistics
+    return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))

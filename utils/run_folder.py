@@ -12,7 +12,7 @@ import tensorflow as tf
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.devices import agree, is_chief
 from utils.errors import UserError
-from utils.files import join, make_folder, one_line_write_errors
+from utils.files import join, make_folder, one_line_write_errors, whole_file
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
 SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
@@ -33,8 +33,9 @@ def make_run_folder(
     attempt = agree(strategy, _claim_folder(root, name) if chief else 0)
     folder = join(root, _numbered(name, attempt))
     if chief:
+        with whole_file(join(folder, CONFIG_FILE)) as temporary:
+            write_run_config(command, temporary)
         with one_line_write_errors(folder):
-            write_run_config(command, join(folder, CONFIG_FILE))
             _copy_sources(command.config_path, join(folder, "code"))
         for room in rooms:
             make_folder(join(folder, room))

@@ -125,5 +125,18 @@ def test_mistakes_are_one_line(saved, tmp_path, capsys):
         save_images.main(["data", saved["config"], str(tmp_path), "--images", "21"])
     assert "20 images, not 21" in capsys.readouterr().err
     (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match="2"):
+        save_images.main(["data", saved["config"], str(tmp_path), "--images", "3"])
+    assert "is not empty" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"a\.png cannot be read as a picture"):
         next(original_fid.read_batches([str(tmp_path / "a.png")]))
+
+
+def test_pictures_of_two_sizes_are_refused_and_unfinished_ones_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(original_fid, "BATCH_SIZE", 1)
+    for name, side in (("0.png", 32), ("1.png", 31), (".tmp-2.png", 32)):
+        Image.new("RGB", (side, side)).save(tmp_path / name)
+    paths = original_fid.image_files(str(tmp_path))
+    assert [path[-5:] for path in paths] == ["0.png", "1.png"]
+    with pytest.raises(UserError, match=r"1\.png has another size than"):
+        list(original_fid.read_batches(paths))

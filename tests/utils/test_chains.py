@@ -81,5 +81,10 @@ def test_weights_without_their_chain_or_of_another_size_are_refused(weights, tmp
     weights["network"].save_weights(bare)
     with pytest.raises(UserError, match="do not say the chain"):
         load_sampler(bare, None)
+    coop = str(tmp_path / "coop.weights.h5")
+    info = {"image_dims": SHAPE, "width": 8, "type": "gen_sngan"}
+    save_weights(weights["network"], coop, info | {"chain": CHAIN | {"init": "coop_persistent"}})
+    with pytest.raises(UserError, match="start at a generator: give its weights"):
+        load_sampler(coop, None)
     with pytest.raises(UserError, match=r"are not of a generator of \[32, 32, 3\] images"):
         load_sampler(weights["ebm"], bare)

@@ -69,6 +69,7 @@ WRONG_VALUES = {
 WRONG_SURROUNDINGS = {
     "no gpu": ("device_type=gpu", "no GPU", "--set device_type=cpu"),
     "no tpu": ("device_type=tpu", "no TPU", "--set device_type=cpu"),
+    "no such width": ("image_dims=[64,64,3] ebm_width=3", "width 3 is no multiple of 16"),
     "missing weights": ("ebm_weights=nowhere.weights.h5", "nowhere.weights.h5", "not found"),
     "missing checkpoint": ("ebm_weights=nowhere/ebm.ckpt", "nowhere/ebm.ckpt"),
     "missing prior": ("prior_weights=no.weights.h5 prior_temp=1e-3", "no.weights.h5"),

@@ -42,9 +42,10 @@ def test_the_grid_shows_augmented_data_with_their_noise(emoji_config):
 
 
 def test_the_command_line_looks_at_no_other_key(tmp_path):
-    config = data_config(write_config(tmp_path, net_type=3), ["split=test"])
+    config = data_config(write_config(tmp_path, net_type=3), ["split=test", "data_epsilon=None"])
     assert config["split"] == "test"
     assert config["data_corrupt"] == "skip"
+    assert config["data_epsilon"] == 0, "of a config of fid.py, too, which leaves it open"
     with pytest.raises(UserError, match="'image_dims' must be"):
         data_config(write_config(tmp_path, image_dims=32), [])
 

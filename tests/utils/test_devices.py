@@ -57,7 +57,12 @@ def test_a_missing_device_is_one_line(device):
         make_strategy(device)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}'])
+CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}', CHIEF]
+)
 def test_a_broken_cluster_is_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="num_replicas 2 is for one machine"):

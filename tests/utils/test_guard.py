@@ -32,3 +32,4 @@ def test_one_bad_number_makes_a_state_bad():
 
 def test_rates_are_halved_from_the_second_rollback_on():
     assert [rate_scale(retry) for retry in range(4)] == [1, 1, 0.5, 0.25]
+    assert [rate_scale(retry, free=0) for retry in range(4)] == [1, 0.5, 0.25, 0.125]

@@ -200,7 +200,7 @@ def test_the_command_converts_a_classifier_and_a_generator(rng, tmp_path, capsys
     arrays = published_arrays("clf_wrn_28_10", weights_of(clf, np.float32))
     assert main([write_checkpoint(tmp_path, arrays), target, "--net", "wrn", "--width", "2"]) == 0
     info = network_info(target)
-    assert (info["type"], info["depth"], info["width"], info["num_classes"]) == ("wrn", 28, 2, 10)
+    assert (info["type"], info["depth"], info["width"], info["classes"]) == ("wrn", 28, 2, 10)
     arrays = published_arrays("gen_sngan_32", weights_of(gen, np.float32))
     sizes = ["--width", "16", "--z_sz", "6"]
     prefix = write_checkpoint(tmp_path, arrays)
