@@ -91,6 +91,7 @@ def test_rows_over_replicas_are_rows_alone():
     ("change", "words"),
     [
         ("lr_switch_epochs=None", "one fewer than 'lr_list'"),
+        ("image_dims=[32,32,1]", "'image_dims' must be [height, width, 3]"),
         ("class_weights=[1,1,1]", "3 for 2 classes"),
         ("clf_depth=11", "'clf_depth' must be 10, 16"),
         ("momentum=0", "'nesterov' needs 'momentum'"),

@@ -142,6 +142,8 @@ def _check_scoring(config: dict[str, Any]) -> list[str]:
 
 def _check_classifier(config: dict[str, Any]) -> list[str]:
     problems = []
+    if config["image_dims"][2] != 3:
+        problems.append(f"'image_dims' must be [height, width, 3], not {config['image_dims']}")
     rates, switches = config["lr_list"], config["lr_switch_epochs"] or []
     if len(rates) != len(switches) + 1 or sorted(set(switches)) != switches:
         problems.append("'lr_switch_epochs' must ascend and be one fewer than 'lr_list'")
