@@ -1,6 +1,6 @@
 """The emoji classifier behind the midrun EBM of `configs/emoji32_medconv.py`, attacked at 8/255.
 
-128 images of the test split; 100 Langevin steps cost one of them in natural accuracy. The same
+48 images of the test split; 100 Langevin steps cost two of them in natural accuracy. The same
 classifier without its defence, on the same images:
 
     python3 attack.py configs_attack/emoji32.py

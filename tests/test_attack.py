@@ -103,7 +103,7 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
         ("clf_weights=", "'clf_weights' is still empty"),
         ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
         ("data_labels=['Flags','Objects']", "set data_labels"),
-        ("clf_width=7", "leave 'clf_width' out"),
+        ("clf_width=7", "set 'clf_width' to 2"),
         ("start_batch=2000", "the split has"),
     ],
 )
