@@ -102,11 +102,10 @@ def make_positives(
 
 def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
     """Return the networks that a run saves, by the first part of their file names."""
+    last_row = row_at(config["mcmc_step_info"], config["num_training_steps"] - 1)
     chain = {
         "init": config["mcmc_init"],
-        "steps": row_at(config["mcmc_step_info"], config["num_training_steps"] - 1)[
-            0
-        ],  # at the end
+        "steps": last_row[0],
         "epsilon": config["epsilon"],
         "temperature": config["mcmc_temp"],
         "tau": config["tau"],
