@@ -97,17 +97,18 @@ def create_banks(
     empty: bool,
 ) -> dict[int, Banks]:
     """Return both banks of each local replica, by global number."""
-    filled = []
-    for fill, name in enumerate(("persistent_size", "burnin_size")):
+    filled, first = [], 0
+    for name in ("persistent_size", "burnin_size"):
         share = bank_share(config[name], batch, strategy.num_replicas_in_sync, name)
         if empty:
             filled.append(starts.empty_banks(config, share, strategy))
             continue
         banks = starts.fill_banks(
             config, share, batch, dataset=dataset, gen=models.gen, trains_gen=False,
-            strategy=strategy, fill=fill,
+            strategy=strategy, first=first,
         )  # fmt: skip
         filled.append(banks)
+        first += share // batch
     replicas = local_replicas(strategy)
     return {
         replica: Banks(*(Bank(bank.images) for bank in pair))  # no latents are kept here

@@ -13,7 +13,8 @@ from tests.runs import SMALL_TRAINING, assert_same, rows, state
 from train_longrun import Banks, put_back
 from utils.banks import Bank, redraw_counts
 from utils.config import load_config
-from utils.devices import make_strategy
+from utils.data import load_data
+from utils.devices import make_strategy, replica_batch
 from utils.langevin import langevin, make_noise
 from utils.models import Models, create_models
 from utils.optim import create_learner
@@ -130,6 +131,18 @@ def test_refills_come_from_noise_of_the_configs_scale_or_from_the_generator(run,
     low, high = (0, 0.01) if init == "persistent" else (0.01, 1)
     for images in banks:
         assert low < np.abs(images).max() <= high
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_banks_filled_from_data_begin_with_no_picture_in_both(replicas):
+    config = load_config("configs_lr/smoke.py", script="train_longrun")  # 32 and 16 of 858
+    strategy = make_strategy("cpu", replicas)
+    batch = replica_batch(config["batch_size"], strategy)
+    banks = train_longrun.create_banks(
+        config, Models(*[None] * 4), load_data(config), batch, strategy, empty=False
+    )
+    images = [x for pair in banks.values() for bank in pair for x in bank.images]
+    assert len({x.tobytes() for x in images}) == len(images) == 48
 
 
 class Toy:

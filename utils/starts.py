@@ -87,9 +87,11 @@ def fill_banks(
     gen: keras.Model | None,
     trains_gen: bool,
     strategy: tf.distribute.Strategy,
-    fill: int = 0,
+    first: int = 0,
 ) -> list[Bank]:
-    """Return each local replica's filled bank of `share` places; `fill` tells two banks apart.
+    """Return each local replica's filled bank of `share` places, `share / batch` batches.
+
+    `first` is the number of its first batch: a second bank goes on where the first one ended.
 
     `persistent`: `persistent_init_scale` times uniform noise. `data_persistent`: data. Coop:
     latents z and G(z), made in batches of `batch`, with training=True for a generator that is
@@ -98,15 +100,14 @@ def fill_banks(
     replicas = local_replicas(strategy)
     if config["mcmc_init"].startswith("coop"):
         generate = make_generate(gen, config["gen_type"])
-        return _generated_banks(config, share, batch, gen, generate, trains_gen, strategy, fill)
+        return _generated_banks(config, share, batch, gen, generate, trains_gen, strategy, first)
     if config["mcmc_init"].startswith("data"):
         stream = make_stream(config, dataset, batch, strategy, Purpose.BANK_FILL)
-        first = fill * (share // batch)
         filled = [stream.batches(first + i) for i in range(share // batch)]
         return [Bank(np.concatenate(parts)) for parts in zip(*filled, strict=True)]
     shape, scale = (share, *config["image_dims"]), np.float32(config["persistent_init_scale"])
     return [
-        Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, fill, r), shape))
+        Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, first, r), shape))
         for r in replicas
     ]
 
@@ -153,12 +154,12 @@ def renew(
     return tf.where(chosen[:, None, None, None], generated, images), latents
 
 
-def _generated_banks(config, share, batch, gen, generate, training, strategy, fill) -> list[Bank]:
+def _generated_banks(config, share, batch, gen, generate, training, strategy, first) -> list[Bank]:
     @tf.function
     def make_batch(number: tf.Tensor):
         def on_replica():
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            key = fold(config["seed"], Purpose.BANK_FILL, fill, number, replica)
+            key = fold(config["seed"], Purpose.BANK_FILL, first, number, replica)
             latents = gen.sample_latents(batch, key)
             return generate(latents, key, training), latents
 

@@ -24,10 +24,10 @@ def _is_data(images: np.ndarray, dataset) -> bool:
     return all(np.rint((x + 1) * 127.5).astype(np.uint8).tobytes() in known for x in images)
 
 
-def _fill(config, dataset=None, gen=None, replicas=1, fill=0, trains_gen=False):
+def _fill(config, dataset=None, gen=None, replicas=1, first=0, trains_gen=False):
     return starts.fill_banks(
         config, 16, 4, dataset=dataset, gen=gen, trains_gen=trains_gen,
-        strategy=make_strategy("cpu", replicas), fill=fill,
+        strategy=make_strategy("cpu", replicas), first=first,
     )  # fmt: skip
 
 
@@ -40,10 +40,15 @@ def test_persistent_banks_start_uniform_with_the_scale():
     assert not np.array_equal(banks[0].images, banks[1].images)
 
 
-def test_data_banks_hold_data_and_two_banks_of_a_run_differ(dataset):
-    first, second = (_fill(_config("data_persistent"), dataset, fill=f)[0] for f in (0, 1))
-    assert _is_data(first.images, dataset)
-    assert not np.array_equal(first.images, second.images)
+def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
+    one, next_one, other = (
+        _fill(_config("data_persistent"), dataset, first=first)[0].images for first in (0, 1, 4)
+    )
+    assert _is_data(one, dataset)
+    np.testing.assert_array_equal(one[4:], next_one[:-4])  # batches of one stream, in its order
+    pictures = {image.tobytes() for image in one}
+    assert len(pictures) == 16  # the stream's first epoch
+    assert not pictures & {image.tobytes() for image in other}
 
 
 def test_generator_banks_hold_latents_and_their_images():
