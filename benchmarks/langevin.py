@@ -11,6 +11,8 @@ run at that matmul rate. Writes langevin.json and langevin.png, too. Needs a mac
 else to do: PyTorch's threads spin as they wait for each other, and suffer most from company.
 """
 
+import utils.environment  # noqa: F401 - before TensorFlow
+
 import argparse
 import gc
 import json

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from utils.devices import side_by_side
+from utils.environment import CORES
+
 Potential = Callable[[tf.Tensor], tf.Tensor]
 Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
 
@@ -74,10 +77,7 @@ def langevin(
     path = path.write(0, images) if keep_path else path
 
     def step(k, x, _, path):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            total = tf.reduce_sum(potential(x))
-        drift = (epsilon**2 / 2) * tape.gradient(total, x)
+        drift = (epsilon**2 / 2) * slope(potential, x)
         if max_norm is not None:
             drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
         x = x - drift
@@ -92,6 +92,22 @@ def langevin(
         parallel_iterations=1,
     )
     return Chain(images, image_norms(drift), path.stack() if keep_path else None)
+
+
+def slope(potential: Potential, images: tf.Tensor) -> tf.Tensor:
+    """Return grad U of each image, (b, h, w, c); parts of the batch side by side."""
+
+    def gradient(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(potential(x))
+        return tape.gradient(total, x)
+
+    parts = side_by_side(images.shape[0])
+    if parts == 1:
+        return gradient(images)
+    cut = tf.reshape(images, [parts, -1, *images.shape[1:]])
+    return tf.reshape(tf.map_fn(gradient, cut, parallel_iterations=CORES), images.shape)
 
 
 def run_both(
