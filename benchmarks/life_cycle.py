@@ -180,16 +180,17 @@ def score_stages(
 def attack_stages(configs: Mapping[str, Mapping[str, Any]], size: Size) -> list[Stage]:
     """Return the stages that attack: the bare classifier, then behind each EBM."""
     path = "configs_attack/emoji32.py"
-    config = load_config(path, size.changes["attack"], "attack")
+    own = size.changes.get("attack", ())
+    config = load_config(path, own, "attack")
     reps = (config["adv_steps"] + 1) * config["eot_attack_reps"] + 2 * config["eot_defense_reps"]
     rows = config["batch_size"] * config["end_batch"] * reps  # purifications, if nothing breaks
     bare = ("clf_weights={classifier_clf}", "ebm_weights=None")
-    changes = (*size.changes["attack"], *bare, "langevin_steps=0")
+    changes = (*own, *bare, "langevin_steps=0")
     stages = [Stage("attack_bare", "attack", path, changes, 0, {})]
     for name in REGIMES:
         chain = {key: configs[name][key] for key in ("epsilon", "mcmc_temp", "tau")}
         changes = (
-            *size.changes["attack"],
+            *own,
             *chain_changes(name, configs),
             *(f"{key}={value}" for key, value in chain.items()),
         )

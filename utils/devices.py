@@ -1,5 +1,7 @@
 """Where a run computes: one way to make a strategy, and how host arrays reach its replicas."""
 
+from utils.environment import CORES, FEW_CORES
+
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -8,7 +10,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.environment import CORES, FEW_CORES
 from utils.errors import UserError
 
 CACHED_IMAGES = 16  # in a part of a batch; 8 and 16 were equally fast

@@ -1,12 +1,13 @@
 """Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
 
+from utils.environment import CORES
+
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from utils.devices import side_by_side
-from utils.environment import CORES
 
 Potential = Callable[[tf.Tensor], tf.Tensor]
 Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
