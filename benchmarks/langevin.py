@@ -14,24 +14,32 @@ else to do: PyTorch's threads spin as they wait for each other, and suffer most 
 import utils.environment  # noqa: F401 - before TensorFlow
 
 import argparse
+import contextlib
+import functools
 import gc
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, multiply_adds
+from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, Formulation, multiply_adds
 from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
 from utils.devices import make_strategy
 from utils.files import make_folder
 from utils.plots import save_figure
+
+Ask = Callable[..., Any]
 
 SECONDS = 1.0  # that one timing takes, about
 MATMUL = 2048
@@ -39,6 +47,7 @@ HEAD = (
     "| size | width | batch | variant | image-steps/s [min, max] | x plain "
     "| G multiply-adds | of matmul | of bound |"
 )
+OURS = ("float32", "bfloat16")
 NAMES = {
     "plain": "plain",
     "float32": "ours float32",
@@ -63,19 +72,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("tf_out/benchmarks"))
     arguments = parser.parse_args(argv)
 
-    make_strategy("cpu")  # TensorFlow as the scripts set it up
     variants = ["plain", *(v for v in arguments.variants if v != "plain")]
     if not HAS_TORCH:
         variants = [v for v in variants if not v.startswith("torch")]
         print("without PyTorch: it is not installed\n")
     print(f"{HEAD}\n|{'---|' * HEAD[1:].count('|')}")
     rows: list[dict[str, Any]] = []
-    for case in cases(arguments):
-        measured = measure(case, variants, steps=arguments.steps, repeats=arguments.repeats)
-        print("\n".join(table_row(row) for row in measured), flush=True)
-        rows += measured
-        keras.backend.clear_session()
-        gc.collect()
+    with processes(variants) as ask:
+        for case in cases(arguments):
+            own = {"steps": arguments.steps, "repeats": arguments.repeats}
+            measured = measure(case, variants, ask, **own)
+            print("\n".join(table_row(row) for row in measured), flush=True)
+            rows += measured
 
     make_folder(str(arguments.out))
     report = {
@@ -96,45 +104,93 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
         yield from (Case(size, width, batch) for width in widths for batch in batches)
 
 
+@contextlib.contextmanager
+def processes(variants: Sequence[str]) -> Iterator[Ask]:
+    """Give each variant a process: (variant, function, *arguments) -> what it returns there.
+
+    For threads are a process's own: ours takes one an operation (`utils.environment`), the others
+    and the matrix products TensorFlow's and PyTorch's default, all cores.
+    """
+    with contextlib.ExitStack() as stack:
+        own = {}
+        for name in variants:
+            own[name] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            stack.enter_context(own[name])
+            threads = {} if name in OURS else {"TF_NUM_INTRAOP_THREADS": "0"}
+            with mock.patch.dict(os.environ, threads):
+                own[name].submit(start).result()
+        yield lambda name, function, *arguments: own[name].submit(function, *arguments).result()
+
+
+def start() -> None:
+    """Set TensorFlow up as the scripts do."""
+    make_strategy("cpu")
+
+
 def measure(
-    case: Case, variants: Sequence[str], *, steps: int | None, repeats: int
+    case: Case, variants: Sequence[str], ask: Ask, *, steps: int | None, repeats: int
 ) -> list[dict[str, Any]]:
     """Return a row for each variant of a case; one that does not work here is said and left out."""
-    formulations = build(case, variants)
-    runs = {name: formulation.run for name, formulation in formulations.items()}
-    tasks = {**runs, "matmul float32": make_matmul(tf.float32)}
-    if "bfloat16" in runs:
-        tasks["matmul bfloat16"] = make_matmul(tf.bfloat16)
-    lengths = {name: steps or fitting_length(run) for name, run in tasks.items()}
-    rates: dict[str, list[float]] = {name: [] for name in tasks}  # steps, or products, a second
+    variants = [name for name in variants if name not in failing(case, variants, ask)]
+    tasks = {name: name for name in variants} | {"matmul float32": "plain"}  # task: whose process
+    if "bfloat16" in variants:
+        tasks["matmul bfloat16"] = "plain"
+    lengths = {
+        task: steps or ask(process, fitting_length, task, case) for task, process in tasks.items()
+    }
+    rates: dict[str, list[float]] = {task: [] for task in tasks}  # steps, or products, a second
     for _ in range(repeats):
-        for name, run in tasks.items():
-            rates[name].append(lengths[name] / seconds_of(run, lengths[name]))
-    return [summary(case, name, lengths[name], rates) for name in runs]
+        for task, process in tasks.items():
+            seconds = ask(process, seconds_of, task, case, lengths[task])
+            rates[task].append(lengths[task] / seconds)
+    return [summary(case, name, lengths[name], rates) for name in variants]
 
 
-def build(case: Case, variants: Sequence[str]) -> dict[str, Any]:
-    """Return the formulations by name, after a look that all compute the same energies."""
-    formulations, reference = {}, None
+def failing(case: Case, variants: Sequence[str], ask: Ask) -> list[str]:
+    """Return the variants that do not work here, after a look that others compute one energy."""
+    failed, reference = [], None
     for name in variants:
-        try:
-            formulations[name] = FORMULATIONS[name](case)
-        except Exception as error:  # a compiler that is not there raises many kinds
-            if name != "torch-compile":
-                raise
-            first_line = (str(error).strip() or "no message").splitlines()[0]
-            print(f"(no torch.compile: {type(error).__name__}: {first_line})")
+        energies = ask(name, look, name, case)
+        if isinstance(energies, str):
+            print(f"(no torch.compile: {energies})")
+            failed.append(name)
             continue
-        energies = formulations[name].energies()
         reference = energies if reference is None else reference  # those of plain
         error = np.max(np.abs(energies - reference)) / np.max(np.abs(reference))
         # Of random weights an energy is a sum that nearly cancels: 8 bits tell it roughly.
         tolerance = 0.5 if name == "bfloat16" else 1e-3
         assert error <= tolerance, f"{name} at {case}: energies differ by {error:.1e}"
-    return formulations
+    return failed
 
 
-def make_matmul(dtype: tf.DType) -> Callable[[int], None]:
+def look(name: str, case: Case) -> np.ndarray | str:
+    """Return the energies of a variant's start images, or why it does not compile here."""
+    try:
+        return formulation(name, case).energies()
+    except Exception as error:  # a compiler that is not there raises many kinds
+        if name != "torch-compile":
+            raise
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        return f"{type(error).__name__}: {first_line}"
+
+
+@functools.lru_cache(maxsize=1)
+def formulation(name: str, case: Case) -> Formulation:
+    """Return a variant of the case under way; the one before is forgotten."""
+    keras.backend.clear_session()
+    gc.collect()
+    return FORMULATIONS[name](case)
+
+
+def runner(task: str, case: Case) -> Callable[[int], None]:
+    """Return what a task does n times: steps of a variant, or products."""
+    if task.startswith("matmul "):
+        return make_matmul(task.removeprefix("matmul "))
+    return formulation(task, case).run
+
+
+@functools.cache
+def make_matmul(dtype: str) -> Callable[[int], None]:
     """Return a function that multiplies two large square matrices n times."""
     one, other = (
         tf.cast(tf.random.stateless_normal([MATMUL, MATMUL], [0, number]), dtype)
@@ -149,17 +205,18 @@ def make_matmul(dtype: tf.DType) -> Callable[[int], None]:
     return run
 
 
-def fitting_length(run: Callable[[int], None]) -> int:
+def fitting_length(task: str, case: Case) -> int:
     """Return how many steps take about `SECONDS`, at least one."""
     length = 1
-    run(length)
-    while (seconds := seconds_of(run, length)) < SECONDS / 4:
+    seconds_of(task, case, length)
+    while (seconds := seconds_of(task, case, length)) < SECONDS / 4:
         length *= 4
     return max(1, round(length * SECONDS / seconds))
 
 
-def seconds_of(run: Callable[[int], None], length: int) -> float:
+def seconds_of(task: str, case: Case, length: int) -> float:
     """Return the seconds of one run."""
+    run = runner(task, case)
     start = time.perf_counter()
     run(length)
     return time.perf_counter() - start
@@ -217,7 +274,7 @@ def bars(rows: Sequence[dict[str, Any]]) -> Figure:
         groups_of = [groups.index((row["size"], row["width"], row["batch"])) for row in own]
         places = np.array(groups_of) + (number - (len(variants) - 1) / 2) * width
         axes.bar(places, [row["ratio"] for row in own], width, label=NAMES[name])
-        if name in ("float32", "bfloat16"):
+        if name in OURS:
             bounds = [row["ratio"] / row["share_of_bound"] for row in own]
             axes.hlines(bounds, places - width / 2, places + width / 2, color="black")
     axes.axhline(1, color="grey", linewidth=0.6)

@@ -72,6 +72,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     root = arguments.work or Path("tf_out") / folder
     out = arguments.out or (root / "results" if arguments.quick else Path("examples") / folder)
 
+    regimes, stages = make_stages(size)
+    with Work(root) as work:
+        tell_budget(stages, work)
+        for stage in stages:
+            work.run(stage)
+        report(out, work, regimes)
+    print(f"done: {out}", flush=True)
+
+
+def make_stages(size: Size) -> tuple[list[Regime], list[Stage]]:
+    """Return the regimes, and all stages in their order."""
     configs = {stage: load(stage, size) for stage in CONFIGS}
     regimes = [make_regime(name, configs[name]) for name in REGIMES]
     stages = [
@@ -79,12 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         *(stage for regime in regimes for stage in score_stages(regime, regimes, configs, size)),
         *attack_stages(configs, size),
     ]
-    with Work(root) as work:
-        tell_budget(stages, work)
-        for stage in stages:
-            work.run(stage)
-        report(out, work, regimes)
-    print(f"done: {out}", flush=True)
+    return regimes, stages
 
 
 def load(stage: str, size: Size) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from utils.langevin import Potential
+from utils.langevin import Potential, gradient_in_parts, gradient_of
 
 PER_255 = 2 / 255  # config values are in 1/255 of the range [0, 1]
 HessianProduct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # images, directions -> H directions
@@ -72,7 +72,7 @@ def exact_hessian_product(potential: Potential) -> HessianProduct:
     def product(images: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(images)
-            along = tf.reduce_sum(_gradient(potential, images) * directions)
+            along = tf.reduce_sum(gradient_of(potential, images) * directions)
         return outer.gradient(along, images, unconnected_gradients="zero")
 
     return product
@@ -90,8 +90,9 @@ def smoothed_hessian_product(potential: Potential, epsilon: float) -> HessianPro
         norms = tf.sqrt(tf.reduce_sum(directions**2, axis=(1, 2, 3), keepdims=True))
         reach = epsilon * tf.sqrt(size)
         shift = reach * tf.math.divide_no_nan(directions, norms)
-        change = _gradient(potential, images + shift) - _gradient(potential, images - shift)
-        return change * norms / (2 * reach)
+        ahead = gradient_in_parts(potential, images + shift)
+        behind = gradient_in_parts(potential, images - shift)
+        return (ahead - behind) * norms / (2 * reach)
 
     return product
 
@@ -117,13 +118,6 @@ def chains_in_memory(shape: list[int], steps: int, gigabytes: float) -> int:
     """Return how many float32 chains of `steps` steps fit, each kept as it grows and as a whole."""
     bytes_per_chain = 2 * 4 * (steps + 1) * int(np.prod(shape))
     return max(1, int(gigabytes * 1e9 / bytes_per_chain))
-
-
-def _gradient(potential: Potential, images: tf.Tensor) -> tf.Tensor:
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        total = tf.reduce_sum(potential(images))
-    return tape.gradient(total, images)
 
 
 def _l2_norms(images: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ It is the one module that acts when it is imported; what the user has set stays 
 
 import os
 
-CORES = os.cpu_count() or 1
+# Those that this process may use, where the system tells.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 FEW_CORES = 4  # up to here images share the cores better than the threads of an operation do
 
 # TensorFlow leaves oneDNN off where AVX-512 is missing, as on most laptops: chains are then slower.

@@ -78,7 +78,7 @@ def langevin(
     path = path.write(0, images) if keep_path else path
 
     def step(k, x, _, path):
-        drift = (epsilon**2 / 2) * slope(potential, x)
+        drift = (epsilon**2 / 2) * gradient_in_parts(potential, x)
         if max_norm is not None:
             drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
         x = x - drift
@@ -95,20 +95,22 @@ def langevin(
     return Chain(images, image_norms(drift), path.stack() if keep_path else None)
 
 
-def slope(potential: Potential, images: tf.Tensor) -> tf.Tensor:
-    """Return grad U of each image, (b, h, w, c); parts of the batch side by side."""
+def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
+    """Return grad U of each image: (b, h, w, c) -> (b, h, w, c)."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(potential(images))
+    return tape.gradient(total, images)
 
-    def gradient(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            total = tf.reduce_sum(potential(x))
-        return tape.gradient(total, x)
 
+def gradient_in_parts(potential: Potential, images: tf.Tensor) -> tf.Tensor:
+    """Return the same, parts of the batch side by side where that is faster (`side_by_side`)."""
     parts = side_by_side(images.shape[0])
     if parts == 1:
-        return gradient(images)
+        return gradient_of(potential, images)
     cut = tf.reshape(images, [parts, -1, *images.shape[1:]])
-    return tf.reshape(tf.map_fn(gradient, cut, parallel_iterations=CORES), images.shape)
+    own = tf.map_fn(lambda x: gradient_of(potential, x), cut, parallel_iterations=CORES)
+    return tf.reshape(own, images.shape)
 
 
 def run_both(

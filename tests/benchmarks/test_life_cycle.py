@@ -10,14 +10,25 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.life_cycle import mean_chain_steps
+from benchmarks.life_cycle import FULL, QUICK, make_stages, mean_chain_steps
 from benchmarks.stages import Stage, Work
 from train_longrun import Banks, put_back
 from utils.banks import Bank, choose_rejuvenated, redraw_counts
+from utils.config import load_config
 from utils.errors import UserError
 
 SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
 STAGE = Stage("shortrun", "train", "configs/smoke.py", SMALL, 0, {"ebm": 2})
+
+
+@pytest.mark.parametrize("size", [FULL, QUICK], ids=["full", "quick"])
+def test_every_stage_has_a_complete_config_and_weights_of_earlier_ones(size):
+    stages, paths = make_stages(size)[1], {}
+    assert len({stage.name for stage in stages}) == len(stages) == 15
+    for stage in stages:
+        changes = [change.format(**paths) for change in stage.changes]  # KeyError: not made yet
+        load_config(stage.config, changes, stage.script)
+        paths |= {f"{stage.name}_{network}": "x" for network in stage.weights}
 
 
 @pytest.mark.parametrize(("probability", "oldest"), [(0.5, 2), (0.25, 0), (1.0, 0)])

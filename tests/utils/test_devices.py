@@ -9,6 +9,7 @@ from utils.devices import (
     local_replicas,
     make_strategy,
     replica_batch,
+    side_by_side,
     to_host,
     to_replicas,
 )
@@ -49,6 +50,20 @@ def test_a_batch_must_divide():
     assert replica_batch(32, strategy) == 16
     with pytest.raises(UserError, match="batch_size 33 does not divide over 2"):
         replica_batch(33, strategy)
+
+
+def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
+    monkeypatch.setattr("utils.devices.CORES", 2)
+    parts = {batch: side_by_side(batch) for batch in range(1, 200)}
+    for batch, count in parts.items():
+        assert batch % count == 0
+        assert count == 1 or count % 2 == 0
+        assert (count == 1) == (batch % 2 == 1)
+    known = {2: 2, 16: 2, 32: 2, 48: 4, 50: 10, 64: 4, 128: 8}
+    assert {batch: parts[batch] for batch in known} == known
+    assert side_by_side(None) == 1
+    monkeypatch.setattr("utils.devices.CORES", 64)
+    assert side_by_side(128) == 1
 
 
 @pytest.mark.parametrize("device", ["gpu", "tpu"])

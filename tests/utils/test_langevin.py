@@ -50,6 +50,21 @@ def test_chain_equals_numpy_with_the_same_noise():
     np.testing.assert_allclose(chain.grad_norms, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts):
+    """In float64, to 1e-12: images do not depend on each other."""
+    start, known = _images(3), {}
+    noise = make_noise(fold(7, Purpose.CHAIN), start)
+    for count in (1, parts):
+        monkeypatch.setattr("utils.langevin.side_by_side", lambda batch, n=count: n)
+        run = tf.function(lambda: langevin(
+            start, _quartic, num_steps=20, epsilon=0.3, noise=noise, max_norm=0.5, keep_path=True
+        ))  # fmt: skip
+        known[count] = run()
+    for one, other in zip(known[1], known[parts], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
     start = _images(2) * tf.reshape(
         tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1)
