@@ -39,7 +39,7 @@ from utils.devices import make_strategy
 from utils.files import make_folder
 from utils.plots import save_figure
 
-Ask = Callable[..., Any]
+Ask = Callable[..., Any]  # (variant, function, *arguments) -> what it returns in its process
 
 SECONDS = 1.0  # that one timing takes, about
 MATMUL = 2048
@@ -106,7 +106,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def processes(variants: Sequence[str]) -> Iterator[Ask]:
-    """Give each variant a process: (variant, function, *arguments) -> what it returns there.
+    """Give each variant a process, which can be asked until the context ends.
 
     For threads are a process's own: ours takes one an operation (`utils.environment`), the others
     and the matrix products TensorFlow's and PyTorch's default, all cores.

@@ -1,6 +1,6 @@
 """Where a run computes: one way to make a strategy, and how host arrays reach its replicas."""
 
-from utils.environment import CORES, FEW_CORES
+from utils.environment import CORES
 
 import json
 import os
@@ -62,11 +62,13 @@ def replica_batch(batch_size: int, strategy: tf.distribute.Strategy) -> int:
 def side_by_side(batch: int | None) -> int:
     """Return into how many equal parts to cut a batch whose images do not depend on each other.
 
-    On a processor of few cores: a multiple of its cores, small parts that its caches hold, next to
-    each other. One part elsewhere, and where the batch does not divide or is not known.
+    On a processor whose operations have one thread each (`utils.environment`): a multiple of its
+    cores, parts so small that its caches hold them. One part elsewhere, and where the batch does
+    not divide or is not known.
     """
-    few = CORES <= FEW_CORES and not tf.config.list_logical_devices("GPU")
-    if batch is None or not few or tf.config.list_logical_devices("TPU"):
+    alone = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1"
+    accelerated = any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+    if batch is None or not alone or accelerated:
         return 1
     fitting = [parts for parts in range(CORES, batch + 1, CORES) if batch % parts == 0]
     return next((n for n in fitting if batch <= n * CACHED_IMAGES), fitting[-1] if fitting else 1)
