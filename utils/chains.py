@@ -15,7 +15,7 @@ from nets import create_ebm, create_gen
 from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import langevin, make_potential
+from utils.langevin import Noise, langevin, make_potential, take_part
 from utils.potential import create_prior
 from utils.seeds import Purpose, fold
 
@@ -77,16 +77,16 @@ def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
     )
 
 
-def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise `like` the images (b, h, w, c), each of its own key."""
 
-    def noise(step: tf.Tensor) -> tf.Tensor:
+    def noise(step: tf.Tensor, part: int | tf.Tensor = 0, parts: int = 1) -> tf.Tensor:
         def draw(key: tf.Tensor) -> tf.Tensor:
             key = tf.random.fold_in(key, step, alg="philox")
             return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")
 
         signature = tf.TensorSpec(like.shape[1:], like.dtype)
-        return tf.map_fn(draw, keys, fn_output_signature=signature)
+        return tf.map_fn(draw, take_part(keys, part, parts), fn_output_signature=signature)
 
     return noise
 

@@ -2,6 +2,8 @@
 
 from utils.environment import CORES
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,8 +11,10 @@ import tensorflow as tf
 
 from utils.devices import side_by_side
 
+PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 Potential = Callable[[tf.Tensor], tf.Tensor]
-Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
+# Number of a step -> its noise; (step, part, parts) -> that of a part of the batch.
+Noise = Callable[..., tf.Tensor]
 
 
 class Chain(NamedTuple):
@@ -72,18 +76,53 @@ def langevin(
     temperature is inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood
     learning of energy-based models").
     """
-    first_step = tf.cast(first_step, tf.int32)
-    num_steps = tf.cast(num_steps, tf.int32)
+    run = functools.partial(
+        _run,
+        potential=potential,
+        num_steps=tf.cast(num_steps, tf.int32),
+        epsilon=epsilon,
+        noise=noise,
+        max_norm=max_norm,
+        first_step=tf.cast(first_step, tf.int32),
+        keep_path=keep_path,
+    )
+    parts = side_by_side(images.shape[0])
+    if parts == 1 or keep_path:  # paths in parts would need twice the memory to be put together
+        return run(images)
+    ends, grad_norms = tf.map_fn(
+        lambda own: run(*own, parts)[:2],
+        (tf.reshape(images, [parts, -1, *images.shape[1:]]), tf.range(parts)),
+        fn_output_signature=(images.dtype, images.dtype),
+        parallel_iterations=CORES,
+    )
+    return Chain(tf.reshape(ends, images.shape), tf.reshape(grad_norms, [-1]), None)
+
+
+def _run(
+    images,
+    part=0,
+    parts=1,
+    *,
+    potential,
+    num_steps,
+    epsilon,
+    noise,
+    max_norm,
+    first_step,
+    keep_path,
+) -> Chain:
+    """Run the chains of a batch, or of one of its equal parts."""
+    gradient = gradient_of if parts > 1 else gradient_in_parts
     path = tf.TensorArray(images.dtype, num_steps + 1, element_shape=images.shape)
     path = path.write(0, images) if keep_path else path
 
     def step(k, x, _, path):
-        drift = (epsilon**2 / 2) * gradient_in_parts(potential, x)
+        drift = (epsilon**2 / 2) * gradient(potential, x)
         if max_norm is not None:
             drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
         x = x - drift
         if noise is not None:
-            x = x + epsilon * noise(first_step + k)
+            x = x + epsilon * noise(first_step + k, part, parts)
         return k + 1, x, drift, path.write(k + 1, x) if keep_path else path
 
     _, images, drift, path = tf.while_loop(
@@ -104,7 +143,7 @@ def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
 
 
 def gradient_in_parts(potential: Potential, images: tf.Tensor) -> tf.Tensor:
-    """Return the same, parts of the batch side by side where that is faster (`side_by_side`)."""
+    """Return the same, parts of the batch side by side where that is faster."""
     parts = side_by_side(images.shape[0])
     if parts == 1:
         return gradient_of(potential, images)
@@ -123,13 +162,13 @@ def run_both(
     """Run two sets of chains; return the ends of both, and the gradient norms of the first.
 
     `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
-    where both take equally many steps; that fills a processor better.
+    where both take equally many steps; that fills a processor better, unless parts of each set do.
     """
-    if together:
+    if together and side_by_side(images[0].shape[0]) == 1:
         ends, grad_norms, _ = run_chain(
             tf.concat(images, axis=0),
             num_steps=steps[0],
-            noise=lambda k: tf.concat([noise(k) for noise in noises], axis=0),
+            noise=lambda *place: tf.concat([noise(*place) for noise in noises], axis=0),
         )
         return *tf.split(ends, 2), tf.split(grad_norms, 2)[0]
     first, second = (
@@ -149,14 +188,34 @@ def share_saturated(images: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))
 
 
+def take_part(values: tf.Tensor, part: int | tf.Tensor, parts: int) -> tf.Tensor:
+    """Return part number `part` of a batch cut into equal parts: (b, ...) -> (b/parts, ...)."""
+    return tf.reshape(values, [parts, -1, *values.shape[1:]])[part]
+
+
 def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise of a chain, (b, h, w, c) as `like`.
 
-    `seed` is a (2,) seed of `utils.seeds.fold`; every step has its own stream.
+    `seed` is a (2,) seed of `utils.seeds.fold`; every step has its own stream. A part of the batch
+    gets its own part of the stream, and draws no more: Philox can begin anywhere.
     """
 
-    def noise(step: tf.Tensor) -> tf.Tensor:
+    def noise(step: tf.Tensor, part: int | tf.Tensor = 0, parts: int = 1) -> tf.Tensor:
         key = tf.random.fold_in(seed, step, alg="philox")
-        return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
+        if parts == 1:
+            return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
+        shape = [like.shape[0] // parts, *like.shape[1:]]
+        blocks, rest = divmod(math.prod(shape) * like.dtype.size, PHILOX_BYTES)
+        if rest:
+            return take_part(noise(step), part, parts)
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=key)
+        ahead = tf.cast(tf.cast(part, tf.int64) * blocks, tf.uint64)
+        return tf.raw_ops.StatelessRandomNormalV2(
+            shape=shape,
+            key=key,
+            counter=tf.stack([counter[0] + ahead, counter[1]]),
+            alg=PHILOX,
+            dtype=like.dtype,
+        )
 
     return noise

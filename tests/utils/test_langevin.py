@@ -50,19 +50,22 @@ def test_chain_equals_numpy_with_the_same_noise():
     np.testing.assert_allclose(chain.grad_norms, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("keep", [False, True], ids=["ends", "path"])
 @pytest.mark.parametrize("parts", [2, 3, 6])
-def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts):
+def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts, keep):
     """In float64, to 1e-12: images do not depend on each other."""
     start, known = _images(3), {}
     noise = make_noise(fold(7, Purpose.CHAIN), start)
     for count in (1, parts):
         monkeypatch.setattr("utils.langevin.side_by_side", lambda batch, n=count: n)
         run = tf.function(lambda: langevin(
-            start, _quartic, num_steps=20, epsilon=0.3, noise=noise, max_norm=0.5, keep_path=True
+            start, _quartic, num_steps=20, epsilon=0.3, noise=noise, max_norm=0.5, keep_path=keep
         ))  # fmt: skip
         known[count] = run()
     for one, other in zip(known[1], known[parts], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
@@ -119,6 +122,14 @@ def test_noise_is_a_function_of_seed_and_step():
         make_noise(fold(1, Purpose.BURN_IN, 2, 0), start)(3),
     ):
         assert np.abs(noise(3) - other).min() > 0
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 4, 3), (6, 1, 1, 1)], ids=["aligned", "odd"])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_noise_of_the_parts_is_that_of_the_batch_bit_for_bit(shape, dtype):
+    noise = make_noise(fold(5, Purpose.CHAIN), tf.zeros(shape, dtype))
+    parts = [noise(7, tf.constant(part), 2) for part in range(2)]
+    np.testing.assert_array_equal(tf.concat(parts, 0), noise(7))
 
 
 def test_potential_is_the_sum_of_the_design():
