@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from utils.langevin import Potential, gradient_in_parts, gradient_of
+from utils.langevin import Potential, gradient_of
 
 PER_255 = 2 / 255  # config values are in 1/255 of the range [0, 1]
 HessianProduct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # images, directions -> H directions
@@ -90,8 +90,8 @@ def smoothed_hessian_product(potential: Potential, epsilon: float) -> HessianPro
         norms = tf.sqrt(tf.reduce_sum(directions**2, axis=(1, 2, 3), keepdims=True))
         reach = epsilon * tf.sqrt(size)
         shift = reach * tf.math.divide_no_nan(directions, norms)
-        ahead = gradient_in_parts(potential, images + shift)
-        behind = gradient_in_parts(potential, images - shift)
+        ahead = gradient_of(potential, images + shift)
+        behind = gradient_of(potential, images - shift)
         return (ahead - behind) * norms / (2 * reach)
 
     return product

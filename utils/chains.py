@@ -80,7 +80,7 @@ def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
 def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise `like` the images (b, h, w, c), each of its own key."""
 
-    def noise(step: tf.Tensor, part: int | tf.Tensor = 0, parts: int = 1) -> tf.Tensor:
+    def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
         def draw(key: tf.Tensor) -> tf.Tensor:
             key = tf.random.fold_in(key, step, alg="philox")
             return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")

@@ -1,7 +1,5 @@
 """Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
 
-from utils.environment import CORES
-
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -86,22 +84,19 @@ def langevin(
         first_step=tf.cast(first_step, tf.int32),
         keep_path=keep_path,
     )
+    # Loops of their own, not a loop over parts: TensorFlow lets a loop that reads variables inside
+    # another loop's body end before the next one begins.
     parts = side_by_side(images.shape[0])
-    if parts == 1 or keep_path:  # paths in parts would need twice the memory to be put together
-        return run(images)
-    ends, grad_norms = tf.map_fn(
-        lambda own: run(*own, parts)[:2],
-        (tf.reshape(images, [parts, -1, *images.shape[1:]]), tf.range(parts)),
-        fn_output_signature=(images.dtype, images.dtype),
-        parallel_iterations=CORES,
-    )
-    return Chain(tf.reshape(ends, images.shape), tf.reshape(grad_norms, [-1]), None)
+    chains = [run(own, part, parts) for part, own in enumerate(tf.split(images, parts))]
+    ends, grad_norms, paths = zip(*chains, strict=True)
+    path = tf.concat(paths, axis=1) if keep_path else None
+    return Chain(tf.concat(ends, axis=0), tf.concat(grad_norms, axis=0), path)
 
 
 def _run(
     images,
-    part=0,
-    parts=1,
+    part,
+    parts,
     *,
     potential,
     num_steps,
@@ -112,12 +107,11 @@ def _run(
     keep_path,
 ) -> Chain:
     """Run the chains of a batch, or of one of its equal parts."""
-    gradient = gradient_of if parts > 1 else gradient_in_parts
     path = tf.TensorArray(images.dtype, num_steps + 1, element_shape=images.shape)
     path = path.write(0, images) if keep_path else path
 
     def step(k, x, _, path):
-        drift = (epsilon**2 / 2) * gradient(potential, x)
+        drift = (epsilon**2 / 2) * gradient_of(potential, x)
         if max_norm is not None:
             drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
         x = x - drift
@@ -140,16 +134,6 @@ def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
         tape.watch(images)
         total = tf.reduce_sum(potential(images))
     return tape.gradient(total, images)
-
-
-def gradient_in_parts(potential: Potential, images: tf.Tensor) -> tf.Tensor:
-    """Return the same, parts of the batch side by side where that is faster."""
-    parts = side_by_side(images.shape[0])
-    if parts == 1:
-        return gradient_of(potential, images)
-    cut = tf.reshape(images, [parts, -1, *images.shape[1:]])
-    own = tf.map_fn(lambda x: gradient_of(potential, x), cut, parallel_iterations=CORES)
-    return tf.reshape(own, images.shape)
 
 
 def run_both(
@@ -188,9 +172,9 @@ def share_saturated(images: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))
 
 
-def take_part(values: tf.Tensor, part: int | tf.Tensor, parts: int) -> tf.Tensor:
+def take_part(values: tf.Tensor, part: int, parts: int) -> tf.Tensor:
     """Return part number `part` of a batch cut into equal parts: (b, ...) -> (b/parts, ...)."""
-    return tf.reshape(values, [parts, -1, *values.shape[1:]])[part]
+    return tf.split(values, parts)[part]
 
 
 def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
@@ -200,7 +184,7 @@ def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
     gets its own part of the stream, and draws no more: Philox can begin anywhere.
     """
 
-    def noise(step: tf.Tensor, part: int | tf.Tensor = 0, parts: int = 1) -> tf.Tensor:
+    def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
         key = tf.random.fold_in(seed, step, alg="philox")
         if parts == 1:
             return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
@@ -209,11 +193,10 @@ def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
         if rest:
             return take_part(noise(step), part, parts)
         key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=key)
-        ahead = tf.cast(tf.cast(part, tf.int64) * blocks, tf.uint64)
         return tf.raw_ops.StatelessRandomNormalV2(
             shape=shape,
             key=key,
-            counter=tf.stack([counter[0] + ahead, counter[1]]),
+            counter=tf.stack([counter[0] + part * blocks, counter[1]]),
             alg=PHILOX,
             dtype=like.dtype,
         )
