@@ -12,7 +12,10 @@ import tensorflow as tf
 
 from utils.errors import UserError
 
-PART_IMAGES = (8, 16)  # of a part of a batch: where parts pay, and what caches hold
+PART_IMAGES = (
+    8,
+    16,
+)  # in a part of a large batch: smaller ones only trace longer; what caches hold
 ON_CPU = "to run on the CPU add --set device_type=cpu"
 
 
@@ -71,7 +74,8 @@ def side_by_side(batch: int | None) -> int:
     if batch is None or not alone or accelerated:
         return 1
     fewest, cached = PART_IMAGES
-    fitting = [n for n in range(CORES, batch // fewest + 1, CORES) if batch % n == 0]
+    most = max(CORES, batch // fewest)
+    fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
     return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
 
 

@@ -58,9 +58,9 @@ def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
     parts = {batch: side_by_side(batch) for batch in range(1, 200)}
     for batch, count in parts.items():
         assert batch % count == 0
-        assert count == 1 or (count % 2 == 0 and batch / count >= 8)
-        assert (count == 1) == (batch % 2 == 1 or batch < 16)
-    known = {8: 1, 16: 2, 32: 2, 48: 4, 50: 2, 64: 4, 128: 8}
+        assert count == 1 or count % 2 == 0
+        assert (count == 1) == (batch % 2 == 1)
+    known = {2: 2, 8: 2, 16: 2, 32: 2, 48: 4, 50: 2, 64: 4, 128: 8}
     assert {batch: parts[batch] for batch in known} == known
     assert side_by_side(None) == 1
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")  # an operation may take both cores
