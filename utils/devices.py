@@ -12,10 +12,8 @@ import tensorflow as tf
 
 from utils.errors import UserError
 
-PART_IMAGES = (
-    8,
-    16,
-)  # in a part of a large batch: smaller ones only trace longer; what caches hold
+# In a part of a large batch: fewer would only take longer to trace, more leave the caches.
+PART_IMAGES = (8, 16)
 ON_CPU = "to run on the CPU add --set device_type=cpu"
 
 
