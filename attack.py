@@ -7,8 +7,6 @@ BPDA + EOT: projected gradient ascent, by gradients averaged over purifications 
 image that seems broken is verified by fresh purifications; only verified breaks count.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import functools
 import sys
 import time

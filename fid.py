@@ -9,8 +9,6 @@ by the Fréchet distance and by KID, after as many steps of one chain as `fid_st
 `folder` does so for each checkpoint of a training run; `sample` only draws and saves images.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import dataclasses
 import itertools
 import math

@@ -8,8 +8,6 @@ the energy by maximum likelihood against these samples, lets the generator follo
 the states back. How long chains run before they are rejuvenated decides what the model is for.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

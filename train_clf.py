@@ -7,8 +7,6 @@ An update descends the cross-entropy and the weight decay by SGD; an epoch is on
 training split, now and then followed by a test on the whole test split.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

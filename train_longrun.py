@@ -8,8 +8,6 @@ here. Chains start in a burn-in bank, where nothing is learned from them. Those 
 to be near the steady state move to the update bank, which gives the negative samples.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,6 @@ config's split. The schedules (`attack_packing` True and False) take turns; numb
 the repeats. Behind an EBM: --set langevin_steps=20 ebm_weights=PATH adv_steps=10.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 import time
 from collections.abc import Mapping, Sequence

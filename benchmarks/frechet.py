@@ -8,8 +8,6 @@ best of the repeats, with the median behind; memory is the peak of the process b
 before, inputs included (Linux only).
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 import json
 import time

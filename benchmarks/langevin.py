@@ -11,8 +11,6 @@ run at that matmul rate. Writes langevin.json and langevin.png, too. Needs a mac
 else to do: PyTorch's threads spin as they wait for each other, and suffer most from company.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 import contextlib
 import functools
@@ -108,7 +106,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 def processes(variants: Sequence[str]) -> Iterator[Ask]:
     """Give each variant a process, which can be asked until the context ends.
 
-    For threads are a process's own: ours takes one an operation (`utils.environment`), the others
+    For threads are a process's own: ours takes one an operation (`side_by_side`), the others
     and the matrix products TensorFlow's and PyTorch's default, all cores.
     """
     with contextlib.ExitStack() as stack:
@@ -116,8 +114,9 @@ def processes(variants: Sequence[str]) -> Iterator[Ask]:
         for name in variants:
             own[name] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
             stack.enter_context(own[name])
-            threads = {} if name in OURS else {"TF_NUM_INTRAOP_THREADS": "0"}
-            with mock.patch.dict(os.environ, threads):
+            threads = "1" if name in OURS else "0"
+            own_environment = {"TF_NUM_INTRAOP_THREADS": threads, "TF_ENABLE_ONEDNN_OPTS": "1"}
+            with mock.patch.dict(os.environ, own_environment):
                 own[name].submit(start).result()
         yield lambda name, function, *arguments: own[name].submit(function, *arguments).result()
 

@@ -8,8 +8,6 @@ shortcuts convolve large images, and all channels of BigGAN's last layer are com
 variants of a network take turns; rates are medians, best in brackets.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 import contextlib
 import json

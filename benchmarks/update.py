@@ -10,8 +10,6 @@ in a turn. Both banks of train_longrun.py have the given size. Peak memory is th
 beyond the banks' own bytes (Linux only).
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 import contextlib
 import dataclasses

@@ -7,8 +7,6 @@ writes them), or `.npz` statistics with `mu` and `sigma` under the same graph, a
 script writes them. `fid_orig.ipynb` is the same in cells.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 from collections.abc import Iterator, Sequence
 

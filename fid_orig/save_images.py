@@ -6,8 +6,6 @@
 Run from the repository's root. `fid_save_ims.ipynb` is the same in cells.
 """
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import argparse
 from collections.abc import Iterator, Sequence
 

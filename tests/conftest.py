@@ -1,7 +1,5 @@
 """What the tests share: a TensorFlow with four logical CPUs, and a seeded generator."""
 
-import utils.environment  # noqa: F401 - before TensorFlow
-
 import os
 from collections.abc import Callable
 from pathlib import Path

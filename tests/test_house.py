@@ -60,22 +60,12 @@ def test_modules_import_each_other_in_no_circle():
         below = {name: targets - leaves for name, targets in below.items() if name not in leaves}
 
 
-ACTS_WHEN_IMPORTED = REPOSITORY / "utils" / "environment.py"
-
-
-@pytest.mark.parametrize("path", [*SCRIPTS, *FID_ORIG, *BENCHMARKS], ids=place)
-def test_what_runs_sets_the_environment_before_it_imports_tensorflow(path):
-    names = [name for name, _ in imported(path)]
-    if _is_main_guard(tree(path).body[-1]) and "tensorflow" in {n.split(".")[0] for n in names}:
-        assert names[0] == module_name(ACTS_WHEN_IMPORTED)
-
-
 @pytest.mark.parametrize("path", [*PROJECT, *CONFIGS], ids=place)
 def test_top_level_is_docstring_imports_constants_and_definitions(path):
     assert ast.get_docstring(tree(path)), "it does not say what it is"
     quiet = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef)
     work = [n for n in tree(path).body[1:] if not (isinstance(n, quiet) or _is_main_guard(n))]
-    assert path == ACTS_WHEN_IMPORTED or not [place(path, node) for node in work]
+    assert not [place(path, node) for node in work]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=place)

@@ -1,7 +1,5 @@
 """Where a run computes: one way to make a strategy, and how host arrays reach its replicas."""
 
-from utils.environment import CORES
-
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ import tensorflow as tf
 
 from utils.errors import UserError
 
+CORES = os.cpu_count() or 1
 # In a part of a large batch: fewer would only take longer to trace, more leave the caches.
 PART_IMAGES = (8, 16)
 ON_CPU = "to run on the CPU add --set device_type=cpu"
@@ -63,7 +62,7 @@ def replica_batch(batch_size: int, strategy: tf.distribute.Strategy) -> int:
 def side_by_side(batch: int | None) -> int:
     """Return into how many equal parts to cut a batch whose images do not depend on each other.
 
-    On a processor whose operations have one thread each (`utils.environment`): a multiple of its
+    On a processor with TF_NUM_INTRAOP_THREADS=1, one thread an operation: a multiple of its
     cores, parts so small that its caches hold them. One part elsewhere, and where the batch does
     not divide or is not known.
     """
