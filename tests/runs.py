@@ -18,7 +18,7 @@ def state(folder: Path) -> dict[str, np.ndarray]:
     root = folder / "state"
     arrays = {}
     for path in sorted((root / str(list_states(str(root))[-1])).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as part:
+        with np.load(path) as part:
             arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
     return arrays
 

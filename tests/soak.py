@@ -148,7 +148,7 @@ def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a state's part."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(path) as arrays:
         return dict(arrays)
 
 

@@ -31,7 +31,7 @@ def run(start_run):
 
 
 def results(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / "data_log" / "results.npz", allow_pickle=False) as stored:
+    with np.load(folder / "data_log" / "results.npz") as stored:
         return {name: stored[name] for name in stored.files if name != "seconds"}
 
 

@@ -118,7 +118,7 @@ def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
     assert len(states) == 1, "what an earlier one would need of the features is gone"
     grids = {f"images/grid_{step}.png" for step in (0, 2, 4)}
     assert grids | {"plots/chains.png", "code/fid.py", "config.json"} <= files
-    with np.load(whole / "numpy/chains.npz", allow_pickle=False) as chains:
+    with np.load(whole / "numpy/chains.npz") as chains:
         assert chains["steps"].tolist() == [0, 1, 2, 3, 4]
         assert chains["energies"].shape == chains["grad_norms"].shape == (20, 5)
         assert (chains["grad_norms"][:, 1:] > 0).all()
@@ -226,7 +226,7 @@ def test_folder_mode_scores_each_checkpoint_and_names_the_best(run, weights, cap
     best = min(by_step, key=by_step.get)
     assert report(folder)["best"]["checkpoint"] == str(best)
     assert f"best: checkpoint {best}" in capsys.readouterr().out
-    values = np.load(folder / "fid_vals.npy", allow_pickle=False)
+    values = np.load(folder / "fid_vals.npy")
     assert dict(values[:, :2].tolist()) == by_step
     assert (folder / "plots/fid_curve.png").exists()
     assert (folder / "images/20_grid_3.png").exists()
@@ -278,7 +278,7 @@ def test_reference_statistics_are_made_once_and_refused_where_they_differ(
     assert "quantize True, this run has quantize False" in refused(stats, "quantize=False")
     assert "labels Smileys & Emotion" in refused(stats, "data_labels=['Flags']")
     assert "split train, this run has split test" in refused(stats, "split=test")
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(path) as arrays:
         np.savez("bare.npz", mu=arrays["mu"], sigma=arrays["sigma"])
     capsys.readouterr()
     bare = report(run("reference_stats=bare.npz"))["scores"]

@@ -123,6 +123,6 @@ def test_two_workers_attack_as_one_process_does(repository, tmp_path, data_dir):
     for root in ("one", "two"):
         (folder,) = (tmp_path / root).iterdir()
         assert (folder / "data_log" / "examples.png").exists()
-        with np.load(folder / "data_log" / "results.npz", allow_pickle=False) as results:
+        with np.load(folder / "data_log" / "results.npz") as results:
             found.append({name: results[name] for name in results.files if name != "seconds"})
     assert_same(*found)

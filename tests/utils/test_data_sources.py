@@ -84,7 +84,7 @@ def test_data_labels_keeps_classes_and_numbers_them_anew(emoji_config, image_fol
 def test_npz_images_come_as_they_are(npz):
     path = npz(labels=np.array([2, 0, 1, 1, 2]), class_names=np.array(["a", "b", "c", "never"]))
     dataset = load_data(config("npz", path, size=8))
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(path) as arrays:
         np.testing.assert_array_equal(dataset.images, arrays["images"])
         np.testing.assert_array_equal(dataset.labels, arrays["labels"])
     assert dataset.class_names == ("a", "b", "c", "never")
@@ -102,7 +102,7 @@ def test_a_folder_of_npz_files_has_splits(npz):
     train, test = npz("train.npz"), npz("test.npz")
     for path in (train, test):
         dataset = load_data(config("npz", path.parent, size=8, split=path.stem))
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(path) as arrays:
             np.testing.assert_array_equal(dataset.images, arrays["images"])
     with pytest.raises(UserError, match=r"validation\.npz not found"):
         load_data(config("npz", train.parent, split="validation"))

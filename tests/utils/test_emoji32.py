@@ -16,7 +16,7 @@ from utils.emoji32 import ARRAYS
 
 @pytest.fixture(scope="module")
 def arrays():
-    with np.load(ARRAYS, allow_pickle=False) as stored:
+    with np.load(ARRAYS) as stored:
         return dict(stored)
 
 

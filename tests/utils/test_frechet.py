@@ -241,7 +241,7 @@ def test_statistics_come_back_from_their_file_and_read_as_the_fields_tools_expec
     loaded = frechet.load_statistics(path, METADATA, dim=24)
     assert loaded.metadata == METADATA
     assert loaded.count == 40
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(path) as arrays:
         assert np.array_equal(arrays["mu"], loaded.mean)
         assert np.array_equal(arrays["sigma"], loaded.covariance)
 

@@ -71,5 +71,5 @@ def test_a_report_is_read_again_and_a_second_measurement_takes_the_place_of_the_
     assert report.scores == [first, other]
     report.put([again])
     assert Report(str(tmp_path), HEAD).scores == [again, other]
-    values = np.load(tmp_path / "fid_vals.npy", allow_pickle=False)
+    values = np.load(tmp_path / "fid_vals.npy")
     assert values.tolist() == [[10, again.fid, again.kid], [20, other.fid, other.kid]]
