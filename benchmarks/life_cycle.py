@@ -21,7 +21,7 @@ from benchmarks.stages import Stage, Work
 from utils.config import load_config
 from utils.errors import one_line_errors
 
-RATE = 2500  # image-steps/s of one EBM of width 32 on two cores, to plan with
+RATE = 2000  # image-steps/s of one EBM of width 32 on two cores, to plan with
 CONFIGS = {
     "classifier": ("train_clf", "configs_clf/emoji32_wrn.py"),
     "shortrun": ("train", "configs/emoji32_nonconv.py"),
