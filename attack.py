@@ -25,7 +25,7 @@ from utils.devices import is_chief, make_strategy
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on
 from utils.experiment import time_update
 from utils.files import join
-from utils.run_folder import how_to_resume, make_run_folder
+from utils.run_folder import how_to_resume, open_run_folder
 from utils.seeds import Purpose, host_rng
 from utils.signals import Interruption
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         time_rounds(config, defense, dataset, last - first)
         return
 
-    folder = command.run_dir or make_run_folder(command, strategy, ("data_log",))
+    folder = open_run_folder(command, strategy, ("data_log",))
     tell_how_to_go_on(how_to_resume(folder))
     record = Record(folder, config, resuming=command.run_dir is not None)
     interruption = Interruption()
@@ -96,7 +96,9 @@ def attack_batch(
             seems_broken = right[active] & (logits.argmax(axis=1) != labels[active])
             candidates = active[seems_broken]
             verifications[candidates] += 1
-            right[verify(config, defense, current, labels, indices, candidates, number)] = False
+            right[verify(config, defense, current, labels, indices, candidates, number=number)] = (
+                False
+            )
         class_path.append(right.copy())
         tell(number, right, int(verifications.sum()))
         held = right[active] if config["attack_packing"] else np.ones(len(active), bool)
@@ -132,6 +134,7 @@ def verify(
     labels: np.ndarray,
     indices: np.ndarray,
     candidates: np.ndarray,
+    *,
     number: int,
 ) -> np.ndarray:
     """Return the candidates that fresh purifications get wrong too, all together or one by one."""

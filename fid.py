@@ -6,7 +6,8 @@
 Chains start at the generator's images (or data, or noise), run `mcmc_steps` Langevin steps, then
 `grad_steps` without noise. Their images are compared with data in the features of `feature_net`,
 by the Fréchet distance and by KID, after as many steps of one chain as `fid_steps` asks. `exp_type`
-`folder` does so for each checkpoint of a training run; `sample` only draws and saves images.
+`folder` does so for each checkpoint of a training run and leaves out those whose chains diverge;
+`sample` only draws and saves images.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ from utils.measure import Measure
 from utils.models import resolve_sizes
 from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
-from utils.sampler import Sampler
+from utils.sampler import Diverged, Sampler
 from utils.seeds import Purpose
 from utils.validity import Trace, data_energies, describe, make_look, save_trace
 
@@ -81,7 +82,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             measure.begin(run)
         for number in range(run.place.checkpoint, len(checkpoints)):
             load_networks(networks, checkpoints[number])
-            draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
+            try:
+                draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
+            except Diverged as error:
+                if measure is None or checkpoints[number].name is None:
+                    raise
+                measure.leave_out(checkpoints[number].name, str(error))
+                run.go_to(Place(number + 1))
     if measure is not None and measure.report is not None:
         measure.report.tell_best()
     print(f"done: {run.folder}", flush=True)
@@ -264,9 +271,9 @@ def time_segments(
     """Tell what a run costs, by segments of the longest kind."""
     chains = sampler.begin(0)
     steps = int(max(np.diff(look_steps(config)), default=0))
-    saved = {"ebm": SavedNetwork(networks.ebm, None, {"type": config["net_type"]})}
+    saved = {"ebm": SavedNetwork(networks.ebm, None, lambda _: {"type": config["net_type"]})}
     if networks.gen is not None:
-        saved["gen"] = SavedNetwork(networks.gen, None, {"type": config["gen_type"]})
+        saved["gen"] = SavedNetwork(networks.gen, None, lambda _: {"type": config["gen_type"]})
     total = num_checkpoints * count_rounds(config) * math.ceil(config["mcmc_steps"] / max(1, steps))
     print(f"a segment: {steps} Langevin steps of {config['batch_size']} images")
     time_update(lambda _: sampler.advance(0, chains, 0, steps), total, saved, "segment")

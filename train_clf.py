@@ -37,7 +37,6 @@ SHOWN = (
     ("test accuracy", "test_accuracy", ".4f"),
 )
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
-NOT_TESTED = (float("nan"), float("nan"))
 FREE_ROLLBACKS = 0  # pictures come in the same order again: without dropout a retry is a replay
 
 
@@ -55,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     stream = make_stream(config, train, batch, strategy, Purpose.CLASSIFIER)
     update = make_update(config, learner, strategy)
     steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
-    networks = {"clf": SavedNetwork(learner.network, None, describe(config, learner, train))}
+    described = describe(config, learner, train)
+    networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
         time_update(lambda number: update(number, stream), config["num_epochs"] * steps, networks)
         return
@@ -86,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for epoch in run.updates():
         metrics = train_epoch(learner, update, stream, epoch, steps, run.retry)
         is_tested = due(epoch + 1, config["test_and_log_freq"]) or epoch + 1 == run.total
-        loss, accuracy = evaluate(classify, test, config["batch_size"]) if is_tested else NOT_TESTED
-        run.after(epoch, Outcome({**metrics, "test_loss": loss, "test_accuracy": accuracy}))
+        if is_tested:
+            metrics |= evaluate(classify, test, config["batch_size"])
+        run.after(epoch, Outcome(metrics))
     tell_best(run)
 
 
@@ -160,24 +161,32 @@ def train_epoch(
     return {**means, "lr": rate}
 
 
-def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> tuple[float, float]:
+def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str, float]:
     """Return the mean loss and the accuracy on a whole split, its last partial batch included."""
     losses, hits = [], []
     for images, labels, _ in evaluation_batches(dataset, batch_size):
         logits = classify(images)
         losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy())
         hits.append(logits.argmax(axis=1) == labels)
-    return float(np.concatenate(losses).mean()), float(np.concatenate(hits).mean())
+    loss, accuracy = float(np.concatenate(losses).mean()), float(np.concatenate(hits).mean())
+    return {"test_loss": loss, "test_accuracy": accuracy}
 
 
 def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> None:
-    """Raise UserError for splits without labels, or class weights of another number of classes."""
+    """Raise UserError for splits without labels or of different classes, and for class weights of
+    another number of classes."""
     for dataset in (train, test):
         require_labels(dataset)
-    weights, classes = config["class_weights"], train.class_names
-    if weights is not None and len(weights) != len(classes):
+    known = list(train.class_names)
+    if list(test.class_names) != known[: len(test.class_names)]:
         raise UserError(
-            f"'class_weights' are {len(weights)} for {len(classes)} classes: {', '.join(classes)}"
+            f"split '{TRAIN_SPLIT}' has the classes {', '.join(known)}, split "
+            f"'{TEST_SPLIT}' {', '.join(test.class_names)}: name those of both in data_labels"
+        )
+    weights = config["class_weights"]
+    if weights is not None and len(weights) != len(known):
+        raise UserError(
+            f"'class_weights' are {len(weights)} for {len(known)} classes: {', '.join(known)}"
         )
 
 

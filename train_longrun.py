@@ -169,7 +169,7 @@ def make_update(
         if new_states is not None:
             ends = [(*end[:2], x) for end, x in zip(ends, new_states(number, retry), strict=True)]
         for pair, both, end in zip(banks.values(), drawn, ends, strict=True):
-            put_back(pair, *both, end, steps, burn_in, threshold)
+            put_back(pair, *both, end, steps=steps, burn_in=burn_in, threshold=threshold)
         metrics = {name: float(value) for name, value in metrics.items()} | {"ebm_lr": rate}
         return Outcome(metrics, steps + burn_in, ends[0][0])
 
@@ -181,6 +181,7 @@ def put_back(
     updated: Drawn,
     burning: Drawn,
     ends: Sequence[np.ndarray],
+    *,
     steps: int,
     burn_in: int,
     threshold: int,

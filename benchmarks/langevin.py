@@ -34,6 +34,7 @@ from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, Formulation, 
 from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
 from utils.devices import make_strategy
+from utils.errors import first_line
 from utils.files import make_folder
 from utils.plots import save_figure
 
@@ -169,8 +170,7 @@ def look(name: str, case: Case) -> np.ndarray | str:
     except Exception as error:  # a compiler that is not there raises many kinds
         if name != "torch-compile":
             raise
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        return f"{type(error).__name__}: {first_line}"
+        return f"{type(error).__name__}: {first_line(error)}"
 
 
 @functools.lru_cache(maxsize=1)

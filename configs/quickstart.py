@@ -4,8 +4,8 @@ Chosen by experiment. The published CIFAR-10 experiment, made small: width 32 in
 Langevin steps instead of 100, batches of 32. The step size is larger (0.01) and the temperature
 higher (1e-3), so that 20 steps and the noise suffice to move an image. The generator learns along
 with batch statistics, as in the published experiment, and refreshes half of the states at every
-draw. Learning rates of 3e-4 and 5e-4 for 700 updates, then a third, show faces twice as early as
-the published 1e-4 and 2e-4 throughout. To expect: yellow faces with eyes and mouths after 1,000
+draw. Learning rates of 3e-4 and 5e-4 for 700 updates, then of 1e-4 and 2e-4, show faces twice as
+early as the latter throughout. To expect: yellow faces with eyes and mouths after 1,000
 updates, 8 minutes 40 seconds on two cores of an AMD EPYC (`examples/`, seed 0).
 
     python3 train.py configs/quickstart.py

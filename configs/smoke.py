@@ -1,6 +1,7 @@
 """The whole path of a shortrun experiment in seconds, for tests and a first look: 20 updates.
 
-It differs from `quickstart.py` in size only and learns nothing worth looking at.
+It is `quickstart.py`, smaller, with moving averages of both networks, and learns nothing worth
+looking at.
 
     python3 train.py configs/smoke.py
 """

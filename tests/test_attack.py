@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,24 @@ def test_an_attack_cut_after_a_batch_goes_on_as_if_nothing_had_been(run):
     assert_same(results(whole), results(part))
 
 
+def test_a_resumed_attack_takes_the_same_weights_from_elsewhere_and_no_others(
+    run, repository, tmp_path, capsys
+):
+    weights, moved = tmp_path / "ebm.weights.h5", tmp_path / "moved.weights.h5"
+    committed = repository / "examples/weights"
+    shutil.copy(committed / "emoji32_nonconv_ebm.weights.h5", weights)
+    whole, part = run(), run(f"ebm_weights={weights}", "end_batch=1")
+    weights.rename(moved)
+    attack.main(["--resume", str(part), "--set", f"ebm_weights={moved}", "end_batch=2"])
+    assert_same(results(whole), results(part))
+    shutil.copy(committed / "emoji32_medconv_ebm.weights.h5", moved)
+    with pytest.raises(SystemExit) as stop:
+        attack.main(["--resume", str(part), "--set", f"ebm_weights={moved}", "end_batch=3"])
+    assert stop.value.code == 2
+    assert "'ebm_weights'" in (message := capsys.readouterr().err)
+    assert "is not what the run began with" in message
+
+
 def test_two_replicas_are_one(run):
     assert_same(results(run()), results(run("num_replicas=2")))
 
@@ -103,6 +122,10 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
         ("clf_weights=", "'clf_weights' is still empty"),
         ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
         ("data_labels=['Flags','Objects']", "set data_labels"),
+        ("clf_type=efficientnet_b0", "'data_labels' would number the classes anew"),
+        ("image_dims_clf=[64,64,3]", "learned on images of [32, 32, 3], not [64, 64, 3]"),
+        ("data_type=generator", "'data_type' must be a data set"),
+        ("ebm_weights=examples/weights/emoji32_conv_ebm.weights.h5", "half of a potential"),
         ("clf_width=7", "set 'clf_width' to 2"),
         ("start_batch=2000", "the split has"),
     ],

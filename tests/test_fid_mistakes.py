@@ -1,10 +1,14 @@
 """What users of fid.py get wrong, and the one line that each mistake is answered with."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import fid
+from nets import create_ebm
+from utils.checkpoint import save_weights
 
 # name: (--set of the smoke config, words that the line must hold)
 WRONG = {
@@ -58,3 +62,25 @@ def test_damaged_pictures_are_no_starts_of_chains(tmp_path, monkeypatch, capsys,
         fid.main(["configs_fid/smoke.py", "--set", "ebm_width=4", "exp_dir=runs", *changes])
     assert stop.value.code == 2
     assert "damaged pictures among the starts" in capsys.readouterr().err
+
+
+def test_a_checkpoint_whose_chains_diverge_is_left_out_and_the_others_are_scored(
+    data_dir, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    size = {"net_type": "ebm_sngan", "image_dims": [32, 32, 3]}
+    for step in (1, 2, 3):
+        ebm = create_ebm({**size, "ebm_width": 4, "seed": step})
+        if step == 2:
+            ebm.set_weights([1e20 * weight for weight in ebm.get_weights()])
+        info = {"type": "ebm_sngan", "image_dims": [32, 32, 3], "width": 4}
+        save_weights(ebm, f"ebm_{step}.weights.h5", info)
+    changes = ["exp_type=folder", "ckpt_folder=.", "min_step=1", "max_step=3", "step_freq=1"]
+    changes += ["mcmc_init=noise", "num_samples=8", "batch_size=8", "ebm_width=4", "exp_dir=runs"]
+    fid.main(["configs_fid/smoke.py", "--set", f"data_dir={data_dir}", *changes])
+    assert "checkpoint 2 is left out: chains diverged" in capsys.readouterr().out
+    (path,) = tmp_path.glob("runs/smoke*/report.json")
+    report = json.loads(path.read_text())
+    assert list(report["left_out"]) == ["2"]
+    assert {s["checkpoint"] for s in report["scores"] if s["checkpoint"]} == {"1", "3"}
+    assert report["best"]["checkpoint"] in ("1", "3")

@@ -18,6 +18,8 @@ from tests.source import (
     place,
     tree,
 )
+from utils import keys
+from utils.config import load_config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=place)
@@ -39,11 +41,9 @@ def test_each_config_folder_has_a_smoke_config(folder):
 
 
 def test_every_config_loads_for_its_script():
-    config = pytest.importorskip("utils.config")
     for path in CONFIGS:
         script = SCRIPT_OF_FOLDER[path.parent.name].removesuffix(".py")
-        if (REPOSITORY / f"{script}.py").exists():
-            assert config.load_config(str(path), _filled_in(path), script)["exp_name"]
+        assert load_config(str(path), _filled_in(path), script)["exp_name"]
 
 
 def _filled_in(path: Path) -> list[str]:
@@ -53,10 +53,7 @@ def _filled_in(path: Path) -> list[str]:
 
 
 def test_code_reads_the_keys_of_the_table_and_no_others():
-    keys = pytest.importorskip("utils.keys")
     derived = {"num_classes"}  # not written by users: the data set's
-    if not files("train_clf.py"):  # `create_clf` is there before its script
-        derived |= {"clf_depth", "clf_width", "dropout"}
     readers = [p for p in PROJECT if p.name != "keys.py" and p not in BENCHMARKS]
     unknown = [
         f"{place(path, node)} {name}"
@@ -92,24 +89,14 @@ def _read_key(node: ast.AST) -> str | None:
     return inner.value if isinstance(inner, ast.Constant) else None
 
 
-def test_the_tables_of_keys_and_of_networks_name_the_same_networks_and_sizes():
-    keys, nets = pytest.importorskip("utils.keys"), pytest.importorskip("nets")
-    for networks, sizes in ((nets.EBMS, keys.EBM_SIZES), (nets.GENERATORS, keys.GENERATOR_SIZES)):
-        assert {name: set(row[1]) for name, row in networks.items()} == {
-            name: set(known) for name, known in sizes.items()
-        }
-
-
-@pytest.mark.skipif(not files("README.md"), reason="README.md is not written yet")
 def test_the_readme_lists_every_key_script_config_and_data_set():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert pytest.importorskip("utils.keys").markdown_table() in text
+    assert keys.markdown_table() in text
     assert not [place(path) for path in [*SCRIPTS, *CONFIGS] if path.stem not in text]
     named = {runpy.run_path(str(path))["config"].get("data_type") for path in CONFIGS} - {None}
     assert not [name for name in named if f"`{name}`" not in text], "data sets without a row"
 
 
-@pytest.mark.skipif(not files("README.md"), reason="README.md is not written yet")
 def test_the_readme_gives_the_two_commands_and_ci_runs_the_second():
     lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
     assert "python3 train.py configs/quickstart.py" in lines

@@ -149,6 +149,18 @@ def test_generated_images_can_be_the_data(run):
     assert not (folder / "shortrun" / "data.png").exists()
 
 
+def test_weights_say_the_chain_of_their_moment_in_a_schedule(run):
+    folder = run("mcmc_step_info=[[2,0,0.5,0],[3,0,0.5,2]]", "log_freq=2")
+    steps = {n: chain_of(folder / "checkpoints" / f"ebm_{n}.weights.h5")["steps"] for n in (2, 4)}
+    assert steps == {2: 2, 4: 3}
+
+
+def chain_of(path: Path) -> dict:
+    """Return what a weights file says of the chain that its EBM was trained with."""
+    with h5py.File(path) as file:
+        return json.loads(file.attrs["network"])["chain"]
+
+
 def test_weights_start_a_run_and_bring_their_width(run, finished):
     weights = finished / "checkpoints" / "ebm_4.weights.h5"
     with h5py.File(weights) as file:

@@ -6,6 +6,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import train_clf
 from tests.runs import rows, state
@@ -91,7 +92,9 @@ def test_rows_over_replicas_are_rows_alone():
     ("change", "words"),
     [
         ("lr_switch_epochs=None", "one fewer than 'lr_list'"),
-        ("image_dims=[32,32,1]", "'image_dims' must be [height, width, 3]"),
+        ("image_dims=[32,32,1]", "'image_dims' must be [size, size, 3]"),
+        ("image_dims=[32,48,3]", "'image_dims' must be [size, size, 3]"),
+        ("data_type=generator", "'data_type' must be a data set"),
         ("class_weights=[1,1,1]", "3 for 2 classes"),
         ("clf_depth=11", "'clf_depth' must be 10, 16"),
         ("momentum=0", "'nesterov' needs 'momentum'"),
@@ -112,3 +115,26 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
     assert "clf: wrn" in out
     assert "4 updates" in out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("tested", "agrees"), [("abc", True), ("ab", True), ("ac", False)])
+def test_the_classes_of_the_test_split_must_be_those_of_the_training_split(
+    run, tmp_path, rng, capsys, tested, agrees
+):
+    """Labels are numbers of a split's own folders: without b, c would be number 1 there."""
+    for split, classes in (("train", "abc"), ("test", tested)):
+        for name in classes:
+            folder = tmp_path / "pictures" / split / name
+            folder.mkdir(parents=True)
+            for number in range(4):
+                image = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+                Image.fromarray(image).save(folder / f"{number}.png")
+    changes = ["data_type=image_folder", f"data_dir={tmp_path}/pictures", "data_labels=None"]
+    changes += ["class_weights=None", "random_crop=False"]
+    if agrees:
+        run(*changes)
+        return
+    with pytest.raises(SystemExit) as stop:
+        run(*changes)
+    assert stop.value.code == 2
+    assert "split 'train' has the classes a, b, c, split 'test' a, c" in capsys.readouterr().err

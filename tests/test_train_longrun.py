@@ -47,7 +47,7 @@ def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
         new = np.full((batch, 1, 1, 1), 1000.0 + number, np.float32)
         ends = (drawn.images + steps, burnt.images + burn_in, new)  # a step adds 1
         assert drawn.counts.tolist() == [ages[place] for place in drawn.places]
-        put_back(banks, drawn, burnt, ends, steps, burn_in, threshold)
+        put_back(banks, drawn, burnt, ends, steps=steps, burn_in=burn_in, threshold=threshold)
 
         for place, other in zip(drawn.places, burnt.places, strict=True):
             update[place], ages[place] = update[place] + steps, ages[place] + steps
@@ -72,7 +72,8 @@ def test_images_move_over_steadily_one_in_threshold_plus_one_draws():
         rng = host_rng(1, Purpose.BANK_DRAW, number)
         drawn, burnt = banks.update.draw(50, rng), banks.burn_in.draw(50, rng)
         moves.append((burnt.counts >= 4).mean())
-        put_back(banks, drawn, burnt, (drawn.images, burnt.images, burnt.images), 1, 1, 4)
+        ends = (drawn.images, burnt.images, burnt.images)
+        put_back(banks, drawn, burnt, ends, steps=1, burn_in=1, threshold=4)
     # A binomial of 50 * 500 draws; counts of one image are dependent, which only narrows it.
     assert np.mean(moves) == pytest.approx(1 / 5, abs=5 * np.sqrt(0.16 / 25_000) + 0.2 / 500)
 

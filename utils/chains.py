@@ -16,10 +16,9 @@ from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Noise, langevin, make_potential, take_part
-from utils.potential import create_prior
+from utils.potential import create_prior, require_prior
 from utils.seeds import Purpose, fold
 
-Sampler = Callable[[np.ndarray], np.ndarray]
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
 
 
@@ -50,6 +49,8 @@ def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[st
     where they do not say it.
     """
     result = dict(config)
+    if ebm_weights:
+        require_prior(ebm_weights, config["prior_weights"])
     if config["data_epsilon"] is None:
         chain = ((network_info(ebm_weights) if ebm_weights else None) or {}).get("chain", {})
         result["data_epsilon"] = chain.get("data_epsilon", 0.0)
@@ -57,7 +58,7 @@ def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[st
         return result
     if not ebm_weights:
         raise UserError("'mcmc_steps', 'epsilon' and 'mcmc_temp' are missing: no 'ebm_weights'")
-    chain = _sampler_info(ebm_weights, has_prior=bool(config["prior_weights"]))["chain"]
+    chain = _sampler_info(ebm_weights)["chain"]
     if config["mcmc_steps"] is None:
         result["mcmc_steps"] = chain["steps"]
     if config["epsilon"] is None:
@@ -91,13 +92,16 @@ def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
     return noise
 
 
-def load_sampler(ebm_weights: str, gen_weights: str | None, *, seed: int = 0) -> Sampler:
+def load_sampler(
+    ebm_weights: str, gen_weights: str | None, *, seed: int = 0
+) -> Callable[[np.ndarray], np.ndarray]:
     """Return image numbers (b,) -> samples (b, h, w, 3): the chain that the EBM was trained with.
 
     Chains start at the generator's images where there is a generator, else at uniform noise, and
     take the steps that the weights file says. Raises UserError for weights that do not say them, or
     whose chain had a prior beside the EBM.
     """
+    require_prior(ebm_weights, None)
     info = _sampler_info(ebm_weights)
     chain, shape = info["chain"], info["image_dims"]
     if gen_weights is None and chain.get("init", "").startswith("coop"):
@@ -162,15 +166,13 @@ def uniform_starts(shape: list[int], seed: int) -> Starts:
     )
 
 
-def _sampler_info(ebm_weights: str, *, has_prior: bool = False) -> dict:
+def _sampler_info(ebm_weights: str) -> dict:
     info = network_info(ebm_weights) or {}
     if "chain" not in info:
         raise UserError(
             f"weights {ebm_weights} do not say the chain they were trained with: "
             "set mcmc_steps, epsilon and mcmc_temp"
         )
-    if info["chain"].get("prior_temperature") is not None and not has_prior:
-        raise UserError(f"weights {ebm_weights} belong to a prior EBM, which these chains lack")
     return info
 
 

@@ -5,6 +5,7 @@ import glob
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.config import REPOSITORY
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 from utils.files import join, make_room, reserve, whole_file
 from utils.optim import MovingAverage
 
@@ -27,11 +28,14 @@ SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: b
 
 @dataclasses.dataclass(frozen=True)
 class SavedNetwork:
-    """A network whose weights a run saves, with its moving average and what its files say of it."""
+    """A network whose weights a run saves, with its moving average.
+
+    `info(update)` is what a file of it says that is written after that many updates.
+    """
 
     network: keras.Model
     average: MovingAverage | None
-    info: Mapping[str, Any]
+    info: Callable[[int], Mapping[str, Any]]
 
 
 class Part(Protocol):
@@ -64,15 +68,20 @@ def network_info(path: str) -> dict[str, Any] | None:
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
     except (OSError, ValueError, TypeError, tf.errors.OpError) as error:
-        raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
 
 
 def located(path: str | None) -> str | None:
     """Return a path of weights, looked up from here, then from the repository's root."""
-    if path and "://" not in path and not glob.glob(f"{glob.escape(path)}*"):
+    if path and "://" not in path and not _is_there(path):
         beside = str(REPOSITORY / path)
-        return beside if glob.glob(f"{glob.escape(beside)}*") else path
+        return beside if _is_there(beside) else path
     return path
+
+
+def _is_there(path: str) -> bool:
+    """Return whether there is such a file or folder, or a checkpoint with this prefix."""
+    return os.path.exists(path) or bool(glob.glob(f"{glob.escape(path)}.*"))
 
 
 def find_weights(folder: str, name: str) -> str:
@@ -125,7 +134,7 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
     """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
     names = sorted(n for n in tf.io.gfile.listdir(folder) if n.endswith(".npz") and n[0] != ".")
-    files = {name: _fingerprint(join(folder, name)) for name in names}
+    files = {name: fingerprint(join(folder, name)) for name in names}
     with whole_file(join(folder, STATE_FILE)) as temporary, open(temporary, "w") as file:
         json.dump({**header, "files": files}, file, indent=1)
 
@@ -162,9 +171,9 @@ def read_header(folder: str) -> dict[str, Any]:
     try:
         with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
             header = json.load(file)
-        wrong = [n for n, f in header["files"].items() if _fingerprint(join(folder, n)) != f]
+        wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
     except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
-        raise UserError(f"state {folder} is damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"state {folder} is damaged: {first_line(error)}") from error
     if wrong:
         raise UserError(f"state {folder} is damaged: {', '.join(wrong)} is not what was written")
     return header
@@ -211,7 +220,7 @@ def _restore(part: Part, state: dict[str, np.ndarray], name: str) -> None:
     try:
         part.restore(state)
     except (ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(
             f"the state's part '{name}' is of another network or config: {reason}"
         ) from error
@@ -226,10 +235,11 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
             with np.load(io.BytesIO(raw.read()), allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in arrays.files}
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{path} is damaged: {first_line(error)}") from error
 
 
-def _fingerprint(path: str) -> dict[str, Any]:
+def fingerprint(path: str) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a file."""
     digest, size = hashlib.sha256(), 0
     with tf.io.gfile.GFile(path, "rb") as file:
         while block := file.read(1 << 24):

@@ -5,6 +5,7 @@ A check takes a config with all defaults filled in and returns its problems, one
 
 from typing import Any
 
+from nets import EBMS, GENERATORS
 from utils import keys
 
 
@@ -30,16 +31,26 @@ def _check_devices(config: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _check_networks(config: dict[str, Any]) -> list[str]:
-    problems = []
+def _check_image(config: dict[str, Any]) -> list[str]:
     height, width, channels = config["image_dims"]
     if height != width or channels != 3:
-        problems.append(f"'image_dims' must be [size, size, 3], not {config['image_dims']}")
-    sizes = keys.EBM_SIZES[config["net_type"]]
+        return [f"'image_dims' must be [size, size, 3], not {config['image_dims']}"]
+    return []
+
+
+def _check_data_set(config: dict[str, Any]) -> list[str]:
+    if config["data_type"] == "generator":
+        return ["'data_type' must be a data set: only an EBM can learn on a generator's images"]
+    return []
+
+
+def _check_networks(config: dict[str, Any]) -> list[str]:
+    problems, height = [], config["image_dims"][0]
+    sizes = tuple(EBMS[config["net_type"]][1])
     if height not in sizes:
         problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
     if uses_generator(config) and config["gen_type"] is not None:
-        sizes = keys.GENERATOR_SIZES[config["gen_type"]]
+        sizes = tuple(GENERATORS[config["gen_type"]][1])
         if height not in sizes:
             problems.append(f"'{config['gen_type']}' exists for sizes {sizes}, not {height}")
     return problems + _check_prior(config)
@@ -108,8 +119,6 @@ def _check_sampling(config: dict[str, Any]) -> list[str]:
         problems.append(f"'fid_steps' {scored} go beyond 'mcmc_steps' {steps}")
     if config["mcmc_init"] == "coop" and config["gen_type"] is None:
         problems.append("'gen_type' is missing: chains start from a generator")
-    if config["data_type"] == "generator":
-        problems.append("'data_type' must be a data set: samples are compared with data")
     return problems
 
 
@@ -142,8 +151,6 @@ def _check_scoring(config: dict[str, Any]) -> list[str]:
 
 def _check_classifier(config: dict[str, Any]) -> list[str]:
     problems = []
-    if config["image_dims"][2] != 3:
-        problems.append(f"'image_dims' must be [height, width, 3], not {config['image_dims']}")
     rates, switches = config["lr_list"], config["lr_switch_epochs"] or []
     if len(rates) != len(switches) + 1 or sorted(set(switches)) != switches:
         problems.append("'lr_switch_epochs' must ascend and be one fewer than 'lr_list'")
@@ -159,12 +166,9 @@ def _check_depth(config: dict[str, Any]) -> list[str]:
 
 
 def _check_attack(config: dict[str, Any]) -> list[str]:
-    problems = []
-    height, width, channels = config["image_dims"]
-    if height != width or channels != 3:
-        problems.append(f"'image_dims' must be [size, size, 3], not {config['image_dims']}")
+    problems, height = [], config["image_dims"][0]
     if config["langevin_steps"]:
-        sizes = keys.EBM_SIZES[config["net_type"]]
+        sizes = tuple(EBMS[config["net_type"]][1])
         if height not in sizes:
             problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
         if not config["ebm_weights"]:
@@ -176,6 +180,11 @@ def _check_attack(config: dict[str, Any]) -> list[str]:
         config["clf_weights"] == "" or classifier_type(config) == "wrn"
     ):
         problems.append("'clf_weights' is still empty: fill in the path of the classifier")
+    if config["data_labels"] is not None and classifier_type(config) != "wrn":
+        problems.append(
+            f"'data_labels' would number the classes anew, and '{classifier_type(config)}' knows "
+            "those of ImageNet by their numbers: leave it None"
+        )
     if config["end_batch"] is not None and config["end_batch"] < config["start_batch"]:
         problems.append("'end_batch' is before 'start_batch'")
     low, high = config["pixel_scale_clf"]
@@ -192,16 +201,32 @@ def classifier_type(config: dict[str, Any]) -> str:
 
 
 CHECKS = {
-    "train_clf": (_check_devices, _check_classifier),
-    "attack": (_check_devices, _check_attack),
-    "train": (_check_devices, _check_networks, _check_generator, _check_bank, _check_paths),
+    "train_clf": (_check_devices, _check_image, _check_data_set, _check_classifier),
+    "attack": (_check_devices, _check_image, _check_data_set, _check_attack),
+    "train": (
+        _check_devices,
+        _check_image,
+        _check_networks,
+        _check_generator,
+        _check_bank,
+        _check_paths,
+    ),
     "train_longrun": (
         _check_devices,
+        _check_image,
         _check_networks,
         _check_generator,
         _check_bank,
         _check_frozen_generator,
         _check_paths,
     ),
-    "fid": (_check_devices, _check_networks, _check_sampling, _check_folder, _check_scoring),
+    "fid": (
+        _check_devices,
+        _check_image,
+        _check_data_set,
+        _check_networks,
+        _check_sampling,
+        _check_folder,
+        _check_scoring,
+    ),
 }

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import json
 import runpy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from utils import keys
 from utils.checks import CHECKS
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "config.json"
@@ -104,12 +104,13 @@ def load_run_config(
     return complete({**config, **changes}, script, path), config_path
 
 
-def write_run_config(command: Command, path: str) -> None:
-    """Write `config.json`, from which `load_run_config` reads."""
+def write_run_config(command: Command, path: str, *, weights: Mapping[str, Any]) -> None:
+    """Write `config.json`, from which `load_run_config` reads, with fingerprints of `weights`."""
     stored = {
         "script": command.script,
         "config_path": command.config_path,
         "config": command.config,
+        "weights": weights,
     }
     with tf.io.gfile.GFile(path, "w") as file:
         json.dump(stored, file, indent=1)
@@ -176,11 +177,6 @@ def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]
     if problems:
         raise UserError(f"{source}: " + "; ".join(problems))
     return result
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, for use inside a one-line error."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class _Parser(argparse.ArgumentParser):

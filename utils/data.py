@@ -166,11 +166,16 @@ def evaluation_batches(
 
 
 def require_labels(dataset: Dataset) -> None:
-    """Raise UserError if a data set has no labels."""
+    """Raise UserError if a data set has no labels, or labels without names of classes."""
     if not dataset.has_labels:
         raise UserError(
             f"data set {dataset.name} has no labels: choose another one, or name one of its "
             "attributes with label_attribute, for example --set label_attribute=Smiling for celeb_a"
+        )
+    if dataset.class_names is None:
+        raise UserError(
+            f"data set {dataset.name} has numbers without names of classes for labels: choose an "
+            "attribute of named classes with label_attribute"
         )
 
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from utils.config import REPOSITORY, first_line
-from utils.errors import UserError
+from utils.config import REPOSITORY
+from utils.errors import UserError, first_line
 
 COMMAND = "python3 -m utils.data CONFIG --prepare"
 CONNECT_SECONDS = 10

@@ -13,9 +13,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from utils import pictures
-from utils.config import first_line
 from utils.data_sources import Source
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 from utils.pictures import Augmentation
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory

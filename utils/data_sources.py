@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.config import REPOSITORY, first_line
-from utils.errors import UserError
+from utils.config import REPOSITORY
+from utils.errors import UserError, first_line
+from utils.files import join
 from utils.pictures import decode
 
 NO_LABEL = -1
@@ -134,12 +135,12 @@ def open_folder(config: Mapping[str, Any], split: str) -> Source:
     Without a folder of the split's name, `data_dir` itself is the split `train`.
     """
     root = _existing(config, "the folder of your pictures")
-    if tf.io.gfile.isdir(_join(root, split)):
-        root = _join(root, split)
+    if tf.io.gfile.isdir(join(root, split)):
+        root = join(root, split)
     elif split != "train":
         raise UserError(f"image_folder {root} has no folder '{split}' for that split")
     plain = _image_files(root)
-    folders = {name: _image_files(_join(root, name)) for name in _folders(root)}
+    folders = {name: _image_files(join(root, name)) for name in _folders(root)}
     folders = {name: files for name, files in folders.items() if files}
     if not plain and not folders:
         raise UserError(f"image_folder {root}: no pictures ({', '.join(IMAGE_FILES)}) in it")
@@ -171,7 +172,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
     """
     path = _existing(config, "your .npz file")
     if tf.io.gfile.isdir(path):
-        path = _join(path, f"{split}.npz")
+        path = join(path, f"{split}.npz")
     elif split != "train":
         raise UserError(
             f"npz {path} is the split 'train': for '{split}' let data_dir be a folder that holds "
@@ -182,8 +183,10 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
             arrays = dict(arrays)
     except tf.errors.NotFoundError as error:
         raise UserError(f"npz {path} not found") from error
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"npz {path} cannot be read: {error}") from error
+    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} cannot be read as an npz with an array 'images': {first_line(error)}"
+        ) from error
     images, labels, class_names = _npz_arrays(path, arrays)
     return _table_source(
         name="npz",
@@ -266,15 +269,11 @@ def _existing(config: Mapping[str, Any], what: str) -> str:
     raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
 
 
-def _join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"
-
-
 def _folders(root: str) -> list[str]:
     names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(root))
-    return [name for name in names if tf.io.gfile.isdir(_join(root, name))]
+    return [name for name in names if tf.io.gfile.isdir(join(root, name))]
 
 
 def _image_files(root: str) -> list[str]:
     names = sorted(tf.io.gfile.listdir(root))
-    return [_join(root, name) for name in names if name.lower().endswith(IMAGE_FILES)]
+    return [join(root, name) for name in names if name.lower().endswith(IMAGE_FILES)]

@@ -11,10 +11,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import utils.emoji32  # noqa: F401  registers the embedded data set
-from utils.config import first_line
 from utils.data_prepare import how_to_prepare, prepare
 from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 from utils.pictures import decode
 
 SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back

@@ -19,10 +19,10 @@ from utils.chains import make_image_noise
 from utils.checkpoint import located, network_info, with_stored_sizes
 from utils.checks import classifier_type
 from utils.devices import over_replicas
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 from utils.import_weights import load_weights
 from utils.langevin import Chain, Potential, langevin
-from utils.potential import create_potential, create_prior
+from utils.potential import create_potential, create_prior, require_prior
 from utils.seeds import Purpose, fold
 
 
@@ -192,6 +192,7 @@ def create_defense(
         classifier = create_classifier(config, class_names)
         if config["langevin_steps"]:
             sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
+            require_prior(config["ebm_weights"], config["prior_weights"])
             ebm = create_ebm(sized)
             load_weights(ebm, config["ebm_weights"])
             potential = create_potential(config, ebm, create_prior(config))
@@ -205,7 +206,13 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
         return _create_application(kind, config, path)
     info = network_info(path) or {}
     classes = info.get("classes") or list(class_names)
-    if not isinstance(classes, int) and classes != list(class_names):
+    if isinstance(classes, int):  # converted weights do not know the names
+        if classes != len(class_names):
+            raise UserError(
+                f"'clf_weights' {path} tell {classes} classes apart; the data have "
+                f"{len(class_names)}: {', '.join(class_names)}"
+            )
+    elif classes != list(class_names):
         raise UserError(
             f"'clf_weights' {path} tell {', '.join(classes)} apart; "
             f"the data have {', '.join(class_names)}: set data_labels"
@@ -214,6 +221,12 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
     config = with_stored_sizes({**config, "clf_type": "wrn"}, "clf_weights", "clf_type", sized)
     count = classes if isinstance(classes, int) else len(classes)
     shape = config["image_dims_clf"] or config["image_dims"]
+    learned_on = info.get("image_dims", shape)
+    if learned_on != shape:
+        raise UserError(
+            f"'clf_weights' {path} learned on images of {learned_on}, not {shape}: "
+            "set 'image_dims_clf' to that"
+        )
     network = create_clf({**config, "num_classes": count, "image_dims": shape})
     load_weights(network, path)
     return network
@@ -228,7 +241,7 @@ def _create_application(kind: str, config: Mapping[str, Any], path: str | None) 
         network = getattr(keras.applications, name)(weights=weights, **options)
     except Exception as error:  # without a network Keras raises many kinds
         raise UserError(
-            f"Keras cannot fetch the weights of {name}: {str(error).splitlines()[0]}; give their "
+            f"Keras cannot fetch the weights of {name}: {first_line(error)}; give their "
             "file in clf_weights"
         ) from error
     if path:

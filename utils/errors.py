@@ -20,6 +20,11 @@ class UserError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, for use inside a one-line error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def one_line_errors(main: Callable) -> Callable:
     """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
 

@@ -19,7 +19,7 @@ from utils.config import Command
 from utils.devices import barrier, is_chief, local_replicas
 from utils.errors import tell_how_to_go_on
 from utils.files import join
-from utils.run_folder import how_to_resume, make_run_folder
+from utils.run_folder import how_to_resume, open_run_folder
 from utils.signals import Interruption
 
 ROOMS = ("state", "images", "plots", "numpy")
@@ -62,10 +62,8 @@ class EvaluationRun:
         self.batch_size = command.config["batch_size"]
         self.place, self.chains, self.segments = Place(), {}, 0
         self.interruption = Interruption()
-        if command.run_dir is None:
-            self.folder = make_run_folder(command, strategy, ROOMS)
-        else:
-            self.folder = command.run_dir.rstrip("/")
+        self.folder = open_run_folder(command, strategy, ROOMS)
+        if command.run_dir is not None:
             self._restore()
         tell_how_to_go_on(how_to_resume(self.folder))
         print(f"run folder {self.folder}", flush=True)

@@ -25,7 +25,7 @@ from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join, one_line_write_errors
 from utils.guard import LIMITS, all_finite, divergence, rate_scale
 from utils.records import SHOWN, Metrics, Progress, make_board, to_board
-from utils.run_folder import ROOMS, how_to_resume, make_run_folder
+from utils.run_folder import ROOMS, how_to_resume, open_run_folder
 from utils.signals import Interruption
 
 
@@ -104,10 +104,7 @@ class Run:
         self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
-        if new:
-            self.folder = make_run_folder(command, strategy, plan.rooms)
-        else:
-            self.folder = command.run_dir.rstrip("/")
+        self.folder = open_run_folder(command, strategy, plan.rooms)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
@@ -197,12 +194,15 @@ class Run:
         if not self.chief:
             return
         for name, saved in self.networks.items():
-            path = join(self.folder, "checkpoints", f"{name}_{step}.weights.h5")
-            checkpoint.save_weights(saved.network, path, saved.info)
+            path, info = (
+                join(self.folder, "checkpoints", f"{name}_{step}.weights.h5"),
+                saved.info(step),
+            )
+            checkpoint.save_weights(saved.network, path, info)
             if saved.average is not None:
                 path = join(self.folder, "checkpoints", f"{name}_ema_{step}.weights.h5")
                 with saved.average.applied():
-                    checkpoint.save_weights(saved.network, path, saved.info)
+                    checkpoint.save_weights(saved.network, path, info)
 
     def _save_state(self) -> None:
         """Write the state of now."""
@@ -283,7 +283,7 @@ def time_update(
 ) -> None:
     """Print what `--dry-run` promises: parameters, memory, seconds an update, time to the end."""
     for network, saved in networks.items():
-        print(f"{network}: {saved.info['type']}, {saved.network.count_params():,} parameters")
+        print(f"{network}: {saved.info(1)['type']}, {saved.network.count_params():,} parameters")
     seconds = []
     for number in range(4):  # the first one traces
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import tensorflow as tf
 
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 
 
 def join(folder: str, *names: str) -> str:
@@ -51,7 +51,7 @@ def one_line_write_errors(path: str) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, FileNotFoundError | tf.errors.NotFoundError):
             raise UserError(f"cannot write {path}: its folder is not there") from error
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
             f"cannot write {path}: {reason}; free some space or make the folder writable, "
             "then go on with --resume"

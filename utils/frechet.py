@@ -51,8 +51,7 @@ class Moments:
 
     Kept is the Gram matrix of the rows [x - shift, 1], whose last column holds their sums and their
     number; the shift, the first row seen, guards against cancellation. Rows are folded in whole
-    blocks, so the result depends on the rows and their order but not on the batches they came in,
-    and a restored state goes on to the last bit.
+    blocks, so the result depends on the rows and their order but not on the batches they came in.
     """
 
     def __init__(self, dim: int):
@@ -82,17 +81,6 @@ class Moments:
                 self._gram = _fold(self._gram, self._rows)
                 self._held = 0
 
-    def merge(self, other: "Moments") -> None:
-        """Take all that `other` has seen, as if its images had been added here."""
-        if not self.count:
-            self._shift[:] = other._shift
-        shift = np.append(other._shift - self._shift, 0.0)
-        total, sums = other._gram[-1, -1], other._gram[:, -1]
-        # sum (x + shift)(x + shift)' from sum x x'; the last entry of x is 1, of the shift 0
-        crossed = np.outer(sums, shift)
-        self._gram += np.triu(other._gram + crossed + crossed.T + total * np.outer(shift, shift))
-        self.add(other._rows[: other._held, :-1] + other._shift)
-
     def statistics(self, metadata: Mapping[str, str | int | bool] | None = None) -> Statistics:
         """Return mean and covariance so far; raises UserError for fewer than two images."""
         if self.count < 2:
@@ -104,19 +92,6 @@ class Moments:
         np.fill_diagonal(covariance, scatter.diagonal())
         covariance /= self.count - 1
         return Statistics(self._shift + mean[:-1], covariance, self.count, dict(metadata or {}))
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return all that must survive a resume."""
-        rows = self._rows[: self._held, :-1]
-        return {"shift": self._shift, "gram": self._gram, "rows": rows}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from `state()`; raises ValueError for one of other features."""
-        if state["gram"].shape != self._gram.shape or len(state["rows"]) >= BLOCK:
-            raise ValueError(f"moments of {len(state['shift'])} features, not {len(self._shift)}")
-        self._shift[:], self._held = state["shift"], len(state["rows"])
-        self._gram = np.asfortranarray(state["gram"])
-        self._rows[: self._held, :-1] = state["rows"]
 
 
 def _fold(gram: np.ndarray, rows: np.ndarray, weight: float = 1.0) -> np.ndarray:

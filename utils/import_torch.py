@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 
 MIMICRY_KINDS = {"l": "lin", "c": "conv", "b": "bn"}
 NORM_LEAVES = {
@@ -106,7 +106,7 @@ def _load(path: str) -> Mapping[str, Any]:
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
     except Exception as error:  # PyTorch raises many kinds for files that are not its own
-        raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     if not isinstance(state, Mapping):
         raise UserError(f"weights {path} are no state of a network but a {type(state).__name__}")
     return state

@@ -10,7 +10,6 @@ take such a prefix wherever a config names weights; PyTorch files have to be con
 import argparse
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ import tensorflow as tf
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
 from utils.checkpoint import save_weights
-from utils.errors import UserError
+from utils.errors import UserError, first_line, one_line_errors
 from utils.import_torch import read_torch
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
@@ -45,7 +44,7 @@ def load_weights(model: keras.Model, path: str) -> None:
 
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Give every variable of a model its array, by published name; raises UserError, as above."""
-    variables = {published_name(variable): variable for variable in model.variables}
+    variables = {published_name(variable): variable for variable in model.weights}
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
     _check(expected, {name: array.shape for name, array in arrays.items()}, source, model)
     for name, variable in variables.items():
@@ -79,7 +78,7 @@ def read_checkpoint(prefix: str) -> dict[str, np.ndarray]:
             if not name.endswith(NOT_WEIGHTS)
         }
     except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"weights {prefix} are damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"weights {prefix} are damaged: {first_line(error)}") from error
 
 
 def _our_name(name: str, spectral: set[str]) -> str:
@@ -95,7 +94,7 @@ def _load_h5(model: keras.Model, path: str) -> None:
     with _local_copy(path) as file:
         found = _h5_shapes(file, path)
         # Keras overlooks what is left over in a file, so that its own check is half of it.
-        if len(found) == len(model.variables):
+        if len(found) == len(model.weights):
             with contextlib.suppress(ValueError, KeyError):
                 model.load_weights(file)
                 return
@@ -117,7 +116,7 @@ def _h5_shapes(file: str, path: str) -> dict[str, tuple[int, ...]]:
         with h5py.File(file, "r") as stored:
             stored.visititems(visit)
     except OSError as error:
-        raise UserError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     return shapes
 
 
@@ -171,8 +170,9 @@ def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict
     return model, {**info, "width": model.width, "z_sz": model.z_sz}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Convert one file; return the exit status."""
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert one file."""
     parser = argparse.ArgumentParser(prog="utils.import_weights", description=__doc__)
     parser.add_argument("source", help="prefix of a TensorFlow checkpoint, or a PyTorch file")
     parser.add_argument("target", help="the file to write, ending in .weights.h5")
@@ -182,12 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--z_sz", type=int, default=128, help="latent size of a generator")
     parser.add_argument("--classes", type=int, default=10, help="of a wrn")
     arguments = parser.parse_args(argv)
-    try:
-        convert(arguments.source, arguments.target, arguments.net, vars(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 
 
 def convert(source: str, target: str, net: str, sizes: Mapping[str, Any]) -> None:
@@ -207,4 +202,4 @@ def convert(source: str, target: str, net: str, sizes: Mapping[str, Any]) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

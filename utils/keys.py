@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from nets import EBMS, GENERATORS
 from utils.kinds import (
     BOOL,
     LONGRUN_ROWS,
@@ -32,12 +33,6 @@ CHAINS = (*LEARN_EBM, *FID)  # those that run chains of an EBM from a start
 EBM = (*CHAINS, *ATTACK)  # those that use an EBM
 ALL = (*LEARN, *FID, *ATTACK)  # every script; grows with them
 
-EBM_SIZES = {"ebm_sngan": (32, 64, 128), "ebm_biggan": (64, 128, 224, 256)}
-GENERATOR_SIZES = {
-    "gen_sngan": (32, 64, 128),
-    "gen_biggan": (64, 128),
-    "gen_biggan_cond": (64, 128, 224, 256),
-}
 BANK_INITS = ("persistent", "data_persistent", "coop_persistent")
 MCMC_INITS = (*BANK_INITS, "coop", "data", "noise")
 APPLICATIONS = tuple(f"efficientnet_b{number}" for number in range(8))  # of Keras
@@ -48,7 +43,8 @@ FEATURE_NETS = ("inception_keras", "inception_tf1", "classifier", "random_conv")
 class Key:
     """One config key: its name, scripts, kind, default (or REQUIRED) and meaning.
 
-    `resumable` keys may be changed with `--set` when a run is resumed: length, logging, saving, devices.
+    `resumable` keys may be changed with `--set` when a run is resumed: length, logging, saving,
+    devices, and where data and weights lie (of weights the content must be the same).
     """
 
     name: str
@@ -73,9 +69,9 @@ KEYS = (
     Key("precision", ALL, choice("float32", "bfloat16"), "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32"),
     # Data
-    Key("data_type", ALL, STRING, REQUIRED, "`emoji32`, a TFDS name, or `generator`: learn on G(z)"),
-    Key("data_dir", ALL, PATH, None, "folder of the data set; None: `<data_type>_tfds` beside where you start"),
-    Key("data_download", ALL, BOOL, False, "may TFDS download the data set"),
+    Key("data_type", ALL, STRING, REQUIRED, "`emoji32`, a TFDS name, `image_folder`, `npz`; training of an EBM also `generator`: learn on G(z)"),
+    Key("data_dir", ALL, PATH, None, "folder of the data set; None: `<data_type>_tfds` beside where you start", True),
+    Key("data_download", ALL, BOOL, False, "may TFDS download the data set", True),
     Key("data_labels", ALL, optional(list_of(STRING, "list of class names")), None, "keep these classes only"),
     Key("label_attribute", ALL, optional(STRING), None, "take labels from this attribute, as `Smiling` of `celeb_a`"),
     Key("data_flip", ALL, BOOL, False, "training split: mirror pictures left to right, half of them"),
@@ -90,9 +86,11 @@ KEYS = (
     Key("data_epsilon", FID, optional(real(0)), None,
         "the same on data whose energy is told beside that of samples; None: as stored in `ebm_weights`, else 0"),
     # The EBM
-    Key("net_type", EBM, choice(*EBM_SIZES), REQUIRED, "EBM network"),
+    Key("net_type", EBM, choice(*EBMS), REQUIRED, "EBM network"),
     Key("ebm_width", EBM, optional(integer(1)), None, "None: that of `ebm_weights`, else the published width"),
-    Key("ebm_weights", EBM, PATH, None, "weights to start from; None: random start"),
+    Key("ebm_weights", LEARN_EBM, PATH, None, "weights to start from; None: random start"),
+    Key("ebm_weights", FID, PATH, None, "the EBM to draw samples from; None: a random one", True),
+    Key("ebm_weights", ATTACK, PATH, None, "the EBM that purifies; needed for `langevin_steps` above 0", True),
     Key("ebm_optim_type", LEARN_EBM, choice("adam", "sgd"), REQUIRED, "adam (0.9, 0.999, 1e-7) or sgd"),
     Key("ebm_lr_type", LEARN_EBM, choice("step"), "step", "how rows of `ebm_lr_info` follow each other"),
     Key("ebm_lr_info", LEARN_EBM, LR_ROWS, REQUIRED, "learning rates of the EBM"),
@@ -110,7 +108,7 @@ KEYS = (
     Key("epsilon", LEARN_EBM, real(0), REQUIRED, "Langevin step size"),
     Key("mcmc_temp", LEARN_EBM, real(0, above=True), REQUIRED, "temperature of the EBM"),
     Key("tau", EBM, optional(real(0, above=True)), None, "adds |x|^2 / (2 tau^2) to the potential"),
-    Key("prior_weights", EBM, PATH, None, "frozen prior EBM added to the potential; None: no prior"),
+    Key("prior_weights", EBM, PATH, None, "frozen prior EBM added to the potential; None: no prior", True),
     Key("prior_temp", EBM, optional(real(0, above=True)), None, "temperature of the prior"),
     Key("clip_langevin_grad", CHAINS, BOOL, False, "clip each image's drift to `max_langevin_norm`"),
     Key("max_langevin_norm", CHAINS, real(0, above=True), 1.0, "L2 norm of an image's drift"),
@@ -123,10 +121,11 @@ KEYS = (
     Key("im_persistent_path", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
     Key("z_persistent_path", LEARN_EBM, REPLACED, None, "replaced by `--resume`"),
     # The generator
-    Key("gen_type", CHAINS, optional(choice(*GENERATOR_SIZES)), None, "generator network"),
+    Key("gen_type", CHAINS, optional(choice(*GENERATORS)), None, "generator network"),
     Key("gen_width", CHAINS, optional(integer(1)), None, "None: that of `gen_weights`, else the published width"),
     Key("z_sz", CHAINS, integer(1), 128, "size of a latent"),
-    Key("gen_weights", CHAINS, PATH, None, "weights to start from; None: random start"),
+    Key("gen_weights", LEARN_EBM, PATH, None, "weights to start from; None: random start"),
+    Key("gen_weights", FID, PATH, None, "the generator whose images chains start from; None: a random one", True),
     Key("update_generator", LEARN_EBM, BOOL, False, "train the generator on the samples (longrun: only False)"),
     Key("gen_batch_norm", LEARN_EBM, BOOL, False, "batch statistics in chain starts and in the generator's loss"),
     Key("gen_optim_type", LEARN_EBM, choice("adam", "sgd"), "adam", "as `ebm_optim_type`"),
@@ -171,11 +170,11 @@ KEYS = (
         "steps between two looks at energy and gradient; None: 20 looks, at most 1,000 steps"),
     Key("state_freq", FID, integer(1), 1, "segments between states", True),
     Key("feature_net", FID, choice(*FEATURE_NETS), "inception_keras", "what sees the images; its name stands in every score"),
-    Key("inception_weights", FID, PATH, None, "weights or graph of the Inception networks; None: fetched"),
+    Key("inception_weights", FID, PATH, None, "weights or graph of the Inception networks; None: fetched", True),
     Key("feature_sha256", FID, optional(STRING), None,
         "SHA-256 that the weights of `feature_net` must have, as `report.json` names it (`inception_tf1`: of the `.pb`); None: only named"),
     Key("clf_weights", (*FID, *ATTACK), PATH, None,
-        "weights of the classifier; None: those that Keras fetches for its applications"),
+        "weights of the classifier; None: those that Keras fetches for its applications", True),
     Key("quantize", FID, BOOL, True, "round pixels to whole numbers, as PNG files hold them; False: as published"),
     Key("reference_samples", FID, optional(integer(2)), None, "data images to compare with; None: as many as samples"),
     Key("reference_stats", FID, PATH, None, "their statistics, an npz; None: `<exp_dir>/reference/`, made where missing"),

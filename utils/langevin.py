@@ -146,9 +146,10 @@ def run_both(
     """Run two sets of chains; return the ends of both, and the gradient norms of the first.
 
     `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
-    where both take equally many steps; that fills a processor better, unless parts of each set do.
+    where both take equally many steps; that fills a processor better, unless parts do (then the
+    sets stay apart, for a part must not mix the noise of two).
     """
-    if together and side_by_side(images[0].shape[0]) == 1:
+    if together and side_by_side(sum(x.shape[0] for x in images)) == 1:
         ends, grad_norms, _ = run_chain(
             tf.concat(images, axis=0),
             num_steps=steps[0],

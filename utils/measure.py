@@ -82,6 +82,12 @@ class Measure:
             scores.append(self._score(of, samples, checkpoint=name, steps=steps))
         self._tell(scores, validity)
 
+    def leave_out(self, name: str, reason: str) -> None:
+        """Note that a checkpoint has no scores, and why."""
+        if self.report is not None:
+            self.report.leave_out(name, reason)
+            print(f"checkpoint {name} is left out: {reason}", flush=True)
+
     def _score_held_out(self, files: ArrayFiles) -> None:
         count, pause = self.config["num_samples"], self.run.pause
         statistics = data_statistics(

@@ -102,10 +102,8 @@ def make_positives(
 
 def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
     """Return the networks that a run saves, by the first part of their file names."""
-    last_row = row_at(config["mcmc_step_info"], config["num_training_steps"] - 1)
     chain = {
         "init": config["mcmc_init"],
-        "steps": last_row[0],
         "epsilon": config["epsilon"],
         "temperature": config["mcmc_temp"],
         "tau": config["tau"],
@@ -114,13 +112,18 @@ def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, Saved
         "data_epsilon": config["data_epsilon"],
     }
     ebm = models.ebm.network
-    info = {"type": config["net_type"], "image_dims": config["image_dims"], "chain": chain}
-    saved = {"ebm": SavedNetwork(ebm, models.ebm.average, {**info, "width": ebm.width})}
+    about = {"type": config["net_type"], "image_dims": config["image_dims"], "width": ebm.width}
+
+    def about_ebm(update: int) -> dict[str, Any]:
+        steps = row_at(config["mcmc_step_info"], update - 1)[0]
+        return {**about, "chain": {**chain, "steps": steps}}
+
+    saved = {"ebm": SavedNetwork(ebm, models.ebm.average, about_ebm)}
     if models.gen is not None:
-        info = {"type": config["gen_type"], "image_dims": config["image_dims"]}
-        info |= {"width": models.gen.width, "z_sz": models.gen.z_sz}
+        about_gen = {"type": config["gen_type"], "image_dims": config["image_dims"]}
+        about_gen |= {"width": models.gen.width, "z_sz": models.gen.z_sz}
         average = models.gen_learner.average if models.gen_learner is not None else None
-        saved["gen"] = SavedNetwork(models.gen, average, info)
+        saved["gen"] = SavedNetwork(models.gen, average, lambda _: about_gen)
     return saved
 
 

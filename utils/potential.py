@@ -8,6 +8,7 @@ import keras
 
 from nets import create_ebm
 from utils.checkpoint import network_info
+from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Chain, Potential, langevin, make_potential
 
@@ -20,6 +21,16 @@ def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
     prior = create_ebm({**config, "ebm_width": (network_info(path) or {}).get("width")})
     load_weights(prior, path)
     return prior
+
+
+def require_prior(ebm_weights: str, prior_weights: str | None) -> None:
+    """Raise UserError for an EBM that corrects a prior and is to run without one."""
+    chain = (network_info(ebm_weights) or {}).get("chain", {})
+    if chain.get("prior_temperature") is not None and not prior_weights:
+        raise UserError(
+            f"weights {ebm_weights} are half of a potential, they correct a prior EBM: set "
+            f"prior_weights, and prior_temp={chain['prior_temperature']:g}"
+        )
 
 
 def create_potential(

@@ -2,6 +2,7 @@
 
 import array
 import csv
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,11 +29,12 @@ class Metrics:
         self._unwritten: list[list[str]] = []
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add the row of one update; `flush` brings it to disk."""
-        for name in self.columns:
-            self._series[name].append(row[name])
+        """Add the row of one update, NaN where it has no value; `flush` brings it to disk."""
+        values = [row.get(name, math.nan) for name in self.columns]
+        for name, value in zip(self.columns, values, strict=True):
+            self._series[name].append(value)
         if self.writes:
-            self._unwritten.append([_text(row[name]) for name in self.columns])
+            self._unwritten.append([_text(value) for value in values])
 
     def series(self, name: str) -> np.ndarray:
         """Return a column, one float64 an update."""
@@ -94,7 +96,9 @@ class Progress:
 
     def show(self, step: int, metrics: Mapping[str, float], chain_steps: int) -> None:
         """Tell that update `step` (from 1) is done, after `chain_steps` Langevin steps an image."""
-        values = [f"{label} {metrics[name]:{form}}" for label, name, form in self.shown]
+        values = [
+            f"{label} {metrics[name]:{form}}" for label, name, form in self.shown if name in metrics
+        ]
         if self.bar is not None:
             speed = self._speed(self.bar.format_dict["rate"] or 0, chain_steps)
             self.bar.set_postfix_str(", ".join([*speed, values[0]]), refresh=False)

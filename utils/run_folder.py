@@ -1,5 +1,6 @@
 """The folder of a run: a name that nobody else has, the config, and the code as it was."""
 
+import json
 import shutil
 import sys
 import time
@@ -9,13 +10,38 @@ from typing import Any
 
 import tensorflow as tf
 
+from utils import keys
+from utils.checkpoint import fingerprint, located
+from utils.checks import trains_generator
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.devices import agree, is_chief
 from utils.errors import UserError
 from utils.files import join, make_folder, one_line_write_errors, whole_file
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
+WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights")
 SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
+
+
+def open_run_folder(
+    command: Command, strategy: tf.distribute.Strategy, rooms: Sequence[str] = ROOMS
+) -> str:
+    """Make the folder of a new run, or return that of the run that goes on.
+
+    Raises UserError if weights that only files hold are no longer what the run began with.
+    """
+    if command.run_dir is None:
+        return make_run_folder(command, strategy, rooms)
+    folder = command.run_dir.rstrip("/")
+    with tf.io.gfile.GFile(join(folder, CONFIG_FILE)) as file:
+        began_with = json.load(file).get("weights", {})
+    for name, found in frozen_weights(command).items():
+        if name in began_with and found != began_with[name]:
+            raise UserError(
+                f"'{name}' {command.config[name]} is not what the run began with: put that file "
+                f"back, or say where it is with --set {name}=PATH"
+            )
+    return folder
 
 
 def make_run_folder(
@@ -34,12 +60,30 @@ def make_run_folder(
     folder = join(root, _numbered(name, attempt))
     if chief:
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
-            write_run_config(command, temporary)
+            write_run_config(command, temporary, weights=frozen_weights(command))
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for room in rooms:
             make_folder(join(folder, room))
     return folder
+
+
+def frozen_weights(command: Command) -> dict[str, list[dict[str, Any]]]:
+    """Return the fingerprints of weights that no state holds: those that a run reads and keeps.
+
+    By config key, a list of files each: a checkpoint of TensorFlow has several.
+    """
+    learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
+    if learned and trains_generator(command.config):
+        learned.add("gen_weights")
+    found = {}
+    for name in WEIGHTS:
+        path = located(command.config.get(name))
+        if path and name not in learned:
+            exists = tf.io.gfile.exists(path)
+            files = [path] if exists else sorted(tf.io.gfile.glob(f"{path}.*"))
+            found[name] = [fingerprint(file) for file in files]
+    return found
 
 
 def runs_root(config: Mapping[str, Any]) -> str:

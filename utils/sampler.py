@@ -9,11 +9,15 @@ import tensorflow as tf
 
 from utils.chains import Starts
 from utils.data import Dataset, evaluation_batches
-from utils.devices import local_replicas, replica_batch, to_host, to_replicas
+from utils.devices import local_replicas, replica_batch, to_host, to_replicas, total
 from utils.errors import UserError
 from utils.evaluation import Chains, ChainStates, joined
 from utils.seeds import Purpose
 from utils.validity import COLUMNS
+
+
+class Diverged(UserError):
+    """The energy of a chain is NaN or Inf; on all workers alike."""
 
 
 class Sampler:
@@ -63,14 +67,12 @@ class Sampler:
         return self.advance(batch, chains, 0, 0)
 
     def advance(self, batch: int, chains: Chains, first: int, steps: int) -> Chains:
-        """Return the chains of a batch `steps` Langevin steps after step `first`."""
+        """Return the chains of a batch `steps` Langevin steps after `first`; raises Diverged."""
         ends = self._on_replicas(batch, chains, first, steps, noisy=True)
+        if total(self.strategy, sum(not np.isfinite(look).all() for _, look in ends)):
+            raise Diverged(f"chains diverged before step {first + steps}: an energy is NaN or Inf")
         later = {}
         for (replica, states), (images, look) in zip(chains.items(), ends, strict=True):
-            if not np.isfinite(look).all():
-                raise UserError(
-                    f"chains diverged before step {first + steps}: an energy is NaN or Inf"
-                )
             trace = np.concatenate([states.trace, look[:, np.newaxis]], axis=1)
             later[replica] = ChainStates(images, trace)
         return later

@@ -72,12 +72,13 @@ class Report:
         self.folder, self.head = folder, dict(head)
         self.scores: list[Score] = []
         self.validity: dict[str, Any] = {}  # by checkpoint
+        self.left_out: dict[str, str] = {}  # checkpoint: why
         path = join(folder, "report.json")
         if tf.io.gfile.exists(path):
             with tf.io.gfile.GFile(path) as file:
                 stored = json.load(file)
             self.scores = [Score(**each) for each in stored["scores"]]
-            self.validity = stored["validity"]
+            self.validity, self.left_out = stored["validity"], stored["left_out"]
 
     def put(self, new: Sequence[Score], validity: Mapping[str, Any] | None = None) -> None:
         """Add scores, in place of what was measured of the same images, and write all files.
@@ -88,6 +89,11 @@ class Report:
             self.validity[new[0].checkpoint or "model"] = validity
         places = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
         self.scores = list(places.values())
+        self._write()
+
+    def leave_out(self, checkpoint: str, reason: str) -> None:
+        """Note that there are no scores of a checkpoint, and write all files."""
+        self.left_out[checkpoint] = reason
         self._write()
 
     def best(self) -> Score | None:
@@ -111,6 +117,7 @@ class Report:
             **self.head,
             "best": best and {"checkpoint": best.checkpoint, "fid": best.fid, "kid": best.kid},
             "validity": self.validity,
+            "left_out": self.left_out,
             "scores": [dataclasses.asdict(s) for s in self.scores],
         }
         with whole_file(join(self.folder, "report.json")) as path, open(path, "w") as file:

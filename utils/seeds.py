@@ -43,6 +43,9 @@ def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> 
 
 
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
-    """Return the NumPy generator of one stream, for draws on the host."""
+    """Return the NumPy generator of one stream, for draws on the host.
+
+    NumPy fills names up with zeros: (seed, purpose) and (seed, purpose, 0) are one stream here.
+    """
     entropy = [int(seed), int(purpose), *(int(index) for index in indices)]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))

@@ -100,7 +100,10 @@ def fill_banks(
     replicas = local_replicas(strategy)
     if config["mcmc_init"].startswith("coop"):
         generate = make_generate(gen, config["gen_type"])
-        return _generated_banks(config, share, batch, gen, generate, trains_gen, strategy, first)
+        return _generated_banks(
+            config, gen, generate, strategy,
+            share=share, batch=batch, training=trains_gen, first=first,
+        )  # fmt: skip
     if config["mcmc_init"].startswith("data"):
         stream = make_stream(config, dataset, batch, strategy, Purpose.BANK_FILL)
         filled = [stream.batches(first + i) for i in range(share // batch)]
@@ -154,7 +157,9 @@ def renew(
     return tf.where(chosen[:, None, None, None], generated, images), latents
 
 
-def _generated_banks(config, share, batch, gen, generate, training, strategy, first) -> list[Bank]:
+def _generated_banks(
+    config, gen, generate, strategy, *, share, batch, training, first
+) -> list[Bank]:
     @tf.function
     def make_batch(number: tf.Tensor):
         def on_replica():

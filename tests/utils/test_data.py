@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.data import TrainingStream, evaluation_batches, load_data
+from utils.data import TrainingStream, evaluation_batches, load_data, require_labels
 from utils.errors import UserError
 from utils.pictures import Augmentation, flip, padded_crop, to_float
 from utils.seeds import Purpose, host_rng
@@ -161,6 +161,14 @@ def test_labels_go_with_their_images(config):
     for update in range(4):
         ((images, labels),) = stream.labelled_batches(update)
         np.testing.assert_array_equal(labels, np.array(names(images)) // 6)
+
+
+def test_labels_of_classes_without_names_are_refused(config):
+    dataset = load_data(config)
+    require_labels(dataset)
+    dataset.class_names = None  # as of an attribute of TFDS that is a number
+    with pytest.raises(UserError, match="numbers without names of classes"):
+        require_labels(dataset)
 
 
 def test_fewer_pictures_than_a_batch_are_refused(config):

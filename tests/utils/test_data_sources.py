@@ -192,3 +192,10 @@ def test_with_a_bucket_data_are_read_from_it_and_the_embedded_set_is_not():
     assert places == ["gs://mine", "gs://mine/celeb_a_tfds", "gs://mine/celeb-a_tfds"]
     embedded = data_dirs({"data_type": "emoji32", "gs_path": "mine"})
     assert not any(place.startswith("gs://") for place in embedded)
+
+
+def test_an_array_that_is_no_npz_is_refused_in_one_line(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((5, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match="cannot be read as an npz with an array 'images'") as error:
+        load_data(config("npz", tmp_path / "images.npy", size=8))
+    assert "\n" not in str(error.value)

@@ -64,33 +64,6 @@ def test_a_far_shift_costs_no_precision(rng):
     np.testing.assert_allclose(far.covariance, near.covariance, atol=1e-9)  # 1e6 * float64 epsilon
 
 
-@pytest.mark.parametrize("cuts", [[1200], [0], [2500], [3, 2000]])
-def test_merged_moments_are_those_of_one_pass(rng, cuts):
-    features = _features(rng, 2500)
-    first, *rest = (_gathered(part) for part in np.split(features, cuts))
-    for moments in rest:
-        first.merge(moments)
-    _assert_same(first.statistics(), _batch_statistics(features))
-
-
-@pytest.mark.parametrize("kill", [0, 1, 700, 1024, 2300])
-def test_moments_continue_from_their_state_bit_for_bit(rng, kill):
-    features = _features(rng, 2500)
-    state = {name: array.copy() for name, array in _gathered(features[:kill]).state().items()}
-    resumed = Moments(features.shape[1])
-    resumed.restore(state)
-    resumed.add(features[kill:])
-    expected = _gathered(features).statistics()
-    assert np.array_equal(resumed.statistics().covariance, expected.covariance)
-    assert np.array_equal(resumed.statistics().mean, expected.mean)
-    assert resumed.count == 2500
-
-
-def test_moments_of_other_features_are_not_restored():
-    with pytest.raises(ValueError, match="moments of 3 features, not 4"):
-        Moments(4).restore(Moments(3).state())
-
-
 def test_asking_for_statistics_does_not_disturb_the_stream(rng):
     features = _features(rng, 1500)
     asked = _gathered(features[:700])

@@ -1,8 +1,17 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.langevin import image_norms, langevin, make_noise, make_potential, share_saturated
+from utils.langevin import (
+    image_norms,
+    langevin,
+    make_noise,
+    make_potential,
+    run_both,
+    share_saturated,
+)
 from utils.seeds import Purpose, fold
 
 SHAPE = (6, 4, 4, 3)
@@ -66,6 +75,24 @@ def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts,
         assert (one is None) == (other is None)
         if one is not None:
             np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("batch", [3, 4, 6])
+def test_two_sets_of_chains_are_those_of_each_set_alone(monkeypatch, batch, threads):
+    """As one batch or two, in parts or not; two sets of three could be cut in two, three cannot."""
+    monkeypatch.setattr("utils.devices.CORES", 2)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+    sets = [_images(seed, (batch, 4, 4, 3)) for seed in (1, 2)]
+    noises = [make_noise(fold(seed, Purpose.CHAIN), sets[0]) for seed in (3, 4)]
+    run_chain = functools.partial(langevin, potential=_quartic, epsilon=0.3)
+    alone = [run_chain(x, num_steps=4, noise=z) for x, z in zip(sets, noises, strict=True)]
+    for together in (True, False):
+        steps = [tf.constant(4)] * 2
+        first, second, grad_norms = run_both(run_chain, sets, noises, steps, together)
+        np.testing.assert_allclose(first, alone[0].images, rtol=1e-12)
+        np.testing.assert_allclose(second, alone[1].images, rtol=1e-12)
+        np.testing.assert_allclose(grad_norms, alone[0].grad_norms, rtol=1e-12)
 
 
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():

@@ -1,0 +1,37 @@
+"""Names of random streams: part of every result, so that none may ever change."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from nets.layers import WEIGHTS
+from utils.seeds import Purpose, fold, host_rng
+
+
+def test_purposes_keep_their_numbers():
+    names = (
+        "WEIGHTS DATA CHAIN_DATA DATA_NOISE BANK_FILL BANK_DRAW LATENTS CHAIN BURN_IN "
+        "GENERATED_DATA NOISE_IMAGES PLOTS BURN_IN_COUNTS EVALUATION ATTACK CLASSIFIER SUBSETS "
+        "ATTACK_START ATTACK_CONTROL"
+    )
+    assert {purpose.name: int(purpose) for purpose in Purpose} == {
+        name: number for number, name in enumerate(names.split(), start=1)
+    }
+    assert WEIGHTS == Purpose.WEIGHTS
+
+
+def test_streams_of_different_names_differ():
+    names = [(0, Purpose.CHAIN), (1, Purpose.CHAIN), (0, Purpose.BURN_IN), (0, Purpose.CHAIN, 1)]
+    names += [(0, Purpose.CHAIN, 1, 2), (0, Purpose.CHAIN, 2, 1)]
+    seeds = [tuple(fold(*name).numpy()) for name in names]
+    draws = [host_rng(*name).integers(2**32) for name in names]
+    assert len(set(seeds)) == len(set(draws)) == len(names)
+
+
+@pytest.mark.parametrize("name", [(7, Purpose.DATA), (7, Purpose.DATA, 3, 5)])
+def test_a_name_is_the_same_stream_each_time(name):
+    np.testing.assert_array_equal(fold(*name), fold(*name))
+    one, other = (host_rng(*name) for _ in range(2))
+    for _ in itertools.repeat(None, 3):
+        assert one.random() == other.random()
