@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--large-batches", type=int, nargs="+", default=[16], help="at 64 and 128 px"
     )
+    parser.add_argument(
+        "--threads", default="1", help="an operation of ours; 1: parts side by side"
+    )
     parser.add_argument("--steps", type=int, help="of every timing; default: about a second's")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--variants", nargs="+", choices=FORMULATIONS, default=list(FORMULATIONS))
@@ -77,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("without PyTorch: it is not installed\n")
     print(f"{HEAD}\n|{'---|' * HEAD[1:].count('|')}")
     rows: list[dict[str, Any]] = []
-    with processes(variants) as ask:
+    with processes(variants, arguments.threads) as ask:
         for case in cases(arguments):
             own = {"steps": arguments.steps, "repeats": arguments.repeats}
             measured = measure(case, variants, ask, **own)
@@ -104,19 +107,19 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 
 @contextlib.contextmanager
-def processes(variants: Sequence[str]) -> Iterator[Ask]:
+def processes(variants: Sequence[str], threads: str) -> Iterator[Ask]:
     """Give each variant a process, which can be asked until the context ends.
 
-    For threads are a process's own: ours takes one an operation (`side_by_side`), the others
-    and the matrix products TensorFlow's and PyTorch's default, all cores.
+    For threads are a process's own: ours takes `threads` an operation, one for `side_by_side`; the
+    others and the matrix products TensorFlow's and PyTorch's default, all cores.
     """
     with contextlib.ExitStack() as stack:
         own = {}
         for name in variants:
             own[name] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
             stack.enter_context(own[name])
-            threads = "1" if name in OURS else "0"
-            own_environment = {"TF_NUM_INTRAOP_THREADS": threads, "TF_ENABLE_ONEDNN_OPTS": "1"}
+            number = threads if name in OURS else "0"
+            own_environment = {"TF_NUM_INTRAOP_THREADS": number, "TF_ENABLE_ONEDNN_OPTS": "1"}
             with mock.patch.dict(os.environ, own_environment):
                 own[name].submit(start).result()
         yield lambda name, function, *arguments: own[name].submit(function, *arguments).result()
