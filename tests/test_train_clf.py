@@ -70,13 +70,13 @@ def test_the_whole_test_split_is_used_and_its_last_partial_batch(data_dir):
         seen.append(len(images))
         return np.tile(np.float32([1, 0]), (len(images), 1))
 
-    loss, accuracy = train_clf.evaluate(first_class, dataset, 64)
+    tested = train_clf.evaluate(first_class, dataset, 64)
     labels = np.concatenate([batch[1] for batch in evaluation_batches(dataset, 64)])
     assert sum(seen) == len(labels) == 35 + 55
     assert seen[-1] == 90 - 64
-    assert accuracy == pytest.approx(np.mean(labels == 0))
+    assert tested["test_accuracy"] == pytest.approx(np.mean(labels == 0))
     log_z = np.log(1 + np.e)
-    assert loss == pytest.approx(np.mean(log_z - (labels == 0)), rel=1e-5)
+    assert tested["test_loss"] == pytest.approx(np.mean(log_z - (labels == 0)), rel=1e-5)
 
 
 def test_rows_over_replicas_are_rows_alone():
