@@ -26,7 +26,7 @@ class ArrayFiles:
         """Write the array of the images from number `first` on."""
         make_folder(self.folder)
         with whole_file(self._path(first)) as temporary, open(temporary, "wb") as file:
-            np.save(file, array, allow_pickle=False)
+            np.save(file, array)
 
     def numbers(self) -> list[int]:
         """Return the number of each file's first image, sorted."""
@@ -41,7 +41,7 @@ class ArrayFiles:
             path = self._path(number)
             with tf.io.gfile.GFile(path, "rb") as file:
                 try:
-                    yield np.load(io.BytesIO(file.read()), allow_pickle=False)
+                    yield np.load(io.BytesIO(file.read()))
                 except (ValueError, EOFError) as error:
                     raise UserError(f"{path} is damaged: remove it and begin anew") from error
 

@@ -87,7 +87,7 @@ class Record:
         try:
             with (
                 tf.io.gfile.GFile(self._results, "rb") as raw,
-                np.load(io.BytesIO(raw.read()), allow_pickle=False) as stored,
+                np.load(io.BytesIO(raw.read())) as stored,
             ):
                 arrays = {name: stored[name] for name in stored.files}
             self.batches = int(arrays.pop("batches"))

@@ -232,7 +232,7 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
     path = join(folder, f"{name}.npz")
     with tf.io.gfile.GFile(path, "rb") as raw:
         try:
-            with np.load(io.BytesIO(raw.read()), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(raw.read())) as arrays:
                 return {key: arrays[key] for key in arrays.files}
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged: {first_line(error)}") from error

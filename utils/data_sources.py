@@ -179,7 +179,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
             f"train.npz and {split}.npz"
         )
     try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as arrays:
             arrays = dict(arrays)
     except tf.errors.NotFoundError as error:
         raise UserError(f"npz {path} not found") from error

@@ -32,7 +32,7 @@ class Emoji32(tfds.core.GeneratorBasedBuilder):
     RELEASE_NOTES = {"1.0.0": "Noto Emoji v2.048, from emoji-datasource-google 16.0.0."}
 
     def _info(self) -> tfds.core.DatasetInfo:
-        with np.load(ARRAYS, allow_pickle=False) as arrays:
+        with np.load(ARRAYS) as arrays:
             class_names = arrays["class_names"].tolist()
         return tfds.core.DatasetInfo(
             builder=self,
@@ -53,7 +53,7 @@ class Emoji32(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         del dl_manager  # nothing to download
-        with np.load(ARRAYS, allow_pickle=False) as arrays:
+        with np.load(ARRAYS) as arrays:
             columns = dict(arrays)
         splits = {}
         for suffix, is_variant in (("", False), ("_variants", True)):

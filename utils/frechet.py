@@ -222,7 +222,7 @@ def _read_arrays(path: str) -> dict[str, np.ndarray]:
     except tf.errors.OpError as error:
         raise UserError(f"statistics {path} cannot be read: {error.message}") from error
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content)) as arrays:
             stored = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # a damaged or foreign file raises many kinds
         raise UserError(f"statistics {path} are damaged, or no npz file of arrays") from error

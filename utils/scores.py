@@ -135,7 +135,7 @@ class Report:
         ]
         values = np.array(sorted(rows), np.float64)
         with whole_file(join(self.folder, "fid_vals.npy")) as path, open(path, "wb") as file:
-            np.save(file, values, allow_pickle=False)
+            np.save(file, values)
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
         axes.plot(values[:, 0], values[:, 1], marker="o")
