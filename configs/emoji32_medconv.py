@@ -1,6 +1,6 @@
 """A midrun EBM of five kinds of emoji, to defend their classifier, on two CPU cores.
 
-Chains of 400 steps on average, rejuvenated from data; steps four times as large as those of
+Chains of 200 steps on average, rejuvenated from data; steps four times as large as those of
 `quickstart.py`, so that a purification of 100 steps moves an image further than an attack of 8/255
 does. To expect: grainy pictures of what the data show, after 11 minutes on two cores of an AMD
 EPYC; the last weights of seed 0 are `examples/weights/emoji32_medconv_ebm.weights.h5`.
@@ -26,7 +26,7 @@ config = {
     "ebm_optim_type": "adam",
     "ebm_lr_info": [[3e-4, 0], [1e-4, 1000], [3e-5, 1800], [1e-5, 2200]],
     "epsilon": 0.04,
-    "mcmc_step_info": [[20, 0, 0.05, 0]],
+    "mcmc_step_info": [[20, 0, 0.1, 0]],
     "mcmc_init": "data_persistent",
     "mcmc_temp": 1e-3,
     "max_mcmc_updates": 0,

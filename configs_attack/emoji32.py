@@ -24,7 +24,7 @@ config = {
     "adv_eps": 8.0,
     "adv_eta": 2.0,
     "adv_rand_start": True,
-    "eot_attack_reps": 4,
+    "eot_attack_reps": 2,
     "eot_defense_reps": 16,
     "langevin_steps": 100,
     "epsilon": 0.04,

@@ -1,6 +1,6 @@
 """Longrun learning on five kinds of emoji, on two CPU cores: a prior corrected.
 
-Negative samples have taken 400 Langevin steps on average, the first 200 in the burn-in bank. Rates
+Negative samples have taken 200 Langevin steps on average, the first 100 in the burn-in bank. Rates
 as high as the prior's are needed for 1,000 updates to hold the noise of longer chains; with a third
 of them samples stay noisy. 14 minutes on two cores of an AMD EPYC; the last weights of seed 0 are
 `examples/weights/emoji32_conv_ebm.weights.h5`, learned on `emoji32_prior_ebm.weights.h5`.
@@ -26,7 +26,7 @@ config = {
     "ebm_optim_type": "adam",
     "ebm_lr_info": [[3e-4, 0], [1e-4, 500], [3e-5, 750], [1e-5, 920]],
     "epsilon": emoji32_prior.config["epsilon"],
-    "mcmc_step_info": [[20, 20, 9, 0]],
+    "mcmc_step_info": [[20, 20, 4, 0]],
     "mcmc_init": "data_persistent",
     "mcmc_temp": 1e-3,
     "tau": emoji32_prior.config["tau"],
