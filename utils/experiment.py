@@ -194,10 +194,8 @@ class Run:
         if not self.chief:
             return
         for name, saved in self.networks.items():
-            path, info = (
-                join(self.folder, "checkpoints", f"{name}_{step}.weights.h5"),
-                saved.info(step),
-            )
+            info = saved.info(step)
+            path = join(self.folder, "checkpoints", f"{name}_{step}.weights.h5")
             checkpoint.save_weights(saved.network, path, info)
             if saved.average is not None:
                 path = join(self.folder, "checkpoints", f"{name}_ema_{step}.weights.h5")
