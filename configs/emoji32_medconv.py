@@ -2,7 +2,7 @@
 
 Chains of 200 steps on average, rejuvenated from data; steps four times as large as those of
 `quickstart.py`, so that a purification of 100 steps moves an image further than an attack of 8/255
-does. To expect: grainy pictures of what the data show, after 11 minutes on two cores of an AMD
+does. To expect: grainy pictures of what the data show, after 13 minutes on two cores of an AMD
 EPYC; the last weights of seed 0 are `examples/weights/emoji32_medconv_ebm.weights.h5`.
 
     python3 train.py configs/emoji32_medconv.py

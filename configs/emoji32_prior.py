@@ -3,8 +3,8 @@
 Chains of 100 steps on average, rejuvenated from data; `tau` holds the density together. Noise on
 the data is twice the Langevin step, as in `emoji32_medconv.py`. With both half as large, chains
 would cross the space of images at a quarter of the speed and be far from their steady state when
-they teach. To expect: noisy emoji, after 3 minutes 30 seconds on two
-cores of an AMD EPYC; the last weights (seed 0) are `examples/weights/emoji32_prior_ebm.weights.h5`.
+they teach. To expect: noisy emoji, after 4 minutes on two cores of an AMD EPYC; the last
+weights of seed 0 are `examples/weights/emoji32_prior_ebm.weights.h5`.
 
     python3 train.py configs/emoji32_prior.py
 """

@@ -3,7 +3,7 @@
 Chains of the model that `configs_lr/emoji32_conv.py` learned start at the shortrun model's
 generator (published ones: at a pretrained generator). In training a sample had taken 200 Langevin
 steps on average: scores after 200, 2,000 and 20,000 steps. Step size, temperature and `tau` are
-those stored in the EBM's weights. A quarter of an hour on two CPU cores.
+those stored in the EBM's weights. Ten minutes on two CPU cores.
 
     python3 fid.py configs_fid/emoji32_longrun.py
 """
