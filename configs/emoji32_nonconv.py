@@ -1,9 +1,10 @@
 """A shortrun EBM of five kinds of emoji, those of `configs_clf/emoji32_wrn.py`, on two CPU cores.
 
 As `quickstart.py`, on 858 pictures of five classes, and longer; a negative sample has taken 35
-Langevin steps on average. To expect: colours and rough outlines of faces and flags without
-details, and a density that holds for such short chains only (`examples/life_cycle/`). 13 minutes
-on two cores of an AMD EPYC; the last weights of seed 0 are `examples/weights/emoji32_nonconv_*`.
+Langevin steps on average. To expect: yellow and coloured blots of the size of faces and flags
+without details, and a density that holds for such short chains only (`examples/life_cycle/`). 13
+minutes on two cores of an AMD EPYC; the last weights of seed 0 are
+`examples/weights/emoji32_nonconv_*`.
 
     python3 train.py configs/emoji32_nonconv.py
 """

@@ -2,8 +2,9 @@
 
 Negative samples have taken 200 Langevin steps on average, the first 100 in the burn-in bank. Rates
 as high as the prior's are needed for 1,000 updates to hold the noise of longer chains; with a third
-of them samples stay noisy. 17 minutes on two cores of an AMD EPYC; the last weights of seed 0 are
-`examples/weights/emoji32_conv_ebm.weights.h5`, learned on `emoji32_prior_ebm.weights.h5`.
+of them samples of 400-step chains stayed noisy. 17 minutes on two cores of an AMD EPYC; the last
+weights of seed 0 are `examples/weights/emoji32_conv_ebm.weights.h5`, learned on
+`emoji32_prior_ebm.weights.h5`.
 
     python3 train_longrun.py configs_lr/emoji32_conv.py --set prior_weights=PATH
 """
