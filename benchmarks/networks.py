@@ -4,8 +4,9 @@
 
 Energies: image-steps/s of what a Langevin step needs, value and input gradient. Generators and
 classifier: images/s of their images and logits. As published: means after the convolutions,
-shortcuts convolve large images, and all channels of BigGAN's last layer are computed. The four
-variants of a network take turns; rates are medians, best in brackets.
+shortcuts convolve large images, all channels of BigGAN's last layer are computed, and one place at
+a time where an image enters or leaves. The four variants of a network take turns; rates are
+medians, best in brackets.
 """
 
 import argparse
@@ -118,6 +119,7 @@ def as_published() -> Iterator[None]:
         (layers, "conv_mean_pool"): lambda x, kernel: layers.mean_pool(
             tf.nn.conv2d(x, kernel, 1, "SAME")
         ),
+        (layers, "conv_same"): lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
         (layers.Conv, "call"): convolve_all,
         (sngan.EbmBlock, "call"): published_ebm_block,
         (sngan.GenBlock, "call"): published_gen_block,

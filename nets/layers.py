@@ -6,12 +6,14 @@ our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself
 
 import re
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+FEW = 4  # channels; four times as many are what processors compute at once
 WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
@@ -65,12 +67,52 @@ class Conv(keras.layers.Layer):
         if self.pool:
             x = conv_mean_pool(x, kernel)
         elif self.stride == 1:
-            x = tf.nn.conv2d(x, kernel, 1, "SAME")
+            x = conv_same(x, kernel)
         else:
             x = tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
         if not self.use_bias:
             return x
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)[: self.keep])
+
+
+def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the SAME convolution of x: (b, h, w, i) -> (b, h, w, o), exact however computed."""
+    size, _, inputs, outputs = kernel.shape
+    in_blocks = size == 3 and not (x.shape[1] % 2 or x.shape[2] % 2)
+    if in_blocks and outputs <= FEW:
+        return conv_to_few(x, kernel)
+    if in_blocks and inputs <= FEW:
+        return conv_from_few(x, kernel)
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def conv_to_few(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the SAME 3x3 convolution of x, of even sides, to few channels, as of an image.
+
+    Processors compute 16 channels at once, few as slowly as 16: four places in a 2x2 block are
+    computed as four times the channels of one, with 16 products an output instead of 4 * 9.
+    """
+    shifts = [(row, column) for row in range(2) for column in range(2)]
+    shifted = [tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i, j in shifts]
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, tf.concat(shifted, -1), 2, "SAME"), 2)
+
+
+@tf.custom_gradient
+def conv_from_few(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Return the SAME 3x3 convolution of few channels, whose input gradient goes `conv_to_few`."""
+
+    def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=kernel.shape,
+            out_backprop=upstream,
+            strides=[1, 1, 1, 1],
+            padding="SAME",
+        )
+        return conv_to_few(upstream, turned), of_kernel
+
+    return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
 
 
 def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -79,9 +121,17 @@ def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
     the convolution at every other place. h and w are even.
     """
-    # Padded by its own operation: with explicit padding the input gradient is twice as slow.
+    return tf.nn.conv2d(box_means(x), kernel, 2, "VALID")
+
+
+@tf.custom_gradient
+def box_means(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Return the means over all 2x2 boxes of x in a border of zeros: (b, h + 1, w + 1, c).
+
+    The gradient is those of its own inner boxes; TensorFlow's takes two to three times as long.
+    """
     boxes = tf.nn.avg_pool2d(pad_space(x, 1), 2, 1, "VALID")
-    return tf.nn.conv2d(boxes, kernel, 2, "VALID")
+    return boxes, lambda upstream: tf.nn.avg_pool2d(upstream, 2, 1, "VALID")
 
 
 def pad_space(x: tf.Tensor, border: int) -> tf.Tensor:

@@ -8,6 +8,7 @@ from nets.layers import (
     Conv,
     SelfAttention,
     conv_mean_pool,
+    conv_same,
     glorot_limit,
     mean_pool,
     resize_bilinear,
@@ -17,6 +18,19 @@ from nets.layers import (
 from tests.nets.cases import create_small, distance, weights_of
 
 
+def derivatives(operation, x, kernel, weights):
+    """Return values, their gradients, and by the kernel that of the squared input gradient."""
+    with tf.GradientTape() as outer:
+        outer.watch(kernel)
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = operation(x, kernel)
+            total = tf.reduce_sum(y * weights)
+        first = tape.gradient(total, [x, kernel])
+        square = tf.reduce_sum(tf.square(first[0]))
+    return [y, *first, outer.gradient(square, kernel)]
+
+
 @pytest.mark.parametrize("shape", [(2, 2), (6, 4), (32, 32)])
 def test_pooled_convolution_is_convolution_then_pooling(shape, rng):
     """Values, and gradients with respect to images and kernel."""
@@ -24,17 +38,29 @@ def test_pooled_convolution_is_convolution_then_pooling(shape, rng):
     kernel = tf.constant(rng.standard_normal((3, 3, 5, 4)))
     weights = rng.standard_normal((3, shape[0] // 2, shape[1] // 2, 4))
 
-    def results(operation):
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = operation(x, kernel)
-            total = tf.reduce_sum(y * weights)
-        return [y, *tape.gradient(total, [x, kernel])]
+    def plain(x, kernel):
+        return tf.nn.avg_pool2d(tf.nn.conv2d(x, kernel, 1, "SAME"), 2, 2, "VALID")
 
-    fused = results(conv_mean_pool)
-    plain = results(lambda x, k: tf.nn.avg_pool2d(tf.nn.conv2d(x, k, 1, "SAME"), 2, 2, "VALID"))
-    for mine, reference in zip(fused, plain, strict=True):
-        assert distance(mine.numpy(), reference.numpy()) <= 1e-13
+    fused, reference = (derivatives(f, x, kernel, weights) for f in (conv_mean_pool, plain))
+    for mine, other in zip(fused, reference, strict=True):
+        assert distance(mine.numpy(), other.numpy()) <= 1e-13
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (6, 4), (32, 32), (5, 6), (6, 7)])
+@pytest.mark.parametrize("channels", [(3, 8), (8, 3), (3, 1), (8, 8)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_convolution_from_and_to_few_channels_is_a_convolution(size, channels, shape, rng):
+    """Values, and gradients with respect to images and kernel, whichever way they are computed."""
+    x = tf.constant(rng.standard_normal((3, *shape, channels[0])))
+    kernel = tf.constant(rng.standard_normal((size, size, *channels)))
+    weights = rng.standard_normal((3, *shape, channels[1]))
+
+    def plain(x, kernel):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    ours, reference = (derivatives(f, x, kernel, weights) for f in (conv_same, plain))
+    for mine, other in zip(ours, reference, strict=True):
+        assert distance(mine.numpy(), other.numpy()) <= 1e-13
 
 
 def test_mean_pooling_drops_the_last_row_of_an_odd_size():
