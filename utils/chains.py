@@ -17,7 +17,7 @@ from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Noise, langevin, make_potential, take_part
 from utils.potential import create_prior, require_prior
-from utils.seeds import Purpose, fold
+from utils.seeds import Purpose, fold, folding_draw
 
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
 
@@ -80,14 +80,15 @@ def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
 
 def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise `like` the images (b, h, w, c), each of its own key."""
+    streams = tf.map_fn(folding_draw, keys, fn_output_signature=tf.int32)
 
     def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
-        def draw(key: tf.Tensor) -> tf.Tensor:
-            key = tf.random.fold_in(key, step, alg="philox")
+        def draw(stream: tf.Tensor) -> tf.Tensor:
+            key = tf.stack([stream, step])
             return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")
 
         signature = tf.TensorSpec(like.shape[1:], like.dtype)
-        return tf.map_fn(draw, take_part(keys, part, parts), fn_output_signature=signature)
+        return tf.map_fn(draw, take_part(streams, part, parts), fn_output_signature=signature)
 
     return noise
 

@@ -42,6 +42,15 @@ def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> 
     return key
 
 
+def folding_draw(seed: tf.Tensor) -> tf.Tensor:
+    """Return the () int32 first half of `tf.random.fold_in(seed, index)`, whatever the index.
+
+    For loops over indices, which stack it with each: drawn once, not in every turn. (Inside a
+    loop's body it also keeps TensorFlow 2.21 from adding biases within bfloat16 convolutions.)
+    """
+    return tf.random.stateless_uniform([], seed, None, None, tf.int32, alg="philox")
+
+
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
     """Return the NumPy generator of one stream, for draws on the host.
 

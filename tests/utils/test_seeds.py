@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nets.layers import WEIGHTS
-from utils.seeds import Purpose, fold, host_rng
+from utils.seeds import Purpose, fold, folding_draw, host_rng
 
 
 def test_purposes_keep_their_numbers():
@@ -35,3 +36,9 @@ def test_a_name_is_the_same_stream_each_time(name):
     one, other = (host_rng(*name) for _ in range(2))
     for _ in itertools.repeat(None, 3):
         assert one.random() == other.random()
+
+
+def test_a_folding_draw_and_an_index_are_the_seed_folded_with_it():
+    for seed, index in ([3, 4], 0), ([-7, 2**31 - 1], 5), ([0, 0], -1):
+        folded = tf.random.fold_in(tf.constant(seed), index, alg="philox")
+        np.testing.assert_array_equal(folded, tf.stack([folding_draw(tf.constant(seed)), index]))
