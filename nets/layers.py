@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 FEW = 4  # channels; four times as many are what processors compute at once
+WIDE, TINY = 1024, 16  # input channels of a kernel, places of an image, for `conv_by_product`
 WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
@@ -78,11 +79,15 @@ class Conv(keras.layers.Layer):
 def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Return the SAME convolution of x: (b, h, w, i) -> (b, h, w, o), exact however computed."""
     size, _, inputs, outputs = kernel.shape
-    in_blocks = size == 3 and not (x.shape[1] % 2 or x.shape[2] % 2)
+    if size != 3:
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+    in_blocks = not (x.shape[1] % 2 or x.shape[2] % 2)
     if in_blocks and outputs <= FEW:
         return conv_to_few(x, kernel)
     if in_blocks and inputs <= FEW:
         return conv_from_few(x, kernel)
+    if is_mostly_kernel(kernel, x.shape[1] * x.shape[2]):
+        return conv_by_product(pad_space(x, 1), kernel, 1)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
 
@@ -121,7 +126,33 @@ def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
     the convolution at every other place. h and w are even.
     """
+    if is_mostly_kernel(kernel, x.shape[1] * x.shape[2] // 4):
+        return conv_by_product(box_means(x), kernel, 2)
     return tf.nn.conv2d(box_means(x), kernel, 2, "VALID")
+
+
+def is_mostly_kernel(kernel: tf.Tensor, places: int) -> bool:
+    """Tell whether to convolve by a product: the kernel is larger than caches, the image tiny."""
+    return kernel.shape[2] >= WIDE and places <= TINY
+
+
+def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Return the VALID convolution of x as one matrix product of its patches and the kernel.
+
+    A processor's convolutions first bring a kernel into an order of their own, in every step: 38 MB
+    of 1024 to 1024 channels, which takes longer than convolving a few tiny images.
+    """
+    size, _, inputs, outputs = kernel.shape
+    height, width = ((side - size) // stride + 1 for side in x.shape[1:3])
+    rows, columns = (stride * (count - 1) + 1 for count in (height, width))
+    patches = [
+        x[:, i : i + rows : stride, j : j + columns : stride]
+        for i in range(size)
+        for j in range(size)
+    ]
+    patches = tf.reshape(tf.concat(patches, -1), [-1, size * size * inputs])
+    products = tf.matmul(patches, tf.reshape(kernel, [-1, outputs]))
+    return tf.reshape(products, [-1, height, width, outputs])
 
 
 @tf.custom_gradient

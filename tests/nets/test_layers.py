@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nets import layers
 from nets.layers import (
     Conv,
     SelfAttention,
@@ -15,6 +16,7 @@ from nets.layers import (
     share_of,
     upsample_bilinear,
 )
+from nets.layers import conv_by_product as by_product
 from tests.nets.cases import create_small, distance, weights_of
 
 
@@ -61,6 +63,29 @@ def test_convolution_from_and_to_few_channels_is_a_convolution(size, channels, s
     ours, reference = (derivatives(f, x, kernel, weights) for f in (conv_same, plain))
     for mine, other in zip(ours, reference, strict=True):
         assert distance(mine.numpy(), other.numpy()) <= 1e-13
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 4), (4, 6), (3, 5)])
+def test_convolution_by_a_wide_kernel_is_a_convolution(shape, rng, monkeypatch):
+    """By a product of patches, with and without mean pooling; 5 channels count as wide here."""
+    products = []
+    monkeypatch.setattr(layers, "WIDE", 5)
+    monkeypatch.setattr(layers, "conv_by_product", lambda *a: products.append(a) or by_product(*a))
+    x = tf.constant(rng.standard_normal((3, *shape, 5)))
+    kernel = tf.constant(rng.standard_normal((3, 3, 5, 7)))
+
+    def same(x, kernel):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    pairs = [(conv_same, same)]
+    if shape != (3, 5):
+        pairs.append((conv_mean_pool, lambda x, k: tf.nn.avg_pool2d(same(x, k), 2, 2, "VALID")))
+    for ours, plain in pairs:
+        weights = rng.standard_normal(plain(x, kernel).shape)
+        results = [derivatives(operation, x, kernel, weights) for operation in (ours, plain)]
+        for mine, other in zip(*results, strict=True):
+            assert distance(mine.numpy(), other.numpy()) <= 1e-13
+    assert len(products) == len(pairs) - (shape == (4, 6))  # 24 places are not tiny
 
 
 def test_mean_pooling_drops_the_last_row_of_an_odd_size():
