@@ -4,9 +4,9 @@
 
 Energies: image-steps/s of what a Langevin step needs, value and input gradient. Generators and
 classifier: images/s of their images and logits. As published: means after the convolutions,
-shortcuts convolve large images, all channels of BigGAN's last layer are computed, and one place at
-a time where an image enters or leaves. The four variants of a network take turns; rates are
-medians, best in brackets.
+shortcuts convolve large images, all channels of BigGAN's last layer are computed, and every
+convolution is TensorFlow's own. The four variants of a network take turns; rates are medians, best
+in brackets.
 """
 
 import argparse

@@ -13,8 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-FEW = 4  # channels; four times as many are what processors compute at once
-WIDE, TINY = 1024, 16  # input channels of a kernel, places of an image, for `conv_by_product`
+RGB = 3  # channels of an image, of the 16 that processors compute at once
+# For `conv_by_product`, by measurements on CPUs: least input channels, most places of an output.
+WIDE_CHANNELS, TINY_PLACES = 1024, 16
 WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
@@ -77,24 +78,24 @@ class Conv(keras.layers.Layer):
 
 
 def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return the SAME convolution of x: (b, h, w, i) -> (b, h, w, o), exact however computed."""
+    """Return the SAME convolution, however computed: (b, h, w, i) -> (b, h, w, o), h, w known."""
     size, _, inputs, outputs = kernel.shape
     if size != 3:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
     in_blocks = not (x.shape[1] % 2 or x.shape[2] % 2)
-    if in_blocks and outputs <= FEW:
-        return conv_to_few(x, kernel)
-    if in_blocks and inputs <= FEW:
-        return conv_from_few(x, kernel)
-    if is_mostly_kernel(kernel, x.shape[1] * x.shape[2]):
+    if in_blocks and outputs == RGB:
+        return conv_to_image(x, kernel)
+    if in_blocks and inputs == RGB:
+        return conv_from_image(x, kernel)
+    if product_pays(kernel, x.shape[1] * x.shape[2]):
         return conv_by_product(pad_space(x, 1), kernel, 1)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
 
-def conv_to_few(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return the SAME 3x3 convolution of x, of even sides, to few channels, as of an image.
+def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the SAME 3x3 convolution to few channels: (b, h, w, i) -> (b, h, w, 3), h, w even.
 
-    Processors compute 16 channels at once, few as slowly as 16: four places in a 2x2 block are
+    Processors compute 16 channels at once, three as slowly as 16: four places in a 2x2 block are
     computed as four times the channels of one, with 16 products an output instead of 4 * 9.
     """
     shifts = [(row, column) for row in range(2) for column in range(2)]
@@ -103,8 +104,11 @@ def conv_to_few(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def conv_from_few(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Return the SAME 3x3 convolution of few channels, whose input gradient goes `conv_to_few`."""
+def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Return the SAME 3x3 convolution of an image: (b, h, w, 3) -> (b, h, w, o), h, w even.
+
+    Its gradient by x is a `conv_to_image`.
+    """
 
     def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
@@ -115,7 +119,7 @@ def conv_from_few(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]
             strides=[1, 1, 1, 1],
             padding="SAME",
         )
-        return conv_to_few(upstream, turned), of_kernel
+        return conv_to_image(upstream, turned), of_kernel
 
     return tf.nn.conv2d(x, kernel, 1, "SAME"), gradients
 
@@ -124,23 +128,23 @@ def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Return the 2x2 means of the SAME 3x3 convolution of x: (b, h, w, i) -> (b, h/2, w/2, o).
 
     Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
-    the convolution at every other place. h and w are even.
+    the convolution at every other place. h and w are known and even.
     """
-    if is_mostly_kernel(kernel, x.shape[1] * x.shape[2] // 4):
+    if product_pays(kernel, x.shape[1] * x.shape[2] // 4):
         return conv_by_product(box_means(x), kernel, 2)
     return tf.nn.conv2d(box_means(x), kernel, 2, "VALID")
 
 
-def is_mostly_kernel(kernel: tf.Tensor, places: int) -> bool:
-    """Tell whether to convolve by a product: the kernel is larger than caches, the image tiny."""
-    return kernel.shape[2] >= WIDE and places <= TINY
+def product_pays(kernel: tf.Tensor, places: int) -> bool:
+    """Tell whether `conv_by_product` is faster, for outputs of so many places an image."""
+    return kernel.shape[2] >= WIDE_CHANNELS and places <= TINY_PLACES
 
 
 def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    """Return the VALID convolution of x as one matrix product of its patches and the kernel.
+    """Return the VALID convolution as a matrix product of patches and kernel: (b, h, w, i) -> o.
 
-    A processor's convolutions first bring a kernel into an order of their own, in every step: 38 MB
-    of 1024 to 1024 channels, which takes longer than convolving a few tiny images.
+    oneDNN's convolutions first bring a kernel into an order of their own, in every step: 38 MB of
+    1024 to 1024 channels in float32, which takes longer than to convolve a few tiny images.
     """
     size, _, inputs, outputs = kernel.shape
     height, width = ((side - size) // stride + 1 for side in x.shape[1:3])

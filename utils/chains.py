@@ -84,7 +84,7 @@ def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
 
     def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
         def draw(stream: tf.Tensor) -> tf.Tensor:
-            key = tf.stack([stream, step])
+            key = tf.stack([stream, tf.cast(step, tf.int32)])
             return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")
 
         signature = tf.TensorSpec(like.shape[1:], like.dtype)

@@ -43,10 +43,11 @@ def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> 
 
 
 def folding_draw(seed: tf.Tensor) -> tf.Tensor:
-    """Return the () int32 first half of `tf.random.fold_in(seed, index)`, whatever the index.
+    """Return the () int32 first half of `tf.random.fold_in(seed, index, alg="philox")`.
 
-    For loops over indices, which stack it with each: drawn once, not in every turn. (Inside a
-    loop's body it also keeps TensorFlow 2.21 from adding biases within bfloat16 convolutions.)
+    The second half is the int32 index itself: loops over indices stack it with this, drawn once.
+    (Drawn in a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the
+    biases out of its fused convolutions.)
     """
     return tf.random.stateless_uniform([], seed, None, None, tf.int32, alg="philox")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nets import layers
 from tests.nets.cases import (
     ALL_NETWORKS,
     apply,
@@ -48,6 +49,26 @@ def test_gradients_by_the_weights_equal_those_of_the_plain_formula(kind, size, r
     for name, mine, reference in zip(names, computed, expected, strict=True):
         assert np.max(np.abs(reference)) > 0, name
         assert distance(mine.numpy(), reference.numpy()) <= 1e-10, name
+
+
+def test_wide_network_equals_its_plain_formula_for_any_batch(rng, monkeypatch):
+    """The products by which the last block of the published width convolves, in a narrow one."""
+    monkeypatch.setattr(layers, "WIDE_CHANNELS", 16)
+    model = create_small("ebm_sngan", 64, precision="float64")
+    train_like(model, rng)
+    x = draw_input(model, 64, 2, rng)
+    signature = [tf.TensorSpec([None, 64, 64, 3], tf.float64)]
+    energies = tf.function(model, input_signature=signature)
+    ours = values_and_gradients(energies, x)
+    theirs = values_and_gradients(lambda x: apply_plain(weights_of(model), "ebm_sngan", 64, x), x)
+    products = [
+        op
+        for op in energies.get_concrete_function().graph.get_operations()
+        if "conv_2" in op.name and op.type == "MatMul"
+    ]
+    assert products
+    assert distance(ours[0], theirs[0]) <= 1e-10
+    assert distance(ours[1], theirs[1]) <= 1e-10
 
 
 @pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)

@@ -16,76 +16,84 @@ from nets.layers import (
     share_of,
     upsample_bilinear,
 )
-from nets.layers import conv_by_product as by_product
 from tests.nets.cases import create_small, distance, weights_of
 
 
 def derivatives(operation, x, kernel, weights):
-    """Return values, their gradients, and by the kernel that of the squared input gradient."""
+    """Return values, their gradients, and the gradients of the squared input gradient.
+
+    Of a function that bends, so that the second derivatives see every part of the first.
+    """
     with tf.GradientTape() as outer:
-        outer.watch(kernel)
+        outer.watch([x, kernel])
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
             y = operation(x, kernel)
-            total = tf.reduce_sum(y * weights)
+            total = tf.reduce_sum(tf.tanh(y / 10) * weights)
         first = tape.gradient(total, [x, kernel])
         square = tf.reduce_sum(tf.square(first[0]))
-    return [y, *first, outer.gradient(square, kernel)]
+    return [y, *first, *outer.gradient(square, [x, kernel])]
+
+
+def assert_same_derivatives(ours, plain, x, kernel, rng):
+    """Assert that two operations are one in float64: 1e-12 is rounding over their few sums."""
+    weights = rng.standard_normal(plain(x, kernel).shape)
+    results = [derivatives(operation, x, kernel, weights) for operation in (ours, plain)]
+    for mine, reference in zip(*results, strict=True):
+        assert distance(mine.numpy(), reference.numpy()) <= 1e-12
+
+
+def same(x, kernel):
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def same_then_pool(x, kernel):
+    return tf.nn.avg_pool2d(same(x, kernel), 2, 2, "VALID")
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """Return the names of the ways that convolutions take; 9 channels are wide here."""
+    taken = []
+
+    def spy(name, way):
+        return lambda *arguments: taken.append(name) or way(*arguments)
+
+    for name in ("conv_to_image", "conv_from_image", "conv_by_product"):
+        monkeypatch.setattr(layers, name, spy(name, getattr(layers, name)))
+    monkeypatch.setattr(layers, "WIDE_CHANNELS", 9)
+    return taken
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (6, 4), (32, 32)])
-def test_pooled_convolution_is_convolution_then_pooling(shape, rng):
-    """Values, and gradients with respect to images and kernel."""
-    x = tf.constant(rng.standard_normal((3, *shape, 5)))
-    kernel = tf.constant(rng.standard_normal((3, 3, 5, 4)))
-    weights = rng.standard_normal((3, shape[0] // 2, shape[1] // 2, 4))
-
-    def plain(x, kernel):
-        return tf.nn.avg_pool2d(tf.nn.conv2d(x, kernel, 1, "SAME"), 2, 2, "VALID")
-
-    fused, reference = (derivatives(f, x, kernel, weights) for f in (conv_mean_pool, plain))
-    for mine, other in zip(fused, reference, strict=True):
-        assert distance(mine.numpy(), other.numpy()) <= 1e-13
+@pytest.mark.parametrize("channels", [5, 9])
+def test_pooled_convolution_is_convolution_then_pooling(channels, shape, ways, rng):
+    x = tf.constant(rng.standard_normal((3, *shape, channels)))
+    kernel = tf.constant(rng.standard_normal((3, 3, channels, 4)))
+    assert_same_derivatives(conv_mean_pool, same_then_pool, x, kernel, rng)
+    by_product = channels == 9 and shape != (32, 32)
+    assert ways == ["conv_by_product"] * by_product
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (6, 4), (32, 32), (5, 6), (6, 7)])
-@pytest.mark.parametrize("channels", [(3, 8), (8, 3), (3, 1), (8, 8)])
-@pytest.mark.parametrize("size", [1, 3, 5])
-def test_convolution_from_and_to_few_channels_is_a_convolution(size, channels, shape, rng):
-    """Values, and gradients with respect to images and kernel, whichever way they are computed."""
+CONVOLUTIONS = [  # way, kernel size, channels, image
+    *(("conv_to_image", 3, channels, (6, 4)) for channels in ((8, 3), (3, 3))),
+    *(("conv_to_image", 3, (8, 3), shape) for shape in ((2, 2), (32, 32))),
+    *(("conv_from_image", 3, (3, 8), shape) for shape in ((2, 2), (6, 4), (32, 32))),
+    *(("conv_by_product", 3, (9, 5), shape) for shape in ((1, 1), (4, 4), (3, 5))),
+    (None, 3, (9, 5), (4, 6)),  # too many places
+    (None, 3, (8, 5), (4, 4)),
+    (None, 3, (8, 3), (5, 6)),
+    (None, 3, (3, 8), (6, 5)),
+    (None, 1, (3, 9), (4, 4)),
+]
+
+
+@pytest.mark.parametrize(("way", "size", "channels", "shape"), CONVOLUTIONS)
+def test_convolution_is_a_convolution_whichever_way(way, size, channels, shape, ways, rng):
     x = tf.constant(rng.standard_normal((3, *shape, channels[0])))
     kernel = tf.constant(rng.standard_normal((size, size, *channels)))
-    weights = rng.standard_normal((3, *shape, channels[1]))
-
-    def plain(x, kernel):
-        return tf.nn.conv2d(x, kernel, 1, "SAME")
-
-    ours, reference = (derivatives(f, x, kernel, weights) for f in (conv_same, plain))
-    for mine, other in zip(ours, reference, strict=True):
-        assert distance(mine.numpy(), other.numpy()) <= 1e-13
-
-
-@pytest.mark.parametrize("shape", [(2, 2), (4, 4), (4, 6), (3, 5)])
-def test_convolution_by_a_wide_kernel_is_a_convolution(shape, rng, monkeypatch):
-    """By a product of patches, with and without mean pooling; 5 channels count as wide here."""
-    products = []
-    monkeypatch.setattr(layers, "WIDE", 5)
-    monkeypatch.setattr(layers, "conv_by_product", lambda *a: products.append(a) or by_product(*a))
-    x = tf.constant(rng.standard_normal((3, *shape, 5)))
-    kernel = tf.constant(rng.standard_normal((3, 3, 5, 7)))
-
-    def same(x, kernel):
-        return tf.nn.conv2d(x, kernel, 1, "SAME")
-
-    pairs = [(conv_same, same)]
-    if shape != (3, 5):
-        pairs.append((conv_mean_pool, lambda x, k: tf.nn.avg_pool2d(same(x, k), 2, 2, "VALID")))
-    for ours, plain in pairs:
-        weights = rng.standard_normal(plain(x, kernel).shape)
-        results = [derivatives(operation, x, kernel, weights) for operation in (ours, plain)]
-        for mine, other in zip(*results, strict=True):
-            assert distance(mine.numpy(), other.numpy()) <= 1e-13
-    assert len(products) == len(pairs) - (shape == (4, 6))  # 24 places are not tiny
+    assert_same_derivatives(conv_same, same, x, kernel, rng)
+    assert ways[:1] == ([way] if way else [])  # gradients follow
 
 
 def test_mean_pooling_drops_the_last_row_of_an_odd_size():

@@ -1,4 +1,4 @@
-"""Chains of the networks as they compute (pooling fused) are chains of the plain formulas."""
+"""Chains of the networks, in whatever way they convolve, are chains of the plain formulas."""
 
 import numpy as np
 import pytest

@@ -141,6 +141,9 @@ def test_noise_is_a_function_of_seed_and_step():
     start = _images(5)
     noise = make_noise(fold(1, Purpose.CHAIN, 2, 0), start)
     np.testing.assert_array_equal(noise(3), noise(tf.constant(3)))
+    key = tf.random.fold_in(fold(1, Purpose.CHAIN, 2, 0), 3, alg="philox")
+    drawn = tf.random.stateless_normal(start.shape, key, dtype=start.dtype, alg="philox")
+    np.testing.assert_array_equal(noise(3), drawn)
     for other in (
         noise(4),
         make_noise(fold(2, Purpose.CHAIN, 2, 0), start)(3),
