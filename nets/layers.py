@@ -141,7 +141,7 @@ def product_pays(kernel: tf.Tensor, places: int) -> bool:
 
 
 def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    """Return the VALID convolution as a matrix product of patches and kernel: (b, h, w, i) -> o.
+    """Return the VALID convolution of x (b, h, w, i) as a matrix product of patches and kernel.
 
     oneDNN's convolutions first bring a kernel into an order of their own, in every step: 38 MB of
     1024 to 1024 channels in float32, which takes longer than to convolve a few tiny images.
