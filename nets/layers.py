@@ -163,7 +163,7 @@ def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 def box_means(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """Return the means over all 2x2 boxes of x in a border of zeros: (b, h + 1, w + 1, c).
 
-    The gradient is those of its own inner boxes; TensorFlow's takes two to three times as long.
+    The gradient is those of its own inner boxes; TensorFlow's takes up to three times as long.
     """
     boxes = tf.nn.avg_pool2d(pad_space(x, 1), 2, 1, "VALID")
     return boxes, lambda upstream: tf.nn.avg_pool2d(upstream, 2, 1, "VALID")
