@@ -17,7 +17,7 @@ from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Noise, langevin, make_potential, take_part
 from utils.potential import create_prior, require_prior
-from utils.seeds import Purpose, fold, folding_draw
+from utils.seeds import Purpose, fold, folded, folding_draw
 
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
 
@@ -84,7 +84,7 @@ def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
 
     def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
         def draw(stream: tf.Tensor) -> tf.Tensor:
-            key = tf.stack([stream, tf.cast(step, tf.int32)])
+            key = folded(stream, step)
             return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")
 
         signature = tf.TensorSpec(like.shape[1:], like.dtype)

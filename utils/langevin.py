@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from utils.devices import side_by_side
-from utils.seeds import folding_draw
+from utils.seeds import folded, folding_draw
 
 PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 Potential = Callable[[tf.Tensor], tf.Tensor]
@@ -188,7 +188,7 @@ def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
     stream = folding_draw(seed)
 
     def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
-        key = tf.stack([stream, tf.cast(step, tf.int32)])
+        key = folded(stream, step)
         if parts == 1:
             return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
         shape = [like.shape[0] // parts, *like.shape[1:]]

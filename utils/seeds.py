@@ -45,11 +45,16 @@ def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> 
 def folding_draw(seed: tf.Tensor) -> tf.Tensor:
     """Return the () int32 first half of `tf.random.fold_in(seed, index, alg="philox")`.
 
-    The second half is the int32 index itself: loops over indices stack it with this, drawn once.
-    (Drawn in a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the
-    biases out of its fused convolutions.)
+    For loops over indices, which complete it by `folded`: drawn once, not in every turn. (Drawn in
+    a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the biases out
+    of its fused convolutions.)
     """
     return tf.random.stateless_uniform([], seed, None, None, tf.int32, alg="philox")
+
+
+def folded(drawn: tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
+    """Return the (2,) int32 seed `tf.random.fold_in(seed, index)` from the seed's folding draw."""
+    return tf.stack([drawn, tf.cast(index, tf.int32)])
 
 
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
