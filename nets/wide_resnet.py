@@ -49,7 +49,9 @@ class WideResNet(Composite, keras.Model):
             raise ValueError("a training call of a classifier with dropout needs a seed")
         x = self.conv1(x)
         for number, block in enumerate(self.blocks):
-            block_seed = None if seed is None else tf.random.fold_in(seed, number, alg="philox")
+            block_seed = None
+            if seed is not None:  # an int64 index keeps 64 bits of the seed
+                block_seed = tf.random.fold_in(seed, tf.constant(number, tf.int64), alg="philox")
             x = block(x, seed=block_seed, training=training)
         return space_mean(tf.nn.relu(self.bn(x, training=training)))
 

@@ -70,17 +70,17 @@ def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[st
 
 
 def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the (b, 2) int32 seeds of images' streams, by their numbers (b,)."""
+    """Return the (b, 2) int64 seeds of images' streams, by their numbers (b,)."""
     return tf.map_fn(
         lambda number: fold(seed, purpose, number),
         tf.cast(numbers, tf.int32),
-        fn_output_signature=tf.TensorSpec([2], tf.int32),
+        fn_output_signature=tf.TensorSpec([2], tf.int64),
     )
 
 
 def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
     """Return step -> standard normal noise `like` the images (b, h, w, c), each of its own key."""
-    streams = tf.map_fn(folding_draw, keys, fn_output_signature=tf.int32)
+    streams = tf.map_fn(folding_draw, keys, fn_output_signature=tf.int64)
 
     def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
         def draw(stream: tf.Tensor) -> tf.Tensor:
@@ -145,7 +145,7 @@ def generated_starts(gen: keras.Model, seed: int) -> Starts:
         if not hasattr(gen, "sample_labels"):
             return gen(latents, training=False)
         labels = tf.map_fn(
-            lambda key: gen.sample_labels(1, tf.random.fold_in(key, 1, alg="philox"))[0],
+            lambda key: gen.sample_labels(1, folded(folding_draw(key), 1))[0],
             keys,
             fn_output_signature=tf.TensorSpec([], tf.int32),
         )

@@ -123,11 +123,11 @@ class Defense:
 
 
 def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
-    """Return the (n, 2) seeds of chains by their names (n, 4)."""
+    """Return the (n, 2) int64 seeds of chains by their names (n, 4)."""
     return tf.map_fn(
         lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)),
         names,
-        fn_output_signature=tf.TensorSpec([2], tf.int32),
+        fn_output_signature=tf.TensorSpec([2], tf.int64),
     )
 
 

@@ -35,26 +35,29 @@ class Purpose(enum.IntEnum):
 
 
 def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:
-    """Return the (2,) int32 seed of one stream, for `tf.random.stateless_*(..., alg="philox")`."""
-    key = tf.stack([tf.cast(seed, tf.int32), tf.constant(int(purpose), tf.int32)])
+    """Return the (2,) int64 seed of one stream, for `tf.random.stateless_*(..., alg="philox")`.
+
+    Each index is folded into 64 bits of everything before it, and stands beside them as it is.
+    """
+    key = tf.stack([tf.cast(seed, tf.int64), tf.constant(int(purpose), tf.int64)])
     for index in indices:
-        key = tf.random.fold_in(key, tf.cast(index, tf.int32), alg="philox")
+        key = folded(folding_draw(key), index)
     return key
 
 
 def folding_draw(seed: tf.Tensor) -> tf.Tensor:
-    """Return the () int32 first half of `tf.random.fold_in(seed, index, alg="philox")`.
+    """Return the () int64 first half of `tf.random.fold_in(seed, index, alg="philox")`, index int64.
 
     For loops over indices, which complete it by `folded`: drawn once, not in every turn. (Drawn in
     a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the biases out
     of its fused convolutions.)
     """
-    return tf.random.stateless_uniform([], seed, None, None, tf.int32, alg="philox")
+    return tf.random.stateless_uniform([], seed, None, None, tf.int64, alg="philox")
 
 
 def folded(drawn: tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
-    """Return the (2,) int32 seed `tf.random.fold_in(seed, index)` from the seed's folding draw."""
-    return tf.stack([drawn, tf.cast(index, tf.int32)])
+    """Return the (2,) int64 seed `tf.random.fold_in(seed, index)` from the seed's folding draw."""
+    return tf.stack([drawn, tf.cast(index, tf.int64)])
 
 
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from utils.banks import Bank
 from utils.data import Dataset, TrainingStream
 from utils.devices import local_replicas, to_host
-from utils.seeds import Purpose, fold, host_rng
+from utils.seeds import Purpose, fold, folded, folding_draw, host_rng
 
 Generate = Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor]  # latents, key, training
 HostSource = Callable[[int, int], list[np.ndarray]]  # update, retry -> images for each replica
@@ -29,7 +29,7 @@ def make_generate(gen: keras.Model, gen_type: str) -> Generate:
         return lambda latents, key, training: gen(latents, training=training)
 
     def generate(latents: tf.Tensor, key: tf.Tensor, training: bool) -> tf.Tensor:
-        labels = gen.sample_labels(tf.shape(latents)[0], tf.random.fold_in(key, 1, alg="philox"))
+        labels = gen.sample_labels(tf.shape(latents)[0], folded(folding_draw(key), 1))
         return gen(latents, labels=labels, training=training)
 
     return generate

@@ -8,7 +8,7 @@ from nets import create_ebm, create_gen
 from utils.chains import image_keys, load_sampler, make_image_noise
 from utils.checkpoint import save_weights
 from utils.errors import UserError
-from utils.seeds import Purpose
+from utils.seeds import Purpose, folded, folding_draw
 
 SHAPE = [32, 32, 3]
 SIZES = {"image_dims": SHAPE, "ebm_width": 8, "gen_width": 8, "z_sz": 4}
@@ -37,7 +37,7 @@ def test_noise_belongs_to_the_image_and_the_step():
     keys = image_keys(0, Purpose.EVALUATION, [5, 900, 7])
     noise = make_image_noise(keys, images)
     first, second = noise(tf.constant(0)).numpy(), noise(tf.constant(1)).numpy()
-    key = tf.random.fold_in(keys[1], 0, alg="philox")
+    key = folded(folding_draw(keys[1]), 0)
     drawn = tf.random.stateless_normal(images.shape[1:], key, alg="philox")
     np.testing.assert_array_equal(first[1], drawn)
     alone = make_image_noise(image_keys(0, Purpose.EVALUATION, [900]), images[:1])

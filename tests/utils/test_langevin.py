@@ -12,7 +12,7 @@ from utils.langevin import (
     run_both,
     share_saturated,
 )
-from utils.seeds import Purpose, fold
+from utils.seeds import Purpose, fold, folded, folding_draw
 
 SHAPE = (6, 4, 4, 3)
 
@@ -141,7 +141,7 @@ def test_noise_is_a_function_of_seed_and_step():
     start = _images(5)
     noise = make_noise(fold(1, Purpose.CHAIN, 2, 0), start)
     np.testing.assert_array_equal(noise(3), noise(tf.constant(3)))
-    key = tf.random.fold_in(fold(1, Purpose.CHAIN, 2, 0), 3, alg="philox")
+    key = folded(folding_draw(fold(1, Purpose.CHAIN, 2, 0)), 3)
     drawn = tf.random.stateless_normal(start.shape, key, dtype=start.dtype, alg="philox")
     np.testing.assert_array_equal(noise(3), drawn)
     for other in (

@@ -30,6 +30,19 @@ def test_streams_of_different_names_differ():
     assert len(set(seeds)) == len(set(draws)) == len(names)
 
 
+def test_updates_that_shared_their_noise_in_32_bits_do_not():
+    one, other = (fold(0, Purpose.CHAIN, number, 0, 0).numpy() for number in (49_714, 102_230))
+    assert one[0] != other[0]
+    assert one.dtype == np.int64
+
+
+def test_streams_of_a_long_training_all_differ():
+    """Of 2^17 updates 32-bit seeds share about two pairs: 2^34 pairs in 2^32 seeds, halved."""
+    numbers = tf.range(2**17)
+    draws = tf.vectorized_map(lambda n: fold(0, Purpose.CHAIN, n, 0, 0)[0], numbers)
+    assert len(np.unique(draws)) == len(numbers)
+
+
 @pytest.mark.parametrize("name", [(7, Purpose.DATA), (7, Purpose.DATA, 3, 5)])
 def test_a_name_is_the_same_stream_each_time(name):
     np.testing.assert_array_equal(fold(*name), fold(*name))
@@ -40,6 +53,7 @@ def test_a_name_is_the_same_stream_each_time(name):
 
 def test_a_folding_draw_and_an_index_are_the_seed_folded_with_it():
     for seed, index in ([3, 4], 0), ([-7, 2**31 - 1], 5), ([0, 0], -1):
-        expected = tf.random.fold_in(tf.constant(seed), index, alg="philox")
-        computed = folded(folding_draw(tf.constant(seed)), index)
+        seed = tf.constant(seed, tf.int64)
+        expected = tf.random.fold_in(seed, tf.constant(index, tf.int64), alg="philox")
+        computed = folded(folding_draw(seed), index)
         np.testing.assert_array_equal(computed, expected)
