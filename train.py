@@ -222,7 +222,8 @@ def make_sample(
         if config["mcmc_init"].startswith("coop"):
             images, latents = starts.renew(
                 images, latents, rejuvenated, gen=models.gen, generate=generate,
-                key=key(Purpose.LATENTS), training=config["gen_batch_norm"],
+                key=key(Purpose.LATENTS),
+                training=config["gen_batch_norm"] and models.gen_learner is not None,
             )  # fmt: skip
 
         # Burn in what is new. The whole batch runs, so that shapes stay fixed (TPUs need that).

@@ -242,7 +242,7 @@ def make_replica_update(
         if config["mcmc_init"].startswith("coop"):
             seed = key(Purpose.LATENTS)
             latents = models.gen.sample_latents(batch, seed)
-            new = generate(latents, seed, config["gen_batch_norm"])
+            new = generate(latents, seed, False)
 
         metrics = {
             "energy_diff": energy_diff,

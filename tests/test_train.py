@@ -15,8 +15,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 import train
+from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
 from utils.checkpoint import list_states
+from utils.import_weights import load_weights
 
 
 @pytest.fixture
@@ -141,6 +143,15 @@ def test_every_kind_of_chain_start_trains(run, kind):
     assert (folder / "shortrun" / "shortrun2.png").exists()
     assert (folder / "shortrun" / "persistent2.png").exists() == ("persistent" in kind)
     assert (folder / "checkpoints" / "gen_2.weights.h5").exists() == kind.startswith("coop")
+
+
+def test_a_frozen_generator_never_changes_whatever_gen_batch_norm_says(run):
+    folder = run("update_generator=False", "gen_batch_norm=True", "num_training_steps=2")
+    config = {"gen_type": "gen_sngan", "gen_width": 4, "image_dims": [32, 32, 3], "seed": 0}
+    kept, start = create_gen(config), create_gen(config)
+    load_weights(kept, str(folder / "checkpoints" / "gen_2.weights.h5"))
+    for now, before in zip(kept.weights, start.weights, strict=True):
+        np.testing.assert_array_equal(now.numpy(), before.numpy(), err_msg=now.path)
 
 
 def test_generated_images_can_be_the_data(run):

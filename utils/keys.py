@@ -127,7 +127,7 @@ KEYS = (
     Key("gen_weights", LEARN_EBM, PATH, None, "weights to start from; None: random start"),
     Key("gen_weights", FID, PATH, None, "the generator whose images chains start from; None: a random one", True),
     Key("update_generator", LEARN_EBM, BOOL, False, "train the generator on the samples (longrun: only False)"),
-    Key("gen_batch_norm", LEARN_EBM, BOOL, False, "batch statistics in chain starts and in the generator's loss"),
+    Key("gen_batch_norm", LEARN_EBM, BOOL, False, "batch statistics in chain starts and in the generator's loss, where the generator is updated"),
     Key("gen_optim_type", LEARN_EBM, choice("adam", "sgd"), "adam", "as `ebm_optim_type`"),
     Key("gen_lr_info", LEARN_EBM, optional(LR_ROWS), None, "learning rates of the generator"),
     Key("gen_opt_decay", LEARN_EBM, real(0, maximum=1), 0.0, "as `ebm_opt_decay`"),

@@ -12,7 +12,7 @@ from utils.checkpoint import Part, SavedNetwork, located, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.import_weights import load_weights
 from utils.langevin import make_noise
-from utils.optim import Learner, WeightsPart, create_learner, row_at
+from utils.optim import Learner, create_learner, row_at
 from utils.potential import create_prior
 from utils.seeds import Purpose
 from utils.starts import make_generate
@@ -40,15 +40,10 @@ class Models:
         return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
 
     def parts(self) -> dict[str, Part]:
-        """Return what must survive a resume; frozen weights are loaded from their files again.
-
-        Of a frozen generator `gen_batch_norm` moves the running averages.
-        """
+        """Return what must survive a resume; frozen weights are loaded from their files again."""
         parts = self.ebm.parts("ebm")
         if self.gen_learner is not None:
             parts |= self.gen_learner.parts("gen")
-        elif self.gen is not None:
-            parts["gen_averages"] = WeightsPart(self.gen.non_trainable_variables)
         return parts
 
 

@@ -46,7 +46,7 @@ def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> 
 
 
 def folding_draw(seed: tf.Tensor) -> tf.Tensor:
-    """Return the () int64 first half of `tf.random.fold_in(seed, index, alg="philox")`, index int64.
+    """Return the () int64 first half of `tf.random.fold_in(seed, index, alg="philox")`.
 
     For loops over indices, which complete it by `folded`: drawn once, not in every turn. (Drawn in
     a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the biases out
