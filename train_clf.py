@@ -19,7 +19,7 @@ from nets import create_clf
 from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
-from utils.devices import make_strategy, over_replicas, replica_batch, to_replicas
+from utils.devices import over_replicas
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Plan, Run, due, time_update
 from utils.files import join, whole_file
@@ -27,7 +27,8 @@ from utils.guard import rate_scale
 from utils.optim import Learner
 from utils.plots import save_learning
 from utils.records import Metrics
-from utils.seeds import Purpose, fold
+from utils.replicas import Replicas
+from utils.seeds import Key, Purpose
 from utils.starts import make_stream
 
 COLUMNS = ("epoch", "loss", "accuracy", "test_loss", "test_accuracy", "lr", "seconds", "retry")
@@ -45,24 +46,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     command = parse_command("train_clf", __doc__, argv)
     config = command.config
-    strategy = make_strategy(config["device_type"], config["num_replicas"])
-    batch = replica_batch(config["batch_size"], strategy)
-
+    replicas = Replicas(config)
     train, test = load_data(config, TRAIN_SPLIT), load_data(config, TEST_SPLIT)
     check_classes(config, train, test)
-    learner = create_learner(config, train.class_names, strategy)
-    stream = make_stream(config, train, batch, strategy, Purpose.CLASSIFIER)
-    update = make_update(config, learner, strategy)
+    learner = create_learner(config, train.class_names, replicas.strategy)
+    stream = make_stream(config, train, replicas, Purpose.CLASSIFIER)
+    update = make_update(config, replicas, learner, stream)
     steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
     described = describe(config, learner, train)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
-        time_update(lambda number: update(number, stream), config["num_epochs"] * steps, networks)
+        time_update(update, config["num_epochs"] * steps, networks)
         return
 
     run = Run(
         command,
-        strategy,
+        replicas.strategy,
         parts=learner.parts("clf"),
         networks=networks,
         pictures=lambda _: {},
@@ -81,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
     )
     classify = over_replicas(
-        strategy, lambda images: learner.network(images, training=False), config["batch_size"]
+        replicas.strategy,
+        lambda images: learner.network(images, training=False),
+        config["batch_size"],
     )
     for epoch in run.updates():
-        metrics = train_epoch(learner, update, stream, epoch, steps, run.retry)
+        metrics = train_epoch(learner, update, epoch, steps, run.retry)
         is_tested = due(epoch + 1, config["test_and_log_freq"]) or epoch + 1 == run.total
         if is_tested:
             metrics |= evaluate(classify, test, config["batch_size"])
@@ -106,57 +107,43 @@ def create_learner(
 
 
 def make_update(
-    config: Mapping[str, Any], learner: Learner, strategy: tf.distribute.Strategy
+    config: Mapping[str, Any], replicas: Replicas, learner: Learner, stream: TrainingStream
 ) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return (number, stream, retry) -> loss and accuracy of one update over all replicas."""
-    replica_update = make_replica_update(config, learner, strategy.num_replicas_in_sync)
-
-    @tf.function
-    def on_replicas(place, batch):
-        metrics = strategy.run(replica_update, (*place, *batch))
-        return {name: strategy.reduce("MEAN", x, axis=None) for name, x in metrics.items()}
-
-    def update(number: int, stream: TrainingStream, retry: int = 0) -> dict[str, tf.Tensor]:
-        batch = to_replicas(strategy, stream.labelled_batches(number))
-        return on_replicas((tf.constant(number), tf.constant(retry)), batch)
-
-    return update
-
-
-def make_replica_update(
-    config: Mapping[str, Any], learner: Learner, replicas: int
-) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return one replica's update: images (b, h, w, 3) in [-1, 1] and labels (b,) to metrics.
+    """Return (number, retry) -> loss and accuracy of one update over all replicas.
 
     Weight decay is times sum v^2 / 2 over all trainable variables; the reported loss is without.
     """
     class_weights = config["class_weights"]
 
-    def replica_update(number, retry, images, labels):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        key = fold(config["seed"], Purpose.CLASSIFIER, number, replica, retry)
+    def replica_update(key: Key, images: tf.Tensor, labels: tf.Tensor):
         with tf.GradientTape() as tape:
-            logits = learner.network(images, seed=key, training=True)
+            logits = learner.network(images, seed=key(Purpose.CLASSIFIER), training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             if class_weights is not None:
                 losses *= tf.gather(tf.constant(class_weights), labels)
             loss = tf.reduce_mean(losses)
             squares = [tf.nn.l2_loss(variable) for variable in learner.network.trainable_variables]
-            share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas
+            share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas.count
         learner.descend(tape, share)
         hits = tf.equal(tf.argmax(logits, axis=1), labels)
-        return {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(hits, tf.float32))}
+        return (), {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(hits, tf.float32))}
 
-    return replica_update
+    on_replicas = replicas.compile(replica_update, config["seed"])
+
+    def update(number: int, retry: int = 0) -> dict[str, tf.Tensor]:
+        images, labels = zip(*stream.labelled_batches(number), strict=True)
+        return on_replicas((number, retry), (), images, labels)[1]
+
+    return update
 
 
 def train_epoch(
-    learner: Learner, update: Callable, stream: TrainingStream, epoch: int, steps: int, retry: int
+    learner: Learner, update: Callable, epoch: int, steps: int, retry: int
 ) -> dict[str, float]:
     """Run the updates of an epoch (from 0); return the learning rate and mean loss and accuracy."""
     rate = learner.set_rate(epoch, rate_scale(retry, FREE_ROLLBACKS))
     numbers = range(epoch * steps, (epoch + 1) * steps)
-    metrics = [update(number, stream, retry) for number in numbers]
+    metrics = [update(number, retry) for number in numbers]
     means = {name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]}
     return {**means, "lr": rate}
 

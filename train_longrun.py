@@ -9,7 +9,6 @@ to be near the steady state move to the update bank, which gives the negative sa
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,71 +16,60 @@ import numpy as np
 import tensorflow as tf
 
 from utils import plots, starts
-from utils.banks import Bank, Drawn, bank_share, redraw_counts
+from utils.banks import Bank, Drawn, redraw_counts
 from utils.config import parse_command
-from utils.data import Dataset, TrainingStream, load_data
-from utils.devices import local_replicas, make_strategy, replica_batch, to_host, to_replicas
 from utils.errors import one_line_errors
 from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
 from utils.langevin import make_noise, run_both, share_saturated
-from utils.models import (
-    Models,
-    create_models,
-    make_positives,
-    resolve_sizes,
-    saved_networks,
-)
+from utils.models import Models, create_models, make_positives, saved_networks, sized
 from utils.optim import learn_energy, row_at
 from utils.potential import create_potential, make_langevin
-from utils.seeds import Purpose, fold, host_rng
+from utils.replicas import Replicas
+from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture
 
 
 class Banks(NamedTuple):
-    """One replica's chains; `burn_in` counts draws, `update` the Langevin steps taken so far.
+    """One replica's two banks, or what an update drew of them.
 
-    The draws with which the burn-in bank begins at a new row of the schedule count as made.
+    Counts of `burn_in` are draws, those of `update` the Langevin steps taken so far. The draws with
+    which the burn-in bank begins at a new row of the schedule count as made.
     """
 
-    update: Bank
-    burn_in: Bank
+    update: Bank | Drawn
+    burn_in: Bank | Drawn
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
-    command = parse_command("train_longrun", __doc__, argv)
-    strategy = make_strategy(command.config["device_type"], command.config["num_replicas"])
-    resuming = command.run_dir is not None
-    config = command.config if resuming else resolve_sizes(command.config)
-    command = dataclasses.replace(command, config=config)
-    batch = replica_batch(config["batch_size"], strategy)
+    command = sized(parse_command("train_longrun", __doc__, argv))
+    config, resuming = command.config, command.run_dir is not None
 
-    dataset = None if config["data_type"] == "generator" else load_data(config)
-    data = dataset and starts.make_stream(config, dataset, batch, strategy, Purpose.DATA)
-    new_states = starts.make_host_source(
-        config, dataset, batch, strategy, config["persistent_init_scale"]
-    )
-    models = create_models(config, strategy, load_learned=not resuming)
-    banks = create_banks(config, models, dataset, batch, strategy, empty=resuming)
-    update = make_update(config, models, banks, data, new_states, batch, strategy)
+    # Devices, data, networks, chains.
+    replicas = Replicas(config)
+    sources = starts.open_sources(config, replicas, config["persistent_init_scale"])
+    models = create_models(config, replicas.strategy, load_learned=not resuming)
+    banks = create_banks(config, replicas, models, sources, empty=resuming)
+    update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
     if command.dry_run:
         time_update(update, config["num_training_steps"], networks)
         return
 
-    first_banks = next(iter(banks.values()))
+    # Train.
+    shows_data = sources.dataset is not None and not resuming
     run = Run(
         command,
-        strategy,
-        parts={**models.parts(), **bank_parts(banks)},
+        replicas.strategy,
+        parts={**models.parts(), **bank_parts(replicas, banks)},
         networks=networks,
-        pictures=make_pictures(first_banks),
-        start_pictures={"data": data.batches(0)[0][:NUM_SHOWN]} if data and not resuming else {},
-        plan=make_plan(config, first_banks.burn_in),
+        pictures=make_pictures(banks[0]),
+        start_pictures={"data": sources.batches(0)[0][:NUM_SHOWN]} if shows_data else {},
+        plan=make_plan(config, banks[0].burn_in),
     )
     for number in run.updates():
         run.after(number, update(number, run.retry))
@@ -89,110 +77,101 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def create_banks(
     config: Mapping[str, Any],
+    replicas: Replicas,
     models: Models,
-    dataset: Dataset | None,
-    batch: int,
-    strategy: tf.distribute.Strategy,
+    sources: starts.Sources,
     *,
     empty: bool,
-) -> dict[int, Banks]:
-    """Return both banks of each local replica, by global number."""
-    filled, first = [], 0
-    for name in ("persistent_size", "burnin_size"):
-        share = bank_share(config[name], batch, strategy.num_replicas_in_sync, name)
-        if empty:
-            filled.append(starts.empty_banks(config, share, strategy))
-            continue
-        banks = starts.fill_banks(
-            config, share, batch, dataset=dataset, gen=models.gen, trains_gen=False,
-            strategy=strategy, first=first,
-        )  # fmt: skip
-        filled.append(banks)
-        first += share // batch
-    replicas = local_replicas(strategy)
-    return {
-        replica: Banks(*(Bank(bank.images) for bank in pair))  # no latents are kept here
-        for replica, pair in zip(replicas, zip(*filled, strict=True), strict=True)
-    }
+) -> list[Banks]:
+    """Return both banks of each local replica; they share no picture and keep no latents."""
+    pairs = zip(
+        starts.create_banks(config, replicas, models.gen, sources, empty=empty),
+        starts.create_banks(config, replicas, models.gen, sources, empty=empty, size="burnin_size"),
+        strict=True,
+    )
+    return [Banks(*(Bank(bank.images) for bank in pair)) for pair in pairs]
 
 
-def bank_parts(banks: Mapping[int, Banks]) -> dict[str, Bank]:
+def bank_parts(replicas: Replicas, banks: Sequence[Banks]) -> dict[str, Bank]:
     """Return the banks by their names in a state."""
-    updates = {f"bank_{replica}": pair.update for replica, pair in banks.items()}
-    return updates | {f"burnin_{replica}": pair.burn_in for replica, pair in banks.items()}
+    numbered = list(zip(replicas.local, banks, strict=True))
+    updates = {f"bank_{number}": pair.update for number, pair in numbered}
+    return updates | {f"burnin_{number}": pair.burn_in for number, pair in numbered}
 
 
 def make_update(
     config: Mapping[str, Any],
+    replicas: Replicas,
+    sources: starts.Sources,
     models: Models,
-    banks: Mapping[int, Banks],
-    data: TrainingStream | None,
-    new_states: starts.HostSource | None,
-    batch: int,
-    strategy: tf.distribute.Strategy,
+    banks: Sequence[Banks],
 ) -> Callable[[int, int], Outcome]:
-    """Return (number, retry) -> outcome, one update over all replicas and banks.
+    """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
+    chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
+    positives = make_positives(config, models, replicas.batch)
 
-    `data` is None where the EBM learns on generated images, `new_states` where burn-in chains
-    start from the generator.
-    """
-    replica_update = make_replica_update(config, models, batch, strategy.num_replicas_in_sync)
+    def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn: Banks):
+        images, burning, taken = drawn.update.images, drawn.burn_in.images, drawn.update.counts
+        noises = [make_noise(key(p), images) for p in (Purpose.CHAIN, Purpose.BURN_IN)]
+        samples, burnt, grad_norms = run_both(
+            chain, (images, burning), noises, (steps, burn_in), together
+        )
+        # The energy learns from the samples of the update bank; the prior stays as it is.
+        energy_diff = learn_energy(
+            models.ebm, positives(key, data), samples,
+            temperature=config["mcmc_temp"], num_replicas=replicas.count,
+        )  # fmt: skip
+        new = starts.generate(config, models.gen, key, replicas.batch)
+        return (samples, burnt, new), {
+            "energy_diff": energy_diff,
+            "grad_norm": tf.reduce_mean(grad_norms),
+            "saturated": tf.reduce_mean(share_saturated(samples)),
+            "chain_steps": tf.reduce_mean(tf.cast(taken, tf.float32)) + tf.cast(steps, tf.float32),
+        }
 
-    @tf.function
-    def on_replicas(place, inputs, together: bool):
-        on_one = functools.partial(replica_update, together=together)
-        samples, burnt, new, metrics = strategy.run(on_one, (*place, *inputs))
-        if models.ebm.average is not None:
-            models.ebm.average.update()
-        means = {name: strategy.reduce("MEAN", x, axis=None) for name, x in metrics.items()}
-        return samples, burnt, new, means
+    on_replicas = replicas.compile(replica_update, config["seed"], then=models.update_averages)
 
     def update(number: int, retry: int = 0) -> Outcome:
-        steps, burn_in, threshold, from_update = row_at(config["mcmc_step_info"], number)
-        rate, drawn = models.ebm.set_rate(number, rate_scale(retry)), []
-        for replica, pair in banks.items():
-            if number == from_update:  # a new row, the first one too
-                key = (config["seed"], Purpose.BURN_IN_COUNTS, number, replica, retry)
-                redraw_counts(pair.burn_in, threshold, host_rng(*key))
-            rng = host_rng(config["seed"], Purpose.BANK_DRAW, number, replica, retry)
-            drawn.append((pair.update.draw(batch, rng), pair.burn_in.draw(batch, rng)))
-        batches = data.batches(number) if data else [np.zeros(0, np.float32)] * len(banks)
-        inputs = [
-            (images, updated.images, burning.images, updated.counts)
-            for images, (updated, burning) in zip(batches, drawn, strict=True)
-        ]
-        place = tuple(tf.constant(x, tf.int32) for x in (number, retry, steps, burn_in))
-        samples, burnt, new, metrics = on_replicas(
-            place, to_replicas(strategy, inputs), steps == burn_in
-        )
-        ends = to_host(strategy, (samples, burnt, new))
-        if new_states is not None:
-            ends = [(*end[:2], x) for end, x in zip(ends, new_states(number, retry), strict=True)]
-        for pair, both, end in zip(banks.values(), drawn, ends, strict=True):
-            put_back(pair, *both, end, steps=steps, burn_in=burn_in, threshold=threshold)
-        metrics = {name: float(value) for name, value in metrics.items()} | {"ebm_lr": rate}
-        return Outcome(metrics, steps + burn_in, ends[0][0])
+        row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], number)
+        rates = models.set_rates(number, rate_scale(retry))
+        drawn = draw(config, replicas, banks, (number, retry))
+        scalars = (steps, burn_in, steps == burn_in)
+        ends, metrics = on_replicas((number, retry), scalars, sources.batches(number), drawn)
+        refills = sources.new_states(number, retry)
+        for pair, both, (samples, burnt, generated), new in zip(
+            banks, drawn, ends, refills, strict=True
+        ):
+            put_back(pair, both, (samples, burnt, new if len(new) else generated), row)
+        return Outcome(metrics | rates, steps + burn_in, ends[0][0])
 
     return update
 
 
-def put_back(
-    banks: Banks,
-    updated: Drawn,
-    burning: Drawn,
-    ends: Sequence[np.ndarray],
-    *,
-    steps: int,
-    burn_in: int,
-    threshold: int,
-) -> None:
+def draw(
+    config: Mapping[str, Any], replicas: Replicas, banks: Sequence[Banks], step: tuple[int, int]
+) -> list[Banks]:
+    """Draw each replica's states of both banks; where a row of the schedule begins, new counts."""
+    number, retry = step
+    _, _, threshold, from_update = row_at(config["mcmc_step_info"], number)
+    drawn = []
+    for replica, pair in zip(replicas.local, banks, strict=True):
+        if number == from_update:  # the first row too
+            rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, number, replica, retry)
+            redraw_counts(pair.burn_in, threshold, rng)
+        rng = host_rng(config["seed"], Purpose.BANK_DRAW, number, replica, retry)
+        drawn.append(Banks(*(bank.draw(replicas.batch, rng) for bank in pair)))
+    return drawn
+
+
+def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequence[int]) -> None:
     """Put the ends of one replica's chains back, and move those that have burnt in.
 
-    `ends` are samples, burnt images and new ones, (b, h, w, 3) each. A burnt image drawn
-    `threshold` times before takes the place of the sample at its position of the batch; a new one
-    burns in instead.
+    `ends` are samples, burnt images and new ones, (b, h, w, c) each; `row` is that of the schedule.
+    A burnt image drawn `threshold` times before takes the place of the sample at its position of
+    the batch; a new one burns in instead.
     """
-    samples, burnt, new = ends
+    (samples, burnt, new), (updated, burning) = ends, drawn
+    steps, burn_in, threshold, _ = row
     moved = burning.counts >= threshold
     choose = moved[:, np.newaxis, np.newaxis, np.newaxis]
     taken, draws = updated.counts + steps, burning.counts + 1
@@ -203,56 +182,6 @@ def put_back(
         np.where(moved, draws * burn_in, taken),
     )
     banks.burn_in.put(burning.places, np.where(choose, new, burnt), burning.latents, draws * ~moved)
-
-
-def make_replica_update(
-    config: Mapping[str, Any], models: Models, batch: int, replicas: int
-) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]]:
-    """Return the update of one replica, the algorithm itself.
-
-    Data, update images and burn-in images (b, h, w, 3) in [-1, 1], and the steps (b,) that the
-    update images have taken, in; samples, burnt images, new images (none unless a generator makes
-    them) and metrics out.
-    """
-    generate = models.gen and starts.make_generate(models.gen, config["gen_type"])
-    positives = make_positives(config, models, batch)
-    run_chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
-
-    def replica_update(number, retry, steps, burn_in, data, images, burning, taken, together):
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-
-        def key(purpose: Purpose) -> tf.Tensor:
-            return fold(config["seed"], purpose, number, replica, retry)
-
-        noises = [make_noise(key(p), images) for p in (Purpose.CHAIN, Purpose.BURN_IN)]
-        samples, burnt, grad_norms = run_both(
-            run_chain, (images, burning), noises, (steps, burn_in), together
-        )
-
-        # The energy learns from the samples of the update bank; the prior stays as it is.
-        energy_diff = learn_energy(
-            models.ebm,
-            positives(key, data),
-            samples,
-            temperature=config["mcmc_temp"],
-            num_replicas=replicas,
-        )
-
-        new = tf.zeros((0, *config["image_dims"]))
-        if config["mcmc_init"].startswith("coop"):
-            seed = key(Purpose.LATENTS)
-            latents = models.gen.sample_latents(batch, seed)
-            new = generate(latents, seed, False)
-
-        metrics = {
-            "energy_diff": energy_diff,
-            "grad_norm": tf.reduce_mean(grad_norms),
-            "saturated": tf.reduce_mean(share_saturated(samples)),
-            "chain_steps": tf.reduce_mean(tf.cast(taken, tf.float32)) + tf.cast(steps, tf.float32),
-        }
-        return samples, burnt, new, metrics
-
-    return replica_update
 
 
 def make_pictures(banks: Banks) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

@@ -21,6 +21,17 @@ class Drawn(NamedTuple):
     untouched: np.ndarray
 
 
+class Start(NamedTuple):
+    """What one replica's chains start from: a draw, and (b,) bool: who starts anew, who burns in."""
+
+    places: np.ndarray
+    images: np.ndarray
+    latents: np.ndarray
+    counts: np.ndarray
+    rejuvenated: np.ndarray
+    fresh: np.ndarray
+
+
 class Bank:
     """The states of one replica's persistent chains, with their latents and update counts.
 

@@ -71,9 +71,12 @@ EBM_PLAN = Plan(
 
 
 class Outcome(NamedTuple):
-    """What an update gives: metrics, Langevin steps an image took, one replica's samples."""
+    """What an update gives: metrics, Langevin steps an image took, one replica's samples.
 
-    metrics: dict[str, float]
+    Metrics are numbers or scalar tensors.
+    """
+
+    metrics: Mapping[str, Any]
     chain_steps: int = 0
     samples: np.ndarray | None = None
 
@@ -152,7 +155,8 @@ class Run:
 
     def after(self, update: int, outcome: Outcome) -> None:
         """Do all that is due after an update: guard, records, pictures, weights, state."""
-        metrics = {**outcome.metrics, "seconds": time.perf_counter() - self.clock}
+        metrics = {name: float(value) for name, value in outcome.metrics.items()}
+        metrics["seconds"] = time.perf_counter() - self.clock
         step, self.stopping = update + 1, self.interruption.is_agreed(self.strategy)
         draws = due(step, self.config[self.plan.log_key]) or step == self.total
         saves = step % self.config["state_freq"] == 0 or step == self.total or self.stopping

@@ -1,6 +1,5 @@
 """Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -12,8 +11,7 @@ from utils.seeds import folded, folding_draw
 
 PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 Potential = Callable[[tf.Tensor], tf.Tensor]
-# Number of a step -> its noise; (step, part, parts) -> that of a part of the batch.
-Noise = Callable[..., tf.Tensor]
+Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
 
 
 class Chain(NamedTuple):
@@ -75,39 +73,7 @@ def langevin(
     temperature is inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood
     learning of energy-based models").
     """
-    run = functools.partial(
-        _run,
-        potential=potential,
-        num_steps=tf.cast(num_steps, tf.int32),
-        epsilon=epsilon,
-        noise=noise,
-        max_norm=max_norm,
-        first_step=tf.cast(first_step, tf.int32),
-        keep_path=keep_path,
-    )
-    # Loops of their own, not a loop over parts: TensorFlow lets a loop that reads variables inside
-    # another loop's body end before the next one begins.
-    parts = side_by_side(images.shape[0])
-    chains = [run(own, part, parts) for part, own in enumerate(tf.split(images, parts))]
-    ends, grad_norms, paths = zip(*chains, strict=True)
-    path = tf.concat(paths, axis=1) if keep_path else None
-    return Chain(tf.concat(ends, axis=0), tf.concat(grad_norms, axis=0), path)
-
-
-def _run(
-    images,
-    part,
-    parts,
-    *,
-    potential,
-    num_steps,
-    epsilon,
-    noise,
-    max_norm,
-    first_step,
-    keep_path,
-) -> Chain:
-    """Run the chains of a batch, or of one of its equal parts."""
+    first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
     path = tf.TensorArray(images.dtype, num_steps + 1, element_shape=images.shape)
     path = path.write(0, images) if keep_path else path
 
@@ -117,7 +83,7 @@ def _run(
             drift = tf.clip_by_norm(drift, max_norm, axes=(1, 2, 3))
         x = x - drift
         if noise is not None:
-            x = x + epsilon * noise(first_step + k, part, parts)
+            x = x + epsilon * noise(first_step + k)
         return k + 1, x, drift, path.write(k + 1, x) if keep_path else path
 
     _, images, drift, path = tf.while_loop(
@@ -127,6 +93,22 @@ def _run(
         parallel_iterations=1,
     )
     return Chain(images, image_norms(drift), path.stack() if keep_path else None)
+
+
+def in_parts(run: Callable[..., Chain], images: tf.Tensor, noise: Noise | None) -> Chain:
+    """Run (images, noise) -> chain on equal parts of a batch, side by side where that is faster.
+
+    Loops of their own, not a loop over parts: TensorFlow lets a loop that reads variables inside
+    another loop's body end before the next one begins.
+    """
+    parts = side_by_side(images.shape[0])
+    if parts == 1:
+        return run(images, noise)
+    own = enumerate(tf.split(images, parts))
+    chains = [run(x, noise and noise.part(part, parts)) for part, x in own]
+    ends, grad_norms, paths = zip(*chains, strict=True)
+    path = None if paths[0] is None else tf.concat(paths, axis=1)
+    return Chain(tf.concat(ends, axis=0), tf.concat(grad_norms, axis=0), path)
 
 
 def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
@@ -154,7 +136,7 @@ def run_both(
         ends, grad_norms, _ = run_chain(
             tf.concat(images, axis=0),
             num_steps=steps[0],
-            noise=lambda *place: tf.concat([noise(*place) for noise in noises], axis=0),
+            noise=lambda step: tf.concat([noise(step) for noise in noises], axis=0),
         )
         return *tf.split(ends, 2), tf.split(grad_norms, 2)[0]
     first, second = (
@@ -179,22 +161,30 @@ def take_part(values: tf.Tensor, part: int, parts: int) -> tf.Tensor:
     return tf.split(values, parts)[part]
 
 
-def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
-    """Return step -> standard normal noise of a chain, (b, h, w, c) as `like`.
+class BatchNoise:
+    """Step -> standard normal noise of a chain, (b, h, w, c) as `like`, of a (2,) seed.
 
-    `seed` is a (2,) seed of `utils.seeds.fold`; every step has its own stream. A part of the batch
-    gets its own part of the stream, and draws no more: Philox can begin anywhere.
+    Every step has its own stream. A part of the batch gets its own part of the stream, and draws no
+    more: Philox can begin anywhere.
     """
-    stream = folding_draw(seed)
 
-    def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
-        key = folded(stream, step)
+    def __init__(self, stream: tf.Tensor, like: tf.Tensor, part: int = 0, parts: int = 1):
+        self.stream, self.like, self.place = stream, like, (part, parts)
+
+    def part(self, part: int, parts: int) -> "BatchNoise":
+        """Return the noise of one of so many equal parts of the batch."""
+        return BatchNoise(self.stream, self.like, part, parts)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the noise of a step."""
+        (part, parts), like = self.place, self.like
+        key = folded(self.stream, step)
         if parts == 1:
             return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
         shape = [like.shape[0] // parts, *like.shape[1:]]
         blocks, rest = divmod(math.prod(shape) * like.dtype.size, PHILOX_BYTES)
         if rest:
-            return take_part(noise(step), part, parts)
+            return take_part(BatchNoise(self.stream, like)(step), part, parts)
         key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=key)
         return tf.raw_ops.StatelessRandomNormalV2(
             shape=shape,
@@ -204,4 +194,7 @@ def make_noise(seed: tf.Tensor, like: tf.Tensor) -> Noise:
             dtype=like.dtype,
         )
 
-    return noise
+
+def make_noise(seed: tf.Tensor, like: tf.Tensor) -> BatchNoise:
+    """Return the noise of a chain from a (2,) seed of `utils.seeds.fold`."""
+    return BatchNoise(folding_draw(seed), like)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from nets import create_ebm, create_gen
 from utils.checkpoint import Part, SavedNetwork, located, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
+from utils.config import Command
 from utils.import_weights import load_weights
 from utils.langevin import make_noise
 from utils.optim import Learner, create_learner, row_at
@@ -39,6 +40,19 @@ class Models:
         """What learns."""
         return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
 
+    def set_rates(self, number: int, scale: float) -> dict[str, float]:
+        """Set and return the learning rates of an update, as metrics name them."""
+        rates = {"ebm_lr": self.ebm.set_rate(number, scale), "gen_lr": 0.0}
+        if self.gen_learner is not None:
+            rates["gen_lr"] = self.gen_learner.set_rate(number, scale)
+        return rates
+
+    def update_averages(self) -> None:
+        """Let the moving averages follow; over all replicas."""
+        for learner in self.learners:
+            if learner.average is not None:
+                learner.average.update()
+
     def parts(self) -> dict[str, Part]:
         """Return what must survive a resume; frozen weights are loaded from their files again."""
         parts = self.ebm.parts("ebm")
@@ -54,6 +68,13 @@ def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
     if uses_generator(result):
         result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)
     return result
+
+
+def sized(command: Command) -> Command:
+    """Return the command of a new run with the sizes of networks that its weights know."""
+    if command.run_dir is not None:
+        return command
+    return dataclasses.replace(command, config=resolve_sizes(command.config))
 
 
 def create_models(

@@ -135,7 +135,7 @@ def learn_energy(
 
 
 def learn_generator(
-    learner: Learner,
+    learner: Learner | None,
     latents: tf.Tensor,
     samples: tf.Tensor,
     *,
@@ -146,8 +146,11 @@ def learn_generator(
 
     Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, for the latents
     (b, z) that the chains of `samples` (b, h, w, c) started from (cooperative learning, Xie et al.
-    2018, eq. 12, with the variance of the generator's noise left to the learning rate).
+    2018, eq. 12, with the variance of the generator's noise left to the learning rate). Without a
+    learner there is nothing to do, and the loss is 0.
     """
+    if learner is None:
+        return tf.constant(0.0)
     with tf.GradientTape() as tape:
         errors = tf.reduce_sum(
             tf.square(samples - learner.network(latents, training=training)), axis=(1, 2, 3)

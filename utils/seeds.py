@@ -5,6 +5,7 @@ different names are independent, and the same name gives the same draw on every 
 """
 
 import enum
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -67,3 +68,16 @@ def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
     """
     entropy = [int(seed), int(purpose), *(int(index) for index in indices)]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+
+class Key(NamedTuple):
+    """Where a draw of training happens: every purpose has a stream of its own there."""
+
+    seed: int
+    number: tf.Tensor
+    replica: tf.Tensor
+    retry: tf.Tensor
+
+    def __call__(self, purpose: Purpose) -> tf.Tensor:
+        """Return the (2,) seed of a purpose's stream."""
+        return fold(self.seed, purpose, self.number, self.replica, self.retry)

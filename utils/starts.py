@@ -5,23 +5,148 @@ generated images are made on the replicas.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from utils.banks import Bank
-from utils.data import Dataset, TrainingStream
-from utils.devices import local_replicas, to_host
-from utils.seeds import Purpose, fold, folded, folding_draw, host_rng
+from utils.banks import Bank, Start, bank_share
+from utils.checks import trains_generator
+from utils.data import Dataset, TrainingStream, load_data
+from utils.devices import to_host
+from utils.keys import BANK_INITS
+from utils.replicas import Replicas
+from utils.seeds import Key, Purpose, fold, folded, folding_draw, host_rng
 
 Generate = Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor]  # latents, key, training
 HostSource = Callable[[int, int], list[np.ndarray]]  # update, retry -> images for each replica
 
 
+class Sources(NamedTuple):
+    """What a training run reads: the data set, its stream to learn on, and new chain states.
+
+    `batches(update)` gives each local replica (b, h, w, c) data, `new_states(update, retry)` states
+    of new chains. Where a generator makes either of them they are empty; without data `dataset` is
+    None.
+    """
+
+    dataset: Dataset | None
+    batches: Callable[[int], list[np.ndarray]]
+    new_states: HostSource
+
+
+def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1.0) -> Sources:
+    """Open the data of a training run; new states of uniform noise have this scale.
+
+    Raises UserError for data that are not there.
+    """
+    none = [np.zeros(0, np.float32)] * len(replicas.local)
+    dataset = None if config["data_type"] == "generator" else load_data(config)
+    new_states = make_host_source(config, dataset, replicas, scale) or (lambda update, retry: none)
+    if dataset is None:
+        return Sources(None, lambda update: none, new_states)
+    stream = make_stream(config, dataset, replicas, Purpose.DATA)
+    return Sources(dataset, stream.batches, new_states)
+
+
+def make_stream(
+    config: Mapping[str, Any], dataset: Dataset, replicas: Replicas, purpose: Purpose
+) -> TrainingStream:
+    """Return the shuffled stream of a purpose: `.batches(update)` for each local replica."""
+    return TrainingStream(
+        dataset,
+        batch_size=replicas.batch,
+        num_replicas=replicas.count,
+        local_replicas=replicas.local,
+        seed=config["seed"],
+        purpose=purpose,
+    )
+
+
+def make_host_source(
+    config: Mapping[str, Any], dataset: Dataset | None, replicas: Replicas, scale: float = 1.0
+) -> HostSource | None:
+    """Return (update, retry) -> each local replica's (b, h, w, c) new chain states; None for coop.
+
+    `persistent` and `noise` give `scale` times uniform noise in [-1, 1]; `data` and
+    `data_persistent` give batches of a shuffled stream that is independent of the one learned on.
+    """
+    if config["mcmc_init"].startswith("coop"):
+        return None
+    if config["mcmc_init"].startswith("data"):
+        stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)
+        return lambda update, retry: stream.batches(update)
+    shape, scale = (replicas.batch, *config["image_dims"]), np.float32(scale)
+    return lambda update, retry: [
+        scale * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
+        for r in replicas.local
+    ]
+
+
+def create_banks(
+    config: Mapping[str, Any],
+    replicas: Replicas,
+    gen: keras.Model | None,
+    sources: Sources,
+    *,
+    empty: bool,
+    size: str = "persistent_size",
+) -> list[Bank]:
+    """Return each local replica's bank of the config's `size`, filled unless it stays `empty`.
+
+    Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, wholly
+    rejuvenated at every draw. A second bank goes on where the stream of the first one ended.
+    """
+    persistent = config["mcmc_init"] in BANK_INITS
+    places = config[size] if persistent else replicas.batch * replicas.count
+    share, first = bank_share(places, replicas.batch, replicas.count, size), 0
+    if empty or not persistent:
+        return [_empty_bank(config, share) for _ in replicas.local]
+    if size != "persistent_size":
+        first = bank_share(config["persistent_size"], replicas.batch, replicas.count)
+    numbers = range(first // replicas.batch, (first + share) // replicas.batch)
+    if config["mcmc_init"].startswith("coop"):
+        return _generated_banks(config, replicas, gen, numbers)
+    if config["mcmc_init"].startswith("data"):
+        stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)
+        filled = [stream.batches(number) for number in numbers]
+        return [Bank(np.concatenate(parts)) for parts in zip(*filled, strict=True)]
+    shape, scale = (share, *config["image_dims"]), np.float32(config["persistent_init_scale"])
+    place = numbers.start
+    return [
+        Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, place, r), shape))
+        for r in replicas.local
+    ]
+
+
+def rejuvenate(
+    config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return images and latents of a start, its rejuvenated ones new where a generator makes them.
+
+    (From noise or data the host has made them.) The generator runs once on all b latents, so that
+    batch statistics are those of a whole batch; only the rejuvenated places take its images.
+    """
+    images, latents, chosen = start.images, start.latents, start.rejuvenated
+    if not config["mcmc_init"].startswith("coop"):
+        return images, latents
+    seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
+    latents = tf.where(chosen[:, None], gen.sample_latents(tf.shape(latents)[0], seed), latents)
+    generated = make_generate(gen, config["gen_type"])(latents, seed, training)
+    return tf.where(chosen[:, None, None, None], generated, images), latents
+
+
+def generate(config: Mapping[str, Any], gen: keras.Model | None, key: Key, batch: int) -> tf.Tensor:
+    """Return new chain states where a frozen generator makes them, (b, h, w, c), else none."""
+    if not config["mcmc_init"].startswith("coop"):
+        return tf.zeros((0, *config["image_dims"]))
+    seed = key(Purpose.LATENTS)
+    return make_generate(gen, config["gen_type"])(gen.sample_latents(batch, seed), seed, False)
+
+
 def make_generate(gen: keras.Model, gen_type: str) -> Generate:
-    """Return (latents (b, z), key, training) -> images (b, h, w, 3).
+    """Return (latents (b, z), key, training) -> images (b, h, w, c).
 
     The conditional BigGAN draws uniform labels from `key` at every call.
     """
@@ -35,101 +160,6 @@ def make_generate(gen: keras.Model, gen_type: str) -> Generate:
     return generate
 
 
-def make_stream(
-    config: Mapping[str, Any],
-    dataset: Dataset,
-    batch: int,
-    strategy: tf.distribute.Strategy,
-    purpose: Purpose,
-) -> TrainingStream:
-    """Return the shuffled stream of a purpose: `.batches(update)` for each local replica."""
-    return TrainingStream(
-        dataset,
-        batch_size=batch,
-        num_replicas=strategy.num_replicas_in_sync,
-        local_replicas=local_replicas(strategy),
-        seed=config["seed"],
-        purpose=purpose,
-    )
-
-
-def make_host_source(
-    config: Mapping[str, Any],
-    dataset: Dataset | None,
-    batch: int,
-    strategy: tf.distribute.Strategy,
-    scale: float = 1.0,
-) -> HostSource | None:
-    """Return (update, retry) -> each local replica's (b, h, w, 3) new chain states; None for coop.
-
-    `persistent` and `noise` give `scale` times uniform noise in [-1, 1]; `data` and
-    `data_persistent` give batches of a shuffled stream that is independent of the one learned on.
-    """
-    if config["mcmc_init"].startswith("coop"):
-        return None
-    replicas = local_replicas(strategy)
-    if config["mcmc_init"].startswith("data"):
-        stream = make_stream(config, dataset, batch, strategy, Purpose.CHAIN_DATA)
-        return lambda update, retry: stream.batches(update)
-    shape, scale = (batch, *config["image_dims"]), np.float32(scale)
-    return lambda update, retry: [
-        scale * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
-        for r in replicas
-    ]
-
-
-def fill_banks(
-    config: Mapping[str, Any],
-    share: int,
-    batch: int,
-    *,
-    dataset: Dataset | None,
-    gen: keras.Model | None,
-    trains_gen: bool,
-    strategy: tf.distribute.Strategy,
-    first: int = 0,
-) -> list[Bank]:
-    """Return each local replica's filled bank of `share` places, `share / batch` batches.
-
-    `first` is the number of its first batch: a second bank goes on where the first one ended.
-
-    `persistent`: `persistent_init_scale` times uniform noise. `data_persistent`: data. Coop:
-    latents z and G(z), made in batches of `batch`, with training=True for a generator that is
-    trained (this moves its batch-norm statistics).
-    """
-    replicas = local_replicas(strategy)
-    if config["mcmc_init"].startswith("coop"):
-        generate = make_generate(gen, config["gen_type"])
-        return _generated_banks(
-            config, gen, generate, strategy,
-            share=share, batch=batch, training=trains_gen, first=first,
-        )  # fmt: skip
-    if config["mcmc_init"].startswith("data"):
-        stream = make_stream(config, dataset, batch, strategy, Purpose.BANK_FILL)
-        filled = [stream.batches(first + i) for i in range(share // batch)]
-        return [Bank(np.concatenate(parts)) for parts in zip(*filled, strict=True)]
-    shape, scale = (share, *config["image_dims"]), np.float32(config["persistent_init_scale"])
-    return [
-        Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, first, r), shape))
-        for r in replicas
-    ]
-
-
-def empty_banks(
-    config: Mapping[str, Any], share: int, strategy: tf.distribute.Strategy
-) -> list[Bank]:
-    """Return banks of the right shapes for a state, or a first rejuvenation, to fill."""
-    shape = (share, *config["image_dims"])
-    coop = config["mcmc_init"].startswith("coop")
-    return [
-        Bank(
-            np.zeros(shape, np.float32),
-            np.zeros((share, config["z_sz"]), np.float32) if coop else None,
-        )
-        for _ in local_replicas(strategy)
-    ]
-
-
 def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> np.ndarray:
     """Return `count` generated images for pictures, of the same latents every time."""
     key = fold(config["seed"], Purpose.PLOTS)
@@ -137,40 +167,33 @@ def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> n
     return generate(gen.sample_latents(count, key), key, False).numpy()
 
 
-def renew(
-    images: tf.Tensor,
-    latents: tf.Tensor,
-    chosen: tf.Tensor,
-    *,
-    gen: keras.Model,
-    generate: Generate,
-    key: tf.Tensor,
-    training: bool,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Give the `chosen` (b,) places new latents and the generator's images.
-
-    The generator runs once on all b latents, so that batch statistics are those of a whole batch;
-    only the chosen places take its images.
-    """
-    latents = tf.where(chosen[:, None], gen.sample_latents(tf.shape(latents)[0], key), latents)
-    generated = generate(latents, key, training)
-    return tf.where(chosen[:, None, None, None], generated, images), latents
+def _empty_bank(config: Mapping[str, Any], share: int) -> Bank:
+    """Return a bank of the right shapes for a state, or a first rejuvenation, to fill."""
+    coop = config["mcmc_init"].startswith("coop")
+    latents = np.zeros((share, config["z_sz"]), np.float32) if coop else None
+    return Bank(np.zeros((share, *config["image_dims"]), np.float32), latents)
 
 
 def _generated_banks(
-    config, gen, generate, strategy, *, share, batch, training, first
+    config: Mapping[str, Any], replicas: Replicas, gen: keras.Model, numbers: range
 ) -> list[Bank]:
+    """Return banks of latents z and G(z), made in the batches of these numbers.
+
+    With training=True for a generator that will be updated: this moves its batch-norm statistics.
+    """
+    generate, training = make_generate(gen, config["gen_type"]), trains_generator(config)
+
     @tf.function
     def make_batch(number: tf.Tensor):
         def on_replica():
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            key = fold(config["seed"], Purpose.BANK_FILL, first, number, replica)
-            latents = gen.sample_latents(batch, key)
+            key = fold(config["seed"], Purpose.BANK_FILL, numbers.start, number, replica)
+            latents = gen.sample_latents(replicas.batch, key)
             return generate(latents, key, training), latents
 
-        return strategy.run(on_replica)
+        return replicas.strategy.run(on_replica)
 
-    filled = [to_host(strategy, make_batch(tf.constant(i))) for i in range(share // batch)]
+    filled = [to_host(replicas.strategy, make_batch(tf.constant(i))) for i in range(len(numbers))]
     return [
         Bank(*(np.concatenate(arrays) for arrays in zip(*of_replica, strict=True)))
         for of_replica in zip(*filled, strict=True)
