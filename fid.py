@@ -26,7 +26,6 @@ from utils.chains import (
     create_networks,
     generated_starts,
     image_keys,
-    make_image_noise,
     resolve_chain,
     uniform_starts,
 )
@@ -42,6 +41,7 @@ from utils.files import whole_file
 from utils.import_weights import load_weights
 from utils.measure import Measure
 from utils.models import resolve_sizes
+from utils.noise import make_image_noise
 from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
 from utils.sampler import Diverged, Sampler

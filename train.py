@@ -21,8 +21,9 @@ from utils.errors import one_line_errors
 from utils.experiment import Outcome, Run, time_update
 from utils.guard import rate_scale
 from utils.keys import BANK_INITS
-from utils.langevin import make_noise, share_saturated
+from utils.langevin import share_saturated
 from utils.models import Models, create_models, make_positives, saved_networks, sized
+from utils.noise import make_noise
 from utils.optim import learn_energy, learn_generator, row_at
 from utils.potential import create_potential, make_langevin
 from utils.replicas import Replicas

@@ -22,9 +22,11 @@ from utils.errors import one_line_errors
 from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
-from utils.langevin import make_noise, run_both, share_saturated
+from utils.langevin import share_saturated
 from utils.models import Models, create_models, make_positives, saved_networks, sized
+from utils.noise import make_noise
 from utils.optim import learn_energy, row_at
+from utils.parts import run_both
 from utils.potential import create_potential, make_langevin
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose, host_rng

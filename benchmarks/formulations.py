@@ -4,6 +4,7 @@ All compute the same function, an SNGAN energy at a temperature, with weights dr
 and all start from the same images.
 """
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +15,9 @@ import tensorflow as tf
 
 from benchmarks.networks import as_published
 from nets import create_ebm, sngan
-from utils.langevin import langevin, make_noise, make_potential
+from utils.langevin import langevin, make_potential
+from utils.noise import make_noise
+from utils.parts import in_parts
 from utils.seeds import Purpose, fold
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -92,7 +95,8 @@ def ours(case: Case, precision: str) -> Formulation:
     def chain(num_steps: tf.Tensor) -> tf.Tensor:
         noise = make_noise(fold(SEED, Purpose.CHAIN), images)
         potential = make_potential(ebm, TEMPERATURE)
-        return langevin(images, potential, num_steps=num_steps, epsilon=EPSILON, noise=noise).images
+        run = functools.partial(langevin, potential=potential, num_steps=num_steps, epsilon=EPSILON)
+        return in_parts(run, images, noise).images
 
     return traced(lambda: ebm(images)[:, 0], chain)
 

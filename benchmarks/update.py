@@ -11,13 +11,12 @@ beyond the banks' own bytes (Linux only).
 """
 
 import argparse
-import contextlib
 import dataclasses
 import itertools
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -30,13 +29,17 @@ import train
 import train_longrun
 from utils import starts
 from utils.config import load_config
-from utils.data import Dataset, load_data
-from utils.devices import make_strategy
 from utils.models import Models, create_models, resolve_sizes
-from utils.seeds import Purpose
+from utils.replicas import Replicas
+from utils.seeds import Key
 
 SCRIPTS = {"configs": train, "configs_lr": train_longrun}  # by the folder of a config
 BANK_SIZES = {train: ("persistent_size",), train_longrun: ("persistent_size", "burnin_size")}
+
+ENDS = {  # what an update brings back, of the states that it drew
+    train: lambda start: (start.images, start.latents),
+    train_longrun: lambda drawn: (drawn.update.images, *[drawn.burn_in.images] * 2),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,20 +62,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     """Return the table's row of one bank size."""
-    script, strategy = SCRIPTS[Path(path).parent.name], make_strategy("cpu")
+    script = SCRIPTS[Path(path).parent.name]
     sizes = [f"{key}={size}" for key in BANK_SIZES[script]]
     config = load_config(path, [*overrides, "device_type=cpu", *sizes], script.__name__)
     config = resolve_sizes(config)
-    dataset = None if config["data_type"] == "generator" else load_data(config)
-    models = create_models(config, strategy, load_learned=True)
-    batch = config["batch_size"]
-    banks = script.create_banks(config, models, dataset, batch, strategy, empty=False)
-    updates = make_updates(script, config, models, dataset, banks, strategy)
+    replicas = Replicas(config)
+    sources = starts.open_sources(config, replicas)
+    models = create_models(config, replicas.strategy, load_learned=True)
+    make = {train: starts.create_banks, train_longrun: train_longrun.create_banks}[script]
+    source = models.gen if script is train else models
+    banks = make(config, replicas, source, sources, empty=False)
+    updates = make_updates(script, config, replicas, sources, models, banks)
     whole, still, alone, host = seconds_in_turn(updates, repeats)
     generator = (still - alone) * config["mcmc_init"].startswith("coop")
     parts = (whole - still, still - generator - host, generator, host)
     shares = " | ".join(f"{np.median(part) / np.median(whole):.1%}" for part in parts)
-    flat = tf.nest.flatten(dict(banks))  # train_longrun.py has pairs of them
+    flat = tf.nest.flatten(banks)  # train_longrun.py has pairs of them
     own = sum(array.nbytes for bank in flat for array in bank.state().values())
     beyond = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - own
     return f"| {size:,} | {1e3 * np.median(whole):.1f} | {shares} | {beyond / 1e9:.2f} |"
@@ -81,49 +86,42 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
 def make_updates(
     script: ModuleType,
     config: Mapping[str, Any],
+    replicas: Replicas,
+    sources: starts.Sources,
     models: Models,
-    dataset: Dataset | None,
-    banks: Mapping[int, Any],
-    strategy: tf.distribute.Strategy,
+    banks: Sequence[Any],
 ) -> list[Callable[[int], object]]:
     """Return the whole update, that without steps, and without generator, and without networks."""
-    batch = config["batch_size"]
-    data = dataset and starts.make_stream(config, dataset, batch, strategy, Purpose.DATA)
-    new_states = starts.make_host_source(config, dataset, batch, strategy)
     still = {**config, "mcmc_step_info": [[0, 0, *row[2:]] for row in config["mcmc_step_info"]]}
-    alone, learners, states = still, models, new_states
+    alone, learners, states = still, models, sources
     if config["mcmc_init"].startswith("coop"):  # as if what the generator makes were there
         alone = {**still, "mcmc_init": "persistent"}
         learners = dataclasses.replace(models, gen_learner=None)
-        made = [np.zeros((batch, *config["image_dims"]), np.float32)] * len(banks)
-
-        def states(number: int, retry: int) -> list[np.ndarray]:
-            return made
-
-    def make(config, models, states):
-        return script.make_update(config, models, banks, data, states, batch, strategy)
-
-    updates = [make(config, models, new_states), make(still, models, new_states)]
-    updates.append(make(alone, learners, states))
+        made = [np.zeros((replicas.batch, *config["image_dims"]), np.float32)] * len(banks)
+        states = sources._replace(new_states=lambda number, retry: made)
     unaveraged = dataclasses.replace(learners, ebm=dataclasses.replace(models.ebm, average=None))
-    with without_networks(script):
-        return [*updates, make(alone, unaveraged, states)]
+    return [
+        script.make_update(config, replicas, sources, models, banks),
+        script.make_update(still, replicas, sources, models, banks),
+        script.make_update(alone, replicas, states, learners, banks),
+        script.make_update(alone, Idle(replicas, ENDS[script]), states, unaveraged, banks),
+    ]
 
 
-@contextlib.contextmanager
-def without_networks(script: ModuleType) -> Iterator[None]:
-    """Let updates that are made inside return the images and latents that they get."""
-    ours = script.make_replica_update
+class Idle(Replicas):
+    """The same replicas, which return the states that they get and run no network."""
 
-    def replica_update(number, retry, steps, burn_in, data, images, other, *start, together=None):
-        new = () if together is None else (other,)  # train_longrun.py returns new images, too
-        return images, other, *new, {"energy_diff": tf.constant(0.0)}
+    def __init__(self, replicas: Replicas, ends: Callable[[Any], tuple]):
+        vars(self).update(vars(replicas))
+        self.ends = ends
 
-    script.make_replica_update = lambda *_: replica_update
-    try:
-        yield
-    finally:
-        script.make_replica_update = ours
+    def compile(self, function: Callable, *arguments: Any, **keywords: Any) -> Callable:
+        """Return what `Replicas.compile` does of a function that only hands back."""
+
+        def hand_back(key: Key, *inputs: Any) -> tuple:
+            return self.ends(inputs[-1]), {"energy_diff": tf.constant(0.0)}
+
+        return super().compile(hand_back, *arguments, **keywords)
 
 
 def seconds_in_turn(updates: Sequence[Callable[[int], object]], repeats: int) -> np.ndarray:

@@ -13,12 +13,15 @@ from tests.runs import SMALL_TRAINING, assert_same, rows, state
 from train_longrun import Banks, put_back
 from utils.banks import Bank, redraw_counts
 from utils.config import load_config
-from utils.data import load_data
-from utils.devices import make_strategy, replica_batch
-from utils.langevin import langevin, make_noise
+from utils.devices import make_strategy
+from utils.langevin import langevin
 from utils.models import Models, create_models
+from utils.noise import make_noise
 from utils.optim import create_learner
+from utils.parts import run_both
+from utils.replicas import Replicas
 from utils.seeds import Purpose, fold, host_rng
+from utils.starts import Sources, open_sources
 
 SMALL = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "persistent_size=8", "burnin_size=8",
@@ -47,7 +50,7 @@ def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
         new = np.full((batch, 1, 1, 1), 1000.0 + number, np.float32)
         ends = (drawn.images + steps, burnt.images + burn_in, new)  # a step adds 1
         assert drawn.counts.tolist() == [ages[place] for place in drawn.places]
-        put_back(banks, drawn, burnt, ends, steps=steps, burn_in=burn_in, threshold=threshold)
+        put_back(banks, Banks(drawn, burnt), ends, [steps, burn_in, threshold, 0])
 
         for place, other in zip(drawn.places, burnt.places, strict=True):
             update[place], ages[place] = update[place] + steps, ages[place] + steps
@@ -73,7 +76,7 @@ def test_images_move_over_steadily_one_in_threshold_plus_one_draws():
         drawn, burnt = banks.update.draw(50, rng), banks.burn_in.draw(50, rng)
         moves.append((burnt.counts >= 4).mean())
         ends = (drawn.images, burnt.images, burnt.images)
-        put_back(banks, drawn, burnt, ends, steps=1, burn_in=1, threshold=4)
+        put_back(banks, Banks(drawn, burnt), ends, [1, 1, 4, 0])
     # A binomial of 50 * 500 draws; counts of one image are dependent, which only narrows it.
     assert np.mean(moves) == pytest.approx(1 / 5, abs=5 * np.sqrt(0.16 / 25_000) + 0.2 / 500)
 
@@ -137,12 +140,10 @@ def test_refills_come_from_noise_of_the_configs_scale_or_from_the_generator(run,
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_banks_filled_from_data_begin_with_no_picture_in_both(replicas):
     config = load_config("configs_lr/smoke.py", script="train_longrun")  # 32 and 16 of 858
-    strategy = make_strategy("cpu", replicas)
-    batch = replica_batch(config["batch_size"], strategy)
-    banks = train_longrun.create_banks(
-        config, Models(*[None] * 4), load_data(config), batch, strategy, empty=False
-    )
-    images = [x for pair in banks.values() for bank in pair for x in bank.images]
+    replicas = Replicas({**config, "num_replicas": replicas})
+    sources = open_sources(config, replicas)
+    banks = train_longrun.create_banks(config, replicas, Models(*[None] * 4), sources, empty=False)
+    images = [x for pair in banks for bank in pair for x in bank.images]
     assert len({x.tobytes() for x in images}) == len(images) == 48
 
 
@@ -191,8 +192,9 @@ def toy_update(toy: Toy, banks: Banks):
     def refills(number, retry):
         return [toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)]
 
-    strategy = make_strategy("cpu")
-    return train_longrun.make_update(toy.config, toy.models, {0: banks}, toy, refills, 64, strategy)
+    sources = Sources(toy, toy.batches, refills)
+    replicas = Replicas({"device_type": "cpu", "num_replicas": 1, "batch_size": 64})
+    return train_longrun.make_update(toy.config, replicas, sources, toy.models, [banks])
 
 
 def test_counts_are_drawn_anew_where_a_row_of_the_schedule_begins():
@@ -247,23 +249,22 @@ def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     )
 
 
-def test_one_batch_of_chains_equals_two():
+def test_one_batch_of_chains_equals_two(monkeypatch):
     """The same noise either way: equal up to float32 sums of other orders."""
     config = load_config("configs_lr/smoke.py", SMALL, "train_longrun")
-    strategy = make_strategy("cpu")
-    rng = host_rng(0, Purpose.PLOTS)
-    data, images, burning = (
-        rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32) for _ in range(3)
-    )
+    replicas, rng = Replicas(config), host_rng(0, Purpose.PLOTS)
+    data, *starts = (rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32) for _ in range(3))
+    sources = Sources(None, lambda number: [data], lambda number, retry: [data])
     ends = []
     for together in (True, False):
-        models = create_models(config, strategy, load_learned=True)
-        update = train_longrun.make_replica_update(config, models, 4, 1)
-        step = tf.function(functools.partial(update, together=together))
-        place = [tf.constant(x) for x in (5, 0, 2, 2)]
-        taken = np.array([0, 2, 4, 10])
-        samples, burnt, _, metrics = strategy.run(step, (*place, data, images, burning, taken))
-        ends.append([samples, burnt, metrics["grad_norm"], metrics["energy_diff"]])
+        monkeypatch.setattr(train_longrun, "run_both", lambda *x, t=together: run_both(*x[:-1], t))
+        models = create_models(config, replicas.strategy, load_learned=True)
+        banks = Banks(*(Bank(images.copy()) for images in starts))
+        banks.update.counts = np.array([0, 2, 4, 10])
+        update = train_longrun.make_update(config, replicas, sources, models, [banks])
+        metrics = update(5).metrics
         assert metrics["chain_steps"] == 4 + 2, "the mean of what was taken, and 2 more"
+        images = [bank.images for bank in banks]
+        ends.append([*images, metrics["grad_norm"], metrics["energy_diff"]])
     for one, two in zip(*ends, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=2e-5)

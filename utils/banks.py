@@ -22,7 +22,7 @@ class Drawn(NamedTuple):
 
 
 class Start(NamedTuple):
-    """What one replica's chains start from: a draw, and (b,) bool: who starts anew, who burns in."""
+    """What one replica's chains start from: `Drawn`, and (b,) bool: who starts anew, burns in."""
 
     places: np.ndarray
     images: np.ndarray

@@ -4,6 +4,7 @@ Latents and noise of an image are streams of (seed, image number), so packing, b
 replicas change nothing.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ from nets import create_ebm, create_gen
 from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import Noise, langevin, make_potential, take_part
+from utils.langevin import langevin, make_potential
+from utils.noise import make_image_noise
+from utils.parts import in_parts
 from utils.potential import create_prior, require_prior
 from utils.seeds import Purpose, fold, folded, folding_draw
 
@@ -78,21 +81,6 @@ def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
     )
 
 
-def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> Noise:
-    """Return step -> standard normal noise `like` the images (b, h, w, c), each of its own key."""
-    streams = tf.map_fn(folding_draw, keys, fn_output_signature=tf.int64)
-
-    def noise(step: tf.Tensor, part: int = 0, parts: int = 1) -> tf.Tensor:
-        def draw(stream: tf.Tensor) -> tf.Tensor:
-            key = folded(stream, step)
-            return tf.random.stateless_normal(like.shape[1:], key, dtype=like.dtype, alg="philox")
-
-        signature = tf.TensorSpec(like.shape[1:], like.dtype)
-        return tf.map_fn(draw, take_part(streams, part, parts), fn_output_signature=signature)
-
-    return noise
-
-
 def load_sampler(
     ebm_weights: str, gen_weights: str | None, *, seed: int = 0
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -115,19 +103,19 @@ def load_sampler(
         start = generated_starts(_load_generator(gen_weights, shape), seed)
     else:
         start = uniform_starts(shape, seed)
-    potential = make_potential(ebm, chain["temperature"], tau=chain["tau"])
+    run = functools.partial(
+        langevin,
+        potential=make_potential(ebm, chain["temperature"], tau=chain["tau"]),
+        num_steps=chain["steps"],
+        epsilon=chain["epsilon"],
+        max_norm=chain["max_norm"],
+    )
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
     def sample(numbers: tf.Tensor) -> tf.Tensor:
         images = start(numbers)
-        return langevin(
-            images,
-            potential,
-            num_steps=chain["steps"],
-            epsilon=chain["epsilon"],
-            noise=make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images),
-            max_norm=chain["max_norm"],
-        ).images
+        noise = make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images)
+        return in_parts(run, images, noise).images
 
     return lambda numbers: sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
 

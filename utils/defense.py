@@ -6,6 +6,7 @@ full batches as they come.
 """
 
 import enum
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ import tensorflow as tf
 
 from nets import create_clf, create_ebm
 from utils import attacks
-from utils.chains import make_image_noise
 from utils.checkpoint import located, network_info, with_stored_sizes
 from utils.checks import classifier_type
 from utils.devices import over_replicas
 from utils.errors import UserError, first_line
 from utils.import_weights import load_weights
 from utils.langevin import Chain, Potential, langevin
+from utils.noise import make_image_noise
+from utils.parts import in_parts
 from utils.potential import create_potential, create_prior, require_prior
 from utils.seeds import Purpose, fold
 
@@ -138,14 +140,14 @@ def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Calla
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
         noise = make_image_noise(chain_keys(config["seed"], names), images)
-        return langevin(
-            images,
-            potential,
+        chain = functools.partial(
+            langevin,
+            potential=potential,
             num_steps=config["langevin_steps"],
             epsilon=config["epsilon"],
-            noise=noise,
             keep_path=keep_path,
         )
+        return in_parts(chain, images, noise)
 
     return purify
 

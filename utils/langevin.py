@@ -1,17 +1,11 @@
 """Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from utils.devices import side_by_side
-from utils.seeds import folded, folding_draw
-
-PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 Potential = Callable[[tf.Tensor], tf.Tensor]
-Noise = Callable[[tf.Tensor], tf.Tensor]  # number of a step -> its noise
 
 
 class Chain(NamedTuple):
@@ -60,7 +54,7 @@ def langevin(
     *,
     num_steps: int | tf.Tensor,
     epsilon: float,
-    noise: Noise | None,
+    noise: Callable[[tf.Tensor], tf.Tensor] | None,
     max_norm: float | None = None,
     first_step: int | tf.Tensor = 0,
     keep_path: bool = False,
@@ -95,55 +89,12 @@ def langevin(
     return Chain(images, image_norms(drift), path.stack() if keep_path else None)
 
 
-def in_parts(run: Callable[..., Chain], images: tf.Tensor, noise: Noise | None) -> Chain:
-    """Run (images, noise) -> chain on equal parts of a batch, side by side where that is faster.
-
-    Loops of their own, not a loop over parts: TensorFlow lets a loop that reads variables inside
-    another loop's body end before the next one begins.
-    """
-    parts = side_by_side(images.shape[0])
-    if parts == 1:
-        return run(images, noise)
-    own = enumerate(tf.split(images, parts))
-    chains = [run(x, noise and noise.part(part, parts)) for part, x in own]
-    ends, grad_norms, paths = zip(*chains, strict=True)
-    path = None if paths[0] is None else tf.concat(paths, axis=1)
-    return Chain(tf.concat(ends, axis=0), tf.concat(grad_norms, axis=0), path)
-
-
 def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
     """Return grad U of each image: (b, h, w, c) -> (b, h, w, c)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(potential(images))
     return tape.gradient(total, images)
-
-
-def run_both(
-    run_chain: Callable[..., Chain],
-    images: Sequence[tf.Tensor],
-    noises: Sequence[Noise],
-    steps: Sequence[tf.Tensor],
-    together: bool,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Run two sets of chains; return the ends of both, and the gradient norms of the first.
-
-    `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
-    where both take equally many steps; that fills a processor better, unless parts do (then the
-    sets stay apart, for a part must not mix the noise of two).
-    """
-    if together and side_by_side(sum(x.shape[0] for x in images)) == 1:
-        ends, grad_norms, _ = run_chain(
-            tf.concat(images, axis=0),
-            num_steps=steps[0],
-            noise=lambda step: tf.concat([noise(step) for noise in noises], axis=0),
-        )
-        return *tf.split(ends, 2), tf.split(grad_norms, 2)[0]
-    first, second = (
-        run_chain(x, num_steps=count, noise=noise)
-        for x, count, noise in zip(images, steps, noises, strict=True)
-    )
-    return first.images, second.images, first.grad_norms
 
 
 def image_norms(images: tf.Tensor) -> tf.Tensor:
@@ -154,47 +105,3 @@ def image_norms(images: tf.Tensor) -> tf.Tensor:
 def share_saturated(images: tf.Tensor) -> tf.Tensor:
     """Return each image's share of values far outside [-1, 1], by more than 0.25: (b,)."""
     return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))
-
-
-def take_part(values: tf.Tensor, part: int, parts: int) -> tf.Tensor:
-    """Return part number `part` of a batch cut into equal parts: (b, ...) -> (b/parts, ...)."""
-    return tf.split(values, parts)[part]
-
-
-class BatchNoise:
-    """Step -> standard normal noise of a chain, (b, h, w, c) as `like`, of a (2,) seed.
-
-    Every step has its own stream. A part of the batch gets its own part of the stream, and draws no
-    more: Philox can begin anywhere.
-    """
-
-    def __init__(self, stream: tf.Tensor, like: tf.Tensor, part: int = 0, parts: int = 1):
-        self.stream, self.like, self.place = stream, like, (part, parts)
-
-    def part(self, part: int, parts: int) -> "BatchNoise":
-        """Return the noise of one of so many equal parts of the batch."""
-        return BatchNoise(self.stream, self.like, part, parts)
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Return the noise of a step."""
-        (part, parts), like = self.place, self.like
-        key = folded(self.stream, step)
-        if parts == 1:
-            return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
-        shape = [like.shape[0] // parts, *like.shape[1:]]
-        blocks, rest = divmod(math.prod(shape) * like.dtype.size, PHILOX_BYTES)
-        if rest:
-            return take_part(BatchNoise(self.stream, like)(step), part, parts)
-        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=key)
-        return tf.raw_ops.StatelessRandomNormalV2(
-            shape=shape,
-            key=key,
-            counter=tf.stack([counter[0] + part * blocks, counter[1]]),
-            alg=PHILOX,
-            dtype=like.dtype,
-        )
-
-
-def make_noise(seed: tf.Tensor, like: tf.Tensor) -> BatchNoise:
-    """Return the noise of a chain from a (2,) seed of `utils.seeds.fold`."""
-    return BatchNoise(folding_draw(seed), like)

@@ -12,7 +12,7 @@ from utils.checkpoint import Part, SavedNetwork, located, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.config import Command
 from utils.import_weights import load_weights
-from utils.langevin import make_noise
+from utils.noise import make_noise
 from utils.optim import Learner, create_learner, row_at
 from utils.potential import create_prior
 from utils.seeds import Purpose

@@ -1,5 +1,6 @@
 """The potential of a config: an EBM, the frozen prior, the Gaussian term; and chains in it."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ from nets import create_ebm
 from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import Chain, Noise, Potential, in_parts, langevin, make_potential
+from utils.langevin import Chain, Potential, langevin, make_potential
+from utils.noise import Noise
+from utils.parts import in_parts
 
 
 def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
@@ -50,14 +53,11 @@ def create_potential(
 def make_langevin(config: Mapping[str, Any], potential: Potential) -> Callable[..., Chain]:
     """Return `langevin` in a potential, with a config's step size and clipping."""
     max_norm = config["max_langevin_norm"] if config["clip_langevin_grad"] else None
+    chain = functools.partial(
+        langevin, potential=potential, epsilon=config["epsilon"], max_norm=max_norm
+    )
 
-    def run(images, *, num_steps, noise, first_step=0) -> Chain:
-        def chain(images: tf.Tensor, noise: Noise | None) -> Chain:
-            return langevin(
-                images, potential, num_steps=num_steps, epsilon=config["epsilon"], noise=noise,
-                max_norm=max_norm, first_step=first_step,
-            )  # fmt: skip
-
-        return in_parts(chain, images, noise)
+    def run(images: tf.Tensor, *, noise: Noise | None, **steps: int | tf.Tensor) -> Chain:
+        return in_parts(functools.partial(chain, **steps), images, noise)
 
     return run

@@ -12,7 +12,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.data import ORDER_SEED, Dataset, evaluation_batches
-from utils.langevin import Potential, langevin, share_saturated, take_part
+from utils.langevin import Potential, langevin, share_saturated
 from utils.plots import save_figure
 from utils.seeds import Purpose, host_rng
 
@@ -49,7 +49,7 @@ def acceptance(
     """
 
     def step(x: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
-        draw = None if noise is None else lambda k, *part: take_part(noise, *part)
+        draw = None if noise is None else lambda _: noise
         return langevin(x, potential, num_steps=1, epsilon=epsilon, noise=draw).images
 
     def log_proposal(change: tf.Tensor) -> tf.Tensor:

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from nets import create_ebm, create_gen
-from utils.chains import image_keys, load_sampler, make_image_noise
+from utils.chains import image_keys, load_sampler
 from utils.checkpoint import save_weights
 from utils.errors import UserError
-from utils.seeds import Purpose, folded, folding_draw
+from utils.seeds import Purpose
 
 SHAPE = [32, 32, 3]
 SIZES = {"image_dims": SHAPE, "ebm_width": 8, "gen_width": 8, "z_sz": 4}
@@ -30,22 +30,6 @@ def weights(tmp_path_factory):
     network = create_gen({**SIZES, "gen_type": "gen_sngan"})
     save_weights(network, gen, {**info, "type": "gen_sngan", "z_sz": 4})
     return {"ebm": ebm, "still": ebm.replace("ebm", "still"), "gen": gen, "network": network}
-
-
-def test_noise_belongs_to_the_image_and_the_step():
-    images = tf.zeros((3, 8, 8, 3))
-    keys = image_keys(0, Purpose.EVALUATION, [5, 900, 7])
-    noise = make_image_noise(keys, images)
-    first, second = noise(tf.constant(0)).numpy(), noise(tf.constant(1)).numpy()
-    key = folded(folding_draw(keys[1]), 0)
-    drawn = tf.random.stateless_normal(images.shape[1:], key, alg="philox")
-    np.testing.assert_array_equal(first[1], drawn)
-    alone = make_image_noise(image_keys(0, Purpose.EVALUATION, [900]), images[:1])
-    assert np.array_equal(alone(tf.constant(0))[0], first[1])
-    drawn = np.concatenate([first, second]).reshape(6, -1)
-    correlations = np.corrcoef(drawn) - np.eye(6)
-    assert np.abs(correlations).max() < 5 / np.sqrt(drawn.shape[1])  # 5 standard errors
-    assert drawn.std() == pytest.approx(1, abs=5 / np.sqrt(2 * drawn.size))
 
 
 @pytest.mark.parametrize("gen", ["gen", None])

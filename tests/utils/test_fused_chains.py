@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.nets import plain
 from tests.nets.cases import create, distance, train_like, weights_of
-from utils.langevin import langevin, make_noise, make_potential
+from utils.langevin import langevin, make_potential
+from utils.noise import make_noise
 from utils.seeds import Purpose, fold
 
 EPSILON, TEMPERATURE, STEPS = 0.05, 3e-5, 20

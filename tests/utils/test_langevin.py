@@ -1,18 +1,10 @@
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.langevin import (
-    image_norms,
-    langevin,
-    make_noise,
-    make_potential,
-    run_both,
-    share_saturated,
-)
-from utils.seeds import Purpose, fold, folded, folding_draw
+from utils.langevin import image_norms, langevin, make_potential, share_saturated
+from utils.noise import make_noise
+from utils.seeds import Purpose, fold
 
 SHAPE = (6, 4, 4, 3)
 
@@ -59,42 +51,6 @@ def test_chain_equals_numpy_with_the_same_noise():
     np.testing.assert_allclose(chain.grad_norms, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("keep", [False, True], ids=["ends", "path"])
-@pytest.mark.parametrize("parts", [2, 3, 6])
-def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts, keep):
-    """In float64, to 1e-12: images do not depend on each other."""
-    start, known = _images(3), {}
-    noise = make_noise(fold(7, Purpose.CHAIN), start)
-    for count in (1, parts):
-        monkeypatch.setattr("utils.langevin.side_by_side", lambda batch, n=count: n)
-        run = tf.function(lambda: langevin(
-            start, _quartic, num_steps=20, epsilon=0.3, noise=noise, max_norm=0.5, keep_path=keep
-        ))  # fmt: skip
-        known[count] = run()
-    for one, other in zip(known[1], known[parts], strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            np.testing.assert_allclose(one, other, rtol=1e-12)
-
-
-@pytest.mark.parametrize("threads", ["1", "2"])
-@pytest.mark.parametrize("batch", [3, 4, 6])
-def test_two_sets_of_chains_are_those_of_each_set_alone(monkeypatch, batch, threads):
-    """As one batch or two, in parts or not; two sets of three could be cut in two, three cannot."""
-    monkeypatch.setattr("utils.devices.CORES", 2)
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
-    sets = [_images(seed, (batch, 4, 4, 3)) for seed in (1, 2)]
-    noises = [make_noise(fold(seed, Purpose.CHAIN), sets[0]) for seed in (3, 4)]
-    run_chain = functools.partial(langevin, potential=_quartic, epsilon=0.3)
-    alone = [run_chain(x, num_steps=4, noise=z) for x, z in zip(sets, noises, strict=True)]
-    for together in (True, False):
-        steps = [tf.constant(4)] * 2
-        first, second, grad_norms = run_both(run_chain, sets, noises, steps, together)
-        np.testing.assert_allclose(first, alone[0].images, rtol=1e-12)
-        np.testing.assert_allclose(second, alone[1].images, rtol=1e-12)
-        np.testing.assert_allclose(grad_norms, alone[0].grad_norms, rtol=1e-12)
-
-
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
     start = _images(2) * tf.reshape(
         tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1)
@@ -135,31 +91,6 @@ def test_step_size_zero_moves_nothing():
     noise = make_noise(fold(3, Purpose.CHAIN), start)
     chain = langevin(start, _quartic, num_steps=3, epsilon=0.0, noise=noise)
     np.testing.assert_array_equal(chain.images, start)
-
-
-def test_noise_is_a_function_of_seed_and_step():
-    start = _images(5)
-    noise = make_noise(fold(1, Purpose.CHAIN, 2, 0), start)
-    np.testing.assert_array_equal(noise(3), noise(tf.constant(3)))
-    key = folded(folding_draw(fold(1, Purpose.CHAIN, 2, 0)), 3)
-    drawn = tf.random.stateless_normal(start.shape, key, dtype=start.dtype, alg="philox")
-    np.testing.assert_array_equal(noise(3), drawn)
-    for other in (
-        noise(4),
-        make_noise(fold(2, Purpose.CHAIN, 2, 0), start)(3),
-        make_noise(fold(1, Purpose.CHAIN, 3, 0), start)(3),
-        make_noise(fold(1, Purpose.CHAIN, 2, 1), start)(3),
-        make_noise(fold(1, Purpose.BURN_IN, 2, 0), start)(3),
-    ):
-        assert np.abs(noise(3) - other).min() > 0
-
-
-@pytest.mark.parametrize("shape", [(8, 4, 4, 3), (6, 1, 1, 1)], ids=["aligned", "odd"])
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
-def test_noise_of_the_parts_is_that_of_the_batch_bit_for_bit(shape, dtype):
-    noise = make_noise(fold(5, Purpose.CHAIN), tf.zeros(shape, dtype))
-    parts = [noise(7, part, 2) for part in range(2)]
-    np.testing.assert_array_equal(tf.concat(parts, 0), noise(7))
 
 
 def test_potential_is_the_sum_of_the_design():

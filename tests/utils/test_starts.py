@@ -4,10 +4,11 @@ import tensorflow as tf
 
 from nets import create_gen
 from utils import starts
+from utils.banks import Start
 from utils.config import load_config
 from utils.data import load_data
-from utils.devices import make_strategy
-from utils.seeds import Purpose, fold
+from utils.replicas import Replicas
+from utils.seeds import Key, Purpose
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,8 @@ def dataset(tmp_path_factory):
 
 
 def _config(mcmc_init: str, **changes) -> dict:
-    return {**load_config("configs/smoke.py"), "mcmc_init": mcmc_init, **changes}
+    config = {"batch_size": 4, "persistent_size": 16, "mcmc_init": mcmc_init, **changes}
+    return load_config("configs/smoke.py") | {"update_generator": False} | config
 
 
 def _is_data(images: np.ndarray, dataset) -> bool:
@@ -24,15 +26,14 @@ def _is_data(images: np.ndarray, dataset) -> bool:
     return all(np.rint((x + 1) * 127.5).astype(np.uint8).tobytes() in known for x in images)
 
 
-def _fill(config, dataset=None, gen=None, replicas=1, first=0, trains_gen=False):
-    return starts.fill_banks(
-        config, 16, 4, dataset=dataset, gen=gen, trains_gen=trains_gen,
-        strategy=make_strategy("cpu", replicas), first=first,
-    )  # fmt: skip
+def _fill(config, dataset=None, gen=None, size="persistent_size"):
+    sources = starts.Sources(dataset, None, None)
+    return starts.create_banks(config, Replicas(config), gen, sources, empty=False, size=size)
 
 
 def test_persistent_banks_start_uniform_with_the_scale():
-    banks = _fill(_config("persistent", persistent_init_scale=0.5), replicas=2)
+    scaled = _config("persistent", persistent_init_scale=0.5, persistent_size=32)
+    banks = _fill({**scaled, "num_replicas": 2, "batch_size": 8})
     values = np.concatenate([bank.images for bank in banks]).ravel()
     # Uniform in [-s, s] has the variance s^2/3; its estimate's relative error is sqrt(0.8/n).
     assert np.var(values) == pytest.approx(0.25 / 3, rel=5 * np.sqrt(0.8 / values.size))
@@ -41,14 +42,14 @@ def test_persistent_banks_start_uniform_with_the_scale():
 
 
 def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
-    one, next_one, other = (
-        _fill(_config("data_persistent"), dataset, first=first)[0].images for first in (0, 1, 4)
+    config = _config("data_persistent", burnin_size=8)
+    one, other = (
+        _fill(config, dataset, size=size)[0].images for size in ("persistent_size", "burnin_size")
     )
-    assert _is_data(one, dataset)
-    np.testing.assert_array_equal(one[4:], next_one[:-4])  # batches of one stream, in its order
-    pictures = {image.tobytes() for image in one}
-    assert len(pictures) == 16  # the stream's first epoch
-    assert not pictures & {image.tobytes() for image in other}
+    (whole,) = _fill({**config, "persistent_size": 24}, dataset)
+    np.testing.assert_array_equal(np.concatenate([one, other]), whole.images)  # one stream
+    assert _is_data(whole.images, dataset)
+    assert len({image.tobytes() for image in whole.images}) == 24  # the stream's first epoch
 
 
 def test_generator_banks_hold_latents_and_their_images():
@@ -61,10 +62,10 @@ def test_generator_banks_hold_latents_and_their_images():
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_only_a_generator_that_is_trained_moves_its_statistics_in_filling(trains):
-    config = _config("coop_persistent")
+    config = _config("coop_persistent", update_generator=trains)
     gen = create_gen(config)
     before = [variable.numpy() for variable in gen.non_trainable_variables]
-    _fill(config, gen=gen, trains_gen=trains)
+    _fill(config, gen=gen)
     moved = [
         np.any(b != v.numpy()) for b, v in zip(before, gen.non_trainable_variables, strict=True)
     ]
@@ -72,9 +73,9 @@ def test_only_a_generator_that_is_trained_moves_its_statistics_in_filling(trains
 
 
 def test_chains_from_data_never_start_from_the_batch_learned_on(dataset):
-    config, strategy = _config("data"), make_strategy("cpu")
-    source = starts.make_host_source(config, dataset, 4, strategy)
-    learned = starts.make_stream(config, dataset, 4, strategy, Purpose.DATA)
+    config = _config("data")
+    source = starts.make_host_source(config, dataset, Replicas(config))
+    learned = starts.make_stream(config, dataset, Replicas(config), Purpose.DATA)
     for update in range(5):
         start, data = source(update, 0)[0], learned.batches(update)[0]
         assert _is_data(start, dataset)
@@ -82,25 +83,25 @@ def test_chains_from_data_never_start_from_the_batch_learned_on(dataset):
 
 
 def test_noise_starts_are_uniform_and_new_after_a_rollback():
-    source = starts.make_host_source(_config("noise"), None, 4, make_strategy("cpu", 2))
+    config = _config("noise", num_replicas=2)
+    source = starts.make_host_source(config, None, Replicas(config))
     one, again, retried = source(3, 0), source(3, 0), source(3, 1)
     np.testing.assert_array_equal(one, again)
     assert np.abs(one).max() <= 1
     assert not np.array_equal(one, retried)
     assert not np.array_equal(one[0], one[1])
-    assert starts.make_host_source(_config("coop"), None, 4, make_strategy("cpu")) is None
+    config = _config("coop")
+    assert starts.make_host_source(config, None, Replicas(config)) is None
 
 
-def test_renewal_changes_only_the_chosen_places_and_latents_move_with_images(rng):
+def test_rejuvenation_changes_only_the_chosen_places_and_latents_move_with_images(rng):
     config = _config("coop_persistent")
-    gen = create_gen(config)
+    gen, unread = create_gen(config), np.zeros(4)
     images = tf.constant(rng.normal(size=(4, 32, 32, 3)), tf.float32)
     latents = tf.constant(rng.normal(size=(4, 128)), tf.float32)
     chosen = tf.constant([True, False, True, False])
-    new_images, new_latents = starts.renew(
-        images, latents, chosen, gen=gen, generate=starts.make_generate(gen, "gen_sngan"),
-        key=fold(0, Purpose.LATENTS, 1), training=False,
-    )  # fmt: skip
+    start = Start(unread, images, latents, unread, chosen, unread)
+    new_images, new_latents = starts.rejuvenate(config, gen, Key(0, 1, 0, 0), start)
     for i in (1, 3):
         np.testing.assert_array_equal(new_images[i], images[i])
         np.testing.assert_array_equal(new_latents[i], latents[i])
