@@ -20,7 +20,7 @@ from utils.attack_record import Record, draw_examples
 from utils.attacks import PER_255, loss_slopes, project, random_in_ball, step_up
 from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
-from utils.defense import Defense, Use, create_defense
+from utils.defense import Defense, Use, class_numbers, create_defense
 from utils.devices import is_chief, make_strategy
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on
 from utils.experiment import time_update
@@ -208,13 +208,17 @@ def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
 
 
 def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: int):
-    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1."""
+    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1.
+
+    Labels are the classifier's numbers.
+    """
+    numbers = class_numbers(config, dataset.class_names)
     seed = config["seed"] if config["shuffle"] else None
     batches = evaluation_batches(
         dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1
     )
     for _, (images, labels, indices) in zip(range(first, last), batches, strict=False):
-        yield images, labels, indices
+        yield images, numbers[labels], indices
 
 
 def find_examples(
