@@ -119,7 +119,15 @@ def over_replicas(
     so that there is one shape and one trace. `function` must treat every row by itself.
     """
     share = -(-batch // strategy.num_replicas_in_sync)
-    on_all = tf.function(lambda rows: strategy.run(function, rows))
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def on_replica(*rows: tf.Tensor) -> tf.Tensor:
+        result = function(*rows)
+        # A mirrored strategy's gathers fail at times when they follow each other.
+        return tf.distribute.get_replica_context().all_gather(result, axis=0) if workers else result
+
+    # Collectives in here: called eagerly each would build a function anew.
+    on_all = tf.function(lambda rows: strategy.run(on_replica, rows))
 
     def on_rows(*arrays: np.ndarray) -> np.ndarray:
         count, size = len(arrays[0]), share * strategy.num_replicas_in_sync
@@ -130,11 +138,8 @@ def over_replicas(
                 tuple(array[rows[number * share : (number + 1) * share]] for array in arrays)
                 for number in local_replicas(strategy)
             ]
-            values = on_all(to_replicas(strategy, inputs))
-            if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                whole = strategy.gather(values, axis=0).numpy()
-            else:  # (a mirrored strategy's gathers fail at times when they follow each other)
-                whole = np.concatenate(to_host(strategy, values))
+            values = to_host(strategy, on_all(to_replicas(strategy, inputs)))
+            whole = values[0] if workers else np.concatenate(values)
             results.append(whole[: count - first])
         return np.concatenate(results)
 
