@@ -17,7 +17,14 @@ import numpy as np
 import tensorflow as tf
 
 from utils.attack_record import Record, draw_examples
-from utils.attacks import PER_255, loss_slopes, project, random_in_ball, step_up
+from utils.attacks import (
+    PER_255,
+    loss_slopes,
+    project,
+    random_at_radius,
+    random_in_ball,
+    step_up,
+)
 from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
 from utils.defense import Defense, Use, class_numbers, create_defense
@@ -156,7 +163,7 @@ def control(
     natural: np.ndarray,
     verifications: np.ndarray,
 ) -> np.ndarray:
-    """Return which images stay right under random perturbations of the same ball.
+    """Return which images stay right under random perturbations of the attack's full size.
 
     Each is verified as often as under the attack, at least once; so one sees breaks by chance.
     """
@@ -167,7 +174,7 @@ def control(
         if not len(rows):
             break
         rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices[rows]]
-        perturbed = random_in_ball(images[rows], radius, config["adv_norm"], rngs)
+        perturbed = random_at_radius(images[rows], radius, config["adv_norm"], rngs)
         reps = config["eot_defense_reps"]
         logits = defense.predict(perturbed, indices[rows], Use.CONTROL, trial, reps)
         right[rows] = logits.argmax(axis=1) == labels[rows]

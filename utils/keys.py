@@ -228,7 +228,7 @@ KEYS = (
         "through the purification as if it were the identity; the bare classifier's; through every Langevin step, exactly, or by differences at the scale of the noise"),
     Key("attack_loss", ATTACK, choice("cross_entropy", "margin"), "cross_entropy", "what the attack raises"),
     Key("attack_noise", ATTACK, choice("fresh", "fixed"), "fresh", "`fixed`: every purification of an image uses noise that the attacker knows"),
-    Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations"),
+    Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations of the attack's full size"),
     Key("attack_packing", ATTACK, BOOL, True, "leave out broken images, verify candidates together; False: the plain schedule"),
     Key("attack_memory_gb", ATTACK, real(0, above=True), 4.0, "`full`, `smoothed`: memory of the stored chains"),
     Key("chain_batch", ATTACK, optional(integer(1)), None, "chains that run at once, over all replicas; None: `batch_size`"),
