@@ -29,7 +29,7 @@ from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
 from utils.defense import Defense, Use, class_numbers, create_defense
 from utils.devices import is_chief, make_strategy
-from utils.errors import UserError, one_line_errors, tell_how_to_go_on
+from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
 from utils.experiment import time_update
 from utils.files import join
 from utils.run_folder import how_to_resume, open_run_folder
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_labels(dataset)
     first, last = batch_range(config, dataset)
     defense = create_defense(config, dataset.class_names, strategy)
+    tell_what_fills_memory(f"chain_batch than {defense.chains}")
     if command.dry_run:
         time_rounds(config, defense, dataset, last - first)
         return

@@ -140,6 +140,17 @@ def test_mistakes_are_one_clear_line(run, capsys, change, words):
     assert words in capsys.readouterr().err
 
 
+def test_memory_that_is_full_names_the_key_that_empties_it(run, capsys, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\na tensor")
+
+    monkeypatch.setattr(attack, "attack_batch", full)
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert stop.value.code == 2
+    assert "error: out of memory: choose a smaller chain_batch than 6\n" in capsys.readouterr().err
+
+
 def test_an_efficientnet_takes_its_pixels_and_the_classes_of_imagenet(run, capsys):
     changes = ["clf_type=efficientnet_b0", "data_labels=None", "langevin_steps=0"]
     for more, words in (

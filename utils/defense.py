@@ -48,11 +48,13 @@ class Defense:
         classify: Callable[[tf.Tensor], tf.Tensor],
     ):
         self.config, self.image_steps = config, 0
-        batch = config["chain_batch"] or config["batch_size"]
+        device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type.lower()
+        self.chains = batch = chains_at_once(config, device)
+        least = batch if device == "cpu" else config["batch_size"]  # a CPU gains by one trace
         replayed = config["attack_gradient"] in ("full", "smoothed") and config["langevin_steps"]
         purify = make_purify(config, potential)
-        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch)
-        self._logits = over_replicas(strategy, classify, batch)
+        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch, least)
+        self._logits = over_replicas(strategy, classify, batch, least)
         self._attacked: dict[bytes, np.ndarray] = {}  # purifications of the round, by their names
         if replayed:
             fitting = attacks.chains_in_memory(
@@ -60,7 +62,7 @@ class Defense:
             )
             batch = min(batch, fitting * strategy.num_replicas_in_sync)
         gradient = make_gradient(config, potential, classify)
-        self._gradient = over_replicas(strategy, gradient, batch)
+        self._gradient = over_replicas(strategy, gradient, batch, least)
 
     def predict(
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
@@ -121,6 +123,20 @@ class Defense:
         names[..., 1], names[..., 2] = int(use), np.reshape(rounds, (-1, 1))
         names[..., 3] = np.arange(reps)
         return np.repeat(images, reps, axis=0), names.reshape(-1, 4)
+
+
+def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
+    """Return how many chains run at once, over all replicas: `chain_batch`, where it is given.
+
+    Else a CPU takes the images of a batch, and GPUs and TPUs all their chains of a round, unless
+    these are kept whole (`full`, `smoothed`) or there are none.
+    """
+    if config["chain_batch"] is not None:
+        return config["chain_batch"]
+    in_passing = config["attack_gradient"] in ("bpda", "none") and config["langevin_steps"]
+    if device_type == "cpu" or not in_passing:
+        return config["batch_size"]
+    return config["batch_size"] * config["eot_attack_reps"]
 
 
 def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:

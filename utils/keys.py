@@ -231,7 +231,8 @@ KEYS = (
     Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations of the attack's full size"),
     Key("attack_packing", ATTACK, BOOL, True, "leave out broken images, verify candidates together; False: the plain schedule"),
     Key("attack_memory_gb", ATTACK, real(0, above=True), 4.0, "`full`, `smoothed`: memory of the stored chains"),
-    Key("chain_batch", ATTACK, optional(integer(1)), None, "chains that run at once, over all replicas; None: `batch_size`"),
+    Key("chain_batch", ATTACK, optional(integer(1)), None,
+        "chains that run at once, over all replicas; None: `batch_size`, on GPUs and TPUs times `eot_attack_reps` for `bpda` and `none`"),
     Key("log_freq", ATTACK, integer(1), 1, "rounds between console lines", True),
     Key("record_image_states", ATTACK, BOOL, False, "keep original and adversarial images in `results.npz`"),
 )  # fmt: skip

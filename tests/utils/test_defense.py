@@ -4,7 +4,7 @@ import pytest
 
 from nets import create_clf
 from utils.checkpoint import save_weights
-from utils.defense import class_numbers
+from utils.defense import chains_at_once, class_numbers
 from utils.errors import UserError
 
 SIZES = {"image_dims": [16, 16, 3], "clf_depth": 10, "clf_width": 1, "num_classes": 3}
@@ -47,3 +47,16 @@ def test_classes_without_names_must_be_as_many_as_the_datas(weights_of):
         UserError, match="tell 3 classes apart, without their names; the data have 2"
     ):
         numbers(path, "bird cat")
+
+
+PUBLISHED = {"batch_size": 64, "eot_attack_reps": 48, "langevin_steps": 2000, "chain_batch": None}
+
+
+@pytest.mark.parametrize("kind", ["bpda", "none", "full", "smoothed"])
+def test_all_chains_of_a_round_run_at_once_on_accelerators_unless_they_are_kept(kind):
+    config = {**PUBLISHED, "attack_gradient": kind}
+    accelerated = 64 * 48 if kind in ("bpda", "none") else 64
+    for device, expected in (("gpu", accelerated), ("tpu", accelerated), ("cpu", 64)):
+        assert chains_at_once(config, device) == expected
+        assert chains_at_once({**config, "chain_batch": 100}, device) == 100
+        assert chains_at_once({**config, "langevin_steps": 0}, device) == 64
