@@ -17,12 +17,19 @@ import numpy as np
 import tensorflow as tf
 
 from utils.attack_record import Record, draw_examples
-from utils.attacks import PER_255, loss_slopes, project, random_in_ball, step_up
+from utils.attacks import (
+    PER_255,
+    loss_slopes,
+    project,
+    random_at_radius,
+    random_in_ball,
+    step_up,
+)
 from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
-from utils.defense import Defense, Use, create_defense
+from utils.defense import Defense, Use, class_numbers, create_defense
 from utils.devices import is_chief, make_strategy
-from utils.errors import UserError, one_line_errors, tell_how_to_go_on
+from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
 from utils.experiment import time_update
 from utils.files import join
 from utils.run_folder import how_to_resume, open_run_folder
@@ -42,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_labels(dataset)
     first, last = batch_range(config, dataset)
     defense = create_defense(config, dataset.class_names, strategy)
+    tell_what_fills_memory(f"chain_batch than {defense.chains}")
     if command.dry_run:
         time_rounds(config, defense, dataset, last - first)
         return
@@ -156,7 +164,7 @@ def control(
     natural: np.ndarray,
     verifications: np.ndarray,
 ) -> np.ndarray:
-    """Return which images stay right under random perturbations of the same ball.
+    """Return which images stay right under random perturbations of the attack's full size.
 
     Each is verified as often as under the attack, at least once; so one sees breaks by chance.
     """
@@ -167,7 +175,7 @@ def control(
         if not len(rows):
             break
         rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices[rows]]
-        perturbed = random_in_ball(images[rows], radius, config["adv_norm"], rngs)
+        perturbed = random_at_radius(images[rows], radius, config["adv_norm"], rngs)
         reps = config["eot_defense_reps"]
         logits = defense.predict(perturbed, indices[rows], Use.CONTROL, trial, reps)
         right[rows] = logits.argmax(axis=1) == labels[rows]
@@ -208,13 +216,17 @@ def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
 
 
 def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: int):
-    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1."""
+    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1.
+
+    Labels are the classifier's numbers.
+    """
+    numbers = class_numbers(config, dataset.class_names)
     seed = config["seed"] if config["shuffle"] else None
     batches = evaluation_batches(
         dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1
     )
     for _, (images, labels, indices) in zip(range(first, last), batches, strict=False):
-        yield images, labels, indices
+        yield images, numbers[labels], indices
 
 
 def find_examples(

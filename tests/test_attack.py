@@ -121,8 +121,11 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
         ("prior_weights=prior.weights.h5", "'prior_weights' needs 'prior_temp'"),
         ("clf_weights=", "'clf_weights' is still empty"),
         ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
-        ("data_labels=['Flags','Objects']", "set data_labels"),
+        ("data_labels=['Flags','Objects']", "have Objects too: set data_labels to ['Flags']"),
+        ("data_labels=['Objects','Symbols']", "attack data that it learned on"),
         ("clf_type=efficientnet_b0", "'data_labels' would number the classes anew"),
+        ("pixel_scale_clf=[0,255]", "'wrn' learned on pixels in [-1.0, 1.0]: set it to that"),
+        ("clf_stem=published", "'clf_stem' is of the EfficientNets"),
         ("image_dims_clf=[64,64,3]", "learned on images of [32, 32, 3], not [64, 64, 3]"),
         ("data_type=generator", "'data_type' must be a data set"),
         ("ebm_weights=examples/weights/emoji32_conv_ebm.weights.h5", "half of a potential"),
@@ -135,6 +138,36 @@ def test_mistakes_are_one_clear_line(run, capsys, change, words):
         run("end_batch=None", change)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_memory_that_is_full_names_the_key_that_empties_it(run, capsys, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\na tensor")
+
+    monkeypatch.setattr(attack, "attack_batch", full)
+    with pytest.raises(SystemExit) as stop:
+        run()
+    assert stop.value.code == 2
+    assert "error: out of memory: choose a smaller chain_batch than 6\n" in capsys.readouterr().err
+
+
+def test_an_efficientnet_takes_its_pixels_and_the_classes_of_imagenet(run, capsys):
+    changes = ["clf_type=efficientnet_b0", "data_labels=None", "langevin_steps=0"]
+    for more, words in (
+        ([], "'efficientnet_b0' learned on pixels in [0.0, 255.0]: set it to that"),
+        (["pixel_scale_clf=[0,255]"], "the data have 9: Smileys & Emotion, People & Body, "),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run(*changes, *more)
+        assert stop.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_some_of_the_classes_are_attacked_by_the_numbers_that_the_classifier_gives_them(run):
+    changes = ["langevin_steps=0", "ebm_weights=None", "adv_steps=0", "end_batch=1"]
+    found = results(run("data_labels=['Flags','Food & Drink']", "batch_size=12", *changes))
+    assert set(found["labs"]) == {4, 3}
+    assert found["class_path"][0].mean() > 0.7  # by chance 0.2
 
 
 def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):

@@ -43,11 +43,29 @@ def random_in_ball(
     return project(centers + radius * np.stack(changes), centers, radius, norm)
 
 
+def random_at_radius(
+    centers: np.ndarray, radius: float, norm: str, rngs: list[np.random.Generator]
+) -> np.ndarray:
+    """Return random points as far out as an attack goes: corners for `linf`, the sphere for `l2`.
+
+    One generator an image; clipped to [-1, 1].
+    """
+    changes = [_at_radius(rng, centers.shape[1:], norm) for rng in rngs]
+    return project(centers + radius * np.stack(changes), centers, radius, norm)
+
+
 def _uniform_in_ball(rng: np.random.Generator, shape: tuple[int, ...], norm: str) -> np.ndarray:
     if norm == "linf":
         return 2 * rng.random(shape) - 1
+    on_sphere = _at_radius(rng, shape, norm)
+    return on_sphere * rng.random() ** (1 / on_sphere.size)
+
+
+def _at_radius(rng: np.random.Generator, shape: tuple[int, ...], norm: str) -> np.ndarray:
+    if norm == "linf":
+        return 2.0 * rng.integers(2, size=shape) - 1
     direction = rng.standard_normal(shape)
-    return direction / np.linalg.norm(direction) * rng.random() ** (1 / direction.size)
+    return direction / np.linalg.norm(direction)
 
 
 def loss_slopes(logits: np.ndarray, labels: np.ndarray, loss: str) -> np.ndarray:

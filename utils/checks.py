@@ -187,10 +187,21 @@ def _check_attack(config: dict[str, Any]) -> list[str]:
         )
     if config["end_batch"] is not None and config["end_batch"] < config["start_batch"]:
         problems.append("'end_batch' is before 'start_batch'")
-    low, high = config["pixel_scale_clf"]
-    if low >= high:
-        problems.append("'pixel_scale_clf' must be [low, high]")
-    return problems + _check_depth(config)
+    return problems + _check_attacked(config) + _check_depth(config)
+
+
+def _check_attacked(config: dict[str, Any]) -> list[str]:
+    """Check that pixels and stem are those of the classifier's learning."""
+    problems, kind = [], classifier_type(config)
+    learned_on = keys.CLF_PIXELS if kind == "wrn" else keys.IMAGENET_PIXELS
+    if config["pixel_scale_clf"] != learned_on:
+        problems.append(
+            f"'pixel_scale_clf' is {config['pixel_scale_clf']}, and '{kind}' learned on pixels in "
+            f"{learned_on}: set it to that"
+        )
+    if kind == "wrn" and config["clf_stem"] != "keras":
+        problems.append("'clf_stem' is of the EfficientNets, and the classifier is a 'wrn'")
+    return problems
 
 
 def classifier_type(config: dict[str, Any]) -> str:

@@ -19,7 +19,8 @@ from utils import attacks
 from utils.checkpoint import located, network_info, with_stored_sizes
 from utils.checks import classifier_type
 from utils.devices import over_replicas
-from utils.errors import UserError, first_line
+from utils.efficientnet import create_efficientnet, require_imagenet
+from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Chain, Potential, langevin
 from utils.noise import make_image_noise
@@ -49,11 +50,13 @@ class Defense:
         classify: Callable[[tf.Tensor], tf.Tensor],
     ):
         self.config, self.image_steps = config, 0
-        batch = config["chain_batch"] or config["batch_size"]
+        device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type.lower()
+        self.chains = batch = chains_at_once(config, device)
+        least = batch if device == "cpu" else config["batch_size"]  # a CPU gains by one trace
         replayed = config["attack_gradient"] in ("full", "smoothed") and config["langevin_steps"]
         purify = make_purify(config, potential)
-        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch)
-        self._logits = over_replicas(strategy, classify, batch)
+        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch, least)
+        self._logits = over_replicas(strategy, classify, batch, least)
         self._attacked: dict[bytes, np.ndarray] = {}  # purifications of the round, by their names
         if replayed:
             fitting = attacks.chains_in_memory(
@@ -61,7 +64,7 @@ class Defense:
             )
             batch = min(batch, fitting * strategy.num_replicas_in_sync)
         gradient = make_gradient(config, potential, classify)
-        self._gradient = over_replicas(strategy, gradient, batch)
+        self._gradient = over_replicas(strategy, gradient, batch, least)
 
     def predict(
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
@@ -122,6 +125,20 @@ class Defense:
         names[..., 1], names[..., 2] = int(use), np.reshape(rounds, (-1, 1))
         names[..., 3] = np.arange(reps)
         return np.repeat(images, reps, axis=0), names.reshape(-1, 4)
+
+
+def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
+    """Return how many chains run at once, over all replicas: `chain_batch`, where it is given.
+
+    Else a CPU takes the images of a batch, and GPUs and TPUs all their chains of a round, unless
+    these are kept whole (`full`, `smoothed`) or there are none.
+    """
+    if config["chain_batch"] is not None:
+        return config["chain_batch"]
+    in_passing = config["attack_gradient"] in ("bpda", "none") and config["langevin_steps"]
+    if device_type == "cpu" or not in_passing:
+        return config["batch_size"]
+    return config["batch_size"] * config["eot_attack_reps"]
 
 
 def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
@@ -202,27 +219,20 @@ def create_defense(
 
 
 def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> keras.Model:
-    """Return the classifier with its weights; raises UserError for one of other classes."""
+    """Return the classifier with its weights; raises UserError where it lacks classes of the data.
+
+    Its classes are those of its weights: `class_numbers` says which are the data's.
+    """
     kind, path = classifier_type(config), config["clf_weights"]
+    shape = config["image_dims_clf"] or config["image_dims"]
+    class_numbers(config, class_names)
     if kind != "wrn":
-        return _create_application(kind, config, path)
+        return create_efficientnet(int(kind[-1]), shape, config["clf_stem"], path)
     info = network_info(path) or {}
     classes = info.get("classes") or list(class_names)
-    if isinstance(classes, int):  # converted weights do not know the names
-        if classes != len(class_names):
-            raise UserError(
-                f"'clf_weights' {path} tell {classes} classes apart; the data have "
-                f"{len(class_names)}: {', '.join(class_names)}"
-            )
-    elif classes != list(class_names):
-        raise UserError(
-            f"'clf_weights' {path} tell {', '.join(classes)} apart; "
-            f"the data have {', '.join(class_names)}: set data_labels"
-        )
     sized = {"depth": "clf_depth", "width": "clf_width"}
     config = with_stored_sizes({**config, "clf_type": "wrn"}, "clf_weights", "clf_type", sized)
     count = classes if isinstance(classes, int) else len(classes)
-    shape = config["image_dims_clf"] or config["image_dims"]
     learned_on = info.get("image_dims", shape)
     if learned_on != shape:
         raise UserError(
@@ -234,21 +244,31 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
     return network
 
 
-def _create_application(kind: str, config: Mapping[str, Any], path: str | None) -> keras.Model:
-    name = "EfficientNetB" + kind[-1]
-    shape = config["image_dims_clf"] or config["image_dims"]
-    options = {"input_shape": tuple(shape), "classifier_activation": None}
-    try:
-        weights = None if path else "imagenet"
-        network = getattr(keras.applications, name)(weights=weights, **options)
-    except Exception as error:  # without a network Keras raises many kinds
+def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.ndarray:
+    """Return the classifier's number of each class of the data, which may be fewer than it knows.
+
+    Raises UserError where the classifier lacks one.
+    """
+    kind, path = classifier_type(config), located(config["clf_weights"])
+    if kind != "wrn":
+        require_imagenet(class_names, kind)
+        return np.arange(len(class_names))
+    classes = (network_info(path) or {}).get("classes") or list(class_names)
+    if isinstance(classes, int):  # converted weights do not know the names
+        if classes != len(class_names):
+            raise UserError(
+                f"'clf_weights' {path} tell {classes} classes apart, without their names; the data "
+                f"have {len(class_names)}: {', '.join(class_names)}"
+            )
+        return np.arange(classes)
+    if unknown := [name for name in class_names if name not in classes]:
+        shared = [name for name in class_names if name in classes]
         raise UserError(
-            f"Keras cannot fetch the weights of {name}: {first_line(error)}; give their "
-            "file in clf_weights"
-        ) from error
-    if path:
-        load_weights(network, path)
-    return network
+            f"'clf_weights' {path} tell {', '.join(classes)} apart; the data have "
+            f"{', '.join(unknown)} too: "
+            + (f"set data_labels to {shared}" if shared else "attack data that it learned on")
+        )
+    return np.array([classes.index(name) for name in class_names])
 
 
 def make_classify(

@@ -111,34 +111,52 @@ def to_host(strategy: tf.distribute.Strategy, values: Any) -> list[Any]:
 
 
 def over_replicas(
-    strategy: tf.distribute.Strategy, function: Callable[..., Any], batch: int
+    strategy: tf.distribute.Strategy,
+    function: Callable[..., Any],
+    batch: int,
+    least: int | None = None,
 ) -> Callable[..., np.ndarray]:
-    """Return (n, ...) arrays -> `function` of their rows, (n, ...), `batch` rows at a time.
+    """Return (n, ...) arrays -> `function` of their rows, (n, ...), up to `batch` rows at a time.
 
-    Rows are spread over all replicas; the last batch is filled up by rows that are then left out,
-    so that there is one shape and one trace. `function` must treat every row by itself.
+    Rows are spread over all replicas. The last ones are filled up by rows that are then left out,
+    to `least` rows (None: `batch`), or to that doubled until they fit: so there are few shapes, and
+    one trace each. `function` must treat every row by itself.
     """
-    share = -(-batch // strategy.num_replicas_in_sync)
-    on_all = tf.function(lambda rows: strategy.run(function, rows))
+    replicas = strategy.num_replicas_in_sync
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def on_replica(*rows: tf.Tensor) -> tf.Tensor:
+        result = function(*rows)
+        # A mirrored strategy's gathers fail at times when they follow each other.
+        return tf.distribute.get_replica_context().all_gather(result, axis=0) if workers else result
+
+    # Collectives in here: called eagerly each would build a function anew.
+    on_all = tf.function(lambda rows: strategy.run(on_replica, rows))
 
     def on_rows(*arrays: np.ndarray) -> np.ndarray:
-        count, size = len(arrays[0]), share * strategy.num_replicas_in_sync
-        results = []
-        for first in range(0, count, size):
-            rows = np.minimum(np.arange(first, first + size), count - 1)
+        count, first, results = len(arrays[0]), 0, []
+        while first < count:
+            share = -(-rows_at_once(count - first, batch, least or batch) // replicas)
+            rows = np.minimum(np.arange(first, first + share * replicas), count - 1)
             inputs = [
                 tuple(array[rows[number * share : (number + 1) * share]] for array in arrays)
                 for number in local_replicas(strategy)
             ]
-            values = on_all(to_replicas(strategy, inputs))
-            if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                whole = strategy.gather(values, axis=0).numpy()
-            else:  # (a mirrored strategy's gathers fail at times when they follow each other)
-                whole = np.concatenate(to_host(strategy, values))
+            values = to_host(strategy, on_all(to_replicas(strategy, inputs)))
+            whole = values[0] if workers else np.concatenate(values)
             results.append(whole[: count - first])
+            first += share * replicas
         return np.concatenate(results)
 
     return on_rows
+
+
+def rows_at_once(count: int, batch: int, least: int) -> int:
+    """Return the size of the next batch of `count` rows: `batch`, or less where fewer are left."""
+    size = least
+    while size < min(count, batch):
+        size *= 2
+    return min(size, batch)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

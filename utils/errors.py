@@ -11,6 +11,7 @@ import tensorflow as tf
 from nets.layers import NoSuchNetwork
 
 _HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
+_WHAT_FILLS_MEMORY = contextvars.ContextVar("what fills a device's memory")
 
 
 class UserError(Exception):
@@ -42,7 +43,8 @@ def one_line_errors(main: Callable) -> Callable:
             sys.exit(2)
         except tf.errors.OpError as error:
             if isinstance(error, tf.errors.ResourceExhaustedError):
-                print("error: out of memory: choose a smaller batch_size", file=sys.stderr)
+                key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
+                print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
                 sys.exit(2)
             if not _is_of_another_worker(error):
                 raise
@@ -62,6 +64,11 @@ def one_line_errors(main: Callable) -> Callable:
 def tell_how_to_go_on(advice: str) -> None:
     """Note what a user has to do should another worker end this script."""
     _HOW_TO_GO_ON.set(advice)
+
+
+def tell_what_fills_memory(key: str) -> None:
+    """Note which key a user has to choose smaller should a device's memory not do."""
+    _WHAT_FILLS_MEMORY.set(key)
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

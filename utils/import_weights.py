@@ -126,7 +126,7 @@ def _local_copy(path: str) -> Iterator[str]:
     if not tf.io.gfile.exists(path):
         raise UserError(f"weights {path} not found")
     with tempfile.TemporaryDirectory() as folder:
-        local = os.path.join(folder, "copy.weights.h5") if "://" in path else path
+        local = os.path.join(folder, os.path.basename(path)) if "://" in path else path
         if local != path:
             tf.io.gfile.copy(path, local)
         yield local

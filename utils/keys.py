@@ -36,6 +36,7 @@ ALL = (*LEARN, *FID, *ATTACK)  # every script; grows with them
 BANK_INITS = ("persistent", "data_persistent", "coop_persistent")
 MCMC_INITS = (*BANK_INITS, "coop", "data", "noise")
 APPLICATIONS = tuple(f"efficientnet_b{number}" for number in range(8))  # of Keras
+CLF_PIXELS, IMAGENET_PIXELS = [-1.0, 1.0], [0.0, 255.0]  # that train_clf.py, Keras teach with
 FEATURE_NETS = ("inception_keras", "inception_tf1", "classifier", "random_conv")
 
 
@@ -203,9 +204,12 @@ KEYS = (
         "classifier; None: `efficientnet_b7` for imagenet2012, else `wrn`"),
     Key("clf_output", ATTACK, choice("logits", "probabilities"), "logits",
         "what is taken for logits; `probabilities`: the softmax, as published for ImageNet"),
+    Key("clf_stem", ATTACK, choice("keras", "published"), "keras",
+        "first layers of an EfficientNet: as its weights were learned, and Keras has them since 2.9; `published`: as in Keras 2.8, 2.1 times less contrast"),
     Key("image_dims_clf", ATTACK, optional(list_of(integer(1), "[height, width, 3]", length=3)), None,
         "image size of the classifier; None: `image_dims`"),
-    Key("pixel_scale_clf", ATTACK, list_of(real(-255), "[low, high]", length=2), [-1.0, 1.0], "pixel range of the classifier"),
+    Key("pixel_scale_clf", ATTACK, list_of(real(-255), "[low, high]", length=2), CLF_PIXELS,
+        "pixel range that the classifier learned on: [-1, 1], EfficientNets [0, 255]"),
     Key("langevin_steps", ATTACK, integer(0), REQUIRED, "Langevin steps of a purification; 0: the bare classifier"),
     Key("epsilon", ATTACK, real(0), REQUIRED, "Langevin step size"),
     Key("mcmc_temp", ATTACK, real(0, above=True), REQUIRED, "temperature of the EBM"),
@@ -224,10 +228,11 @@ KEYS = (
         "through the purification as if it were the identity; the bare classifier's; through every Langevin step, exactly, or by differences at the scale of the noise"),
     Key("attack_loss", ATTACK, choice("cross_entropy", "margin"), "cross_entropy", "what the attack raises"),
     Key("attack_noise", ATTACK, choice("fresh", "fixed"), "fresh", "`fixed`: every purification of an image uses noise that the attacker knows"),
-    Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations"),
+    Key("attack_control", ATTACK, BOOL, True, "as many verifications of images with random perturbations of the attack's full size"),
     Key("attack_packing", ATTACK, BOOL, True, "leave out broken images, verify candidates together; False: the plain schedule"),
     Key("attack_memory_gb", ATTACK, real(0, above=True), 4.0, "`full`, `smoothed`: memory of the stored chains"),
-    Key("chain_batch", ATTACK, optional(integer(1)), None, "chains that run at once, over all replicas; None: `batch_size`"),
+    Key("chain_batch", ATTACK, optional(integer(1)), None,
+        "chains that run at once, over all replicas; None: `batch_size`, on GPUs and TPUs times `eot_attack_reps` for `bpda` and `none`"),
     Key("log_freq", ATTACK, integer(1), 1, "rounds between console lines", True),
     Key("record_image_states", ATTACK, BOOL, False, "keep original and adversarial images in `results.npz`"),
 )  # fmt: skip

@@ -78,6 +78,19 @@ def test_random_starts_fill_the_ball(rng, norm):
     assert abs(shares.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 2000)  # five standard errors
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_random_perturbations_of_full_size_lie_where_attacks_end(rng, norm):
+    """Every pixel at the radius, or every image: in all directions, and clipped as the attack's."""
+    centers = np.zeros((2000, 4, 4, 3))
+    drawn = attacks.random_at_radius(centers, 0.5, norm, [rng] * 2000).reshape(2000, -1)
+    sizes = np.abs(drawn) if norm == "linf" else np.linalg.norm(drawn, axis=1)
+    np.testing.assert_allclose(sizes, 0.5, rtol=1e-12)
+    spread = 0.5 if norm == "linf" else 0.5 / np.sqrt(48)
+    assert np.abs(drawn.mean(axis=0)).max() < 5 * spread / np.sqrt(2000)  # five standard errors
+    at_border = attacks.random_at_radius(centers + 1, 0.5, norm, [rng] * 2000)
+    assert at_border.max() == 1
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
 def test_slopes_are_the_derivatives_of_the_losses(rng, loss):
     logits, labels = tf.constant(rng.normal(size=(6, 4)), tf.float32), np.arange(6) % 4

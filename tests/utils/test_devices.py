@@ -8,7 +8,9 @@ from utils.devices import (
     is_chief,
     local_replicas,
     make_strategy,
+    over_replicas,
     replica_batch,
+    rows_at_once,
     side_by_side,
     to_host,
     to_replicas,
@@ -50,6 +52,29 @@ def test_a_batch_must_divide():
     assert replica_batch(32, strategy) == 16
     with pytest.raises(UserError, match="batch_size 33 does not divide over 2"):
         replica_batch(33, strategy)
+
+
+def test_rows_that_are_left_take_the_smallest_of_few_batches_that_holds_them():
+    sizes = {count: rows_at_once(count, 3072, 64) for count in range(1, 10_000)}
+    assert set(sizes.values()) == {64, 128, 256, 512, 1024, 2048, 3072}
+    for count, size in sizes.items():
+        assert size == 3072 if count >= 3072 else count <= size < max(2 * count, 65)
+    assert {rows_at_once(count, 64, 64) for count in range(1, 200)} == {64}
+    assert rows_at_once(5, 3, 64) == 3
+
+
+def test_rows_in_batches_of_several_sizes_are_rows_alone(rng):
+    shapes = []
+
+    def double(x):
+        shapes.append(x.shape[0])
+        return 2 * x
+
+    doubled = over_replicas(make_strategy("cpu", 2), double, 12, 2)
+    for count in (1, 3, 12, 17, 30):
+        x = rng.normal(size=(count, 3)).astype(np.float32)
+        np.testing.assert_array_equal(doubled(x), 2 * x)
+    assert set(shapes) == {1, 2, 4, 6}
 
 
 def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
