@@ -10,8 +10,8 @@ image that seems broken is verified by fresh purifications; only verified breaks
 import functools
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -39,6 +39,18 @@ from utils.signals import Interruption
 NUM_SHOWN = 8  # broken and defended images in the picture, each
 
 
+class Batch(NamedTuple):
+    """Images (n, h, w, c) in [-1, 1], their (n,) labels, and their indices in the data set."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+
+    def of(self, rows: np.ndarray) -> "Batch":
+        """Return some of the images."""
+        return Batch(*(array[rows] for array in self))
+
+
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Attack as the command line says."""
@@ -64,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for number, batch in enumerate(batches, record.batches):
             tell = functools.partial(after_round, config, strategy, interruption, folder)
             start, before = time.perf_counter(), defense.image_steps
-            results = attack_batch(config, defense, *batch, tell)
+            results = attack_batch(config, defense, batch, tell)
+            image_steps = defense.image_steps - before
             # Purified on all workers together, drawn by the chief.
             examples = None if number else find_examples(defense, results)
             if is_chief(strategy):
@@ -73,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if not config["record_image_states"]:
                     results = {n: a for n, a in results.items() if not n.startswith("ims_")}
                 seconds = time.perf_counter() - start
-                record.add(results, seconds, defense.image_steps - before)
+                record.add(results, seconds, image_steps)
                 print(f"after batch {first + number}: {record.lines()}", flush=True)
     print(f"done: {folder}")
 
@@ -81,86 +94,80 @@ def main(argv: Sequence[str] | None = None) -> None:
 def attack_batch(
     config: Mapping[str, Any],
     defense: Defense,
-    images: np.ndarray,
-    labels: np.ndarray,
-    indices: np.ndarray,
+    batch: Batch,
     tell: Callable[[int, np.ndarray, int], None],
 ) -> dict[str, np.ndarray]:
-    """Attack (n, h, w, 3) images in [-1, 1] of (n,) labels; return what `Record` keeps of them.
+    """Attack the images of a batch; return what `Record` keeps of them.
 
     A round predicts the images it holds, verifies those that seem broken, and steps.
     """
+    images, labels, indices = batch
     radius, norm = config["adv_eps"] * PER_255, config["adv_norm"]
-    reps = config["eot_attack_reps"]
-    natural = defense.predict(images, indices, Use.NATURAL, 0, config["eot_defense_reps"])
-    right = natural.argmax(axis=1) == labels
+    right = defends(config, defense, batch, Use.NATURAL, 0)
     class_path, verifications = [right.copy()], np.zeros(len(images), np.int32)
-    current, adversarial = start_images(config, images, indices), images.copy()
+    current, adversarial = start_images(config, batch), images.copy()
     for number in range(config["adv_steps"] + 1):
         active = np.flatnonzero(right) if config["attack_packing"] else np.arange(len(images))
         adversarial[right] = current[right]
         if len(active):
-            logits = defense.predict(current[active], indices[active], Use.ATTACK, number, reps)
-            seems_broken = right[active] & (logits.argmax(axis=1) != labels[active])
-            candidates = active[seems_broken]
+            reps = config["eot_attack_reps"]
+            purified = defense.purify(current[active], indices[active], Use.ATTACK, number, reps)
+            logits = defense.logits(purified)
+            candidates = active[right[active] & (logits.argmax(axis=1) != labels[active])]
             verifications[candidates] += 1
-            right[verify(config, defense, current, labels, indices, candidates, number=number)] = (
-                False
-            )
+            held_up = verify(config, defense, Batch(current, labels, indices), candidates, number)
+            right[candidates] = held_up
         class_path.append(right.copy())
         tell(number, right, int(verifications.sum()))
         held = right[active] if config["attack_packing"] else np.ones(len(active), bool)
         if number < config["adv_steps"] and held.any():
-            rows = active[held]
-            bare = config["attack_gradient"] == "none"
-            aimed_at = defense.bare_logits(current[rows]) if bare else logits[held]
-            slopes = loss_slopes(aimed_at, labels[rows], config["attack_loss"])
-            gradient = defense.gradient(current[rows], indices[rows], slopes, number, reps)
+            rows, purified, logits = active[held], purified.of(held), logits[held]
+            if config["attack_gradient"] == "none":
+                purified = defense.bare(current[rows])
+                logits = defense.logits(purified)
+            slopes = loss_slopes(logits, labels[rows], config["attack_loss"])
+            gradient = defense.gradient(purified, slopes)
             moved = step_up(current[rows], gradient, config["adv_eta"] * PER_255, norm)
             current[rows] = project(moved, images[rows], radius, norm)
     results = {"class_path": np.stack(class_path).astype(np.uint8), "labs": labels}
     results |= {"indices": indices, "verifications": verifications}
     if config["attack_control"]:
-        results["control"] = control(
-            config, defense, images, labels, indices, class_path[0], verifications
-        )
+        results["control"] = control(config, defense, batch, class_path[0], verifications)
     return {**results, "ims_orig": images, "ims_adv": adversarial}
 
 
-def start_images(config: Mapping[str, Any], images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def start_images(config: Mapping[str, Any], batch: Batch) -> np.ndarray:
     """Return where the attack starts: at the images, or at random points of their balls."""
     if not config["adv_rand_start"]:
-        return images.copy()
-    rngs = [host_rng(config["seed"], Purpose.ATTACK_START, index) for index in indices]
-    return random_in_ball(images, config["adv_eps"] * PER_255, config["adv_norm"], rngs)
+        return batch.images.copy()
+    rngs = [host_rng(config["seed"], Purpose.ATTACK_START, index) for index in batch.indices]
+    return random_in_ball(batch.images, config["adv_eps"] * PER_255, config["adv_norm"], rngs)
+
+
+def defends(
+    config: Mapping[str, Any], defense: Defense, batch: Batch, use: Use, number: int
+) -> np.ndarray:
+    """Return (n,) bool: which images fresh purifications get right, `eot_defense_reps` of each."""
+    images, labels, indices = batch
+    purified = defense.purify(images, indices, use, number, config["eot_defense_reps"])
+    return defense.logits(purified).argmax(axis=1) == labels
 
 
 def verify(
-    config: Mapping[str, Any],
-    defense: Defense,
-    images: np.ndarray,
-    labels: np.ndarray,
-    indices: np.ndarray,
-    candidates: np.ndarray,
-    *,
-    number: int,
+    config: Mapping[str, Any], defense: Defense, batch: Batch, candidates: np.ndarray, number: int
 ) -> np.ndarray:
-    """Return the candidates that fresh purifications get wrong too, all together or one by one."""
+    """Return which candidates fresh purifications get right, all together or one by one."""
     groups = [candidates] if config["attack_packing"] else candidates[:, np.newaxis]
-    reps, broken = config["eot_defense_reps"], []
-    for rows in groups:
-        if len(rows):
-            logits = defense.predict(images[rows], indices[rows], Use.VERIFY, number, reps)
-            broken.extend(rows[logits.argmax(axis=1) != labels[rows]])
-    return np.array(broken, np.int64)
+    verdicts = [
+        defends(config, defense, batch.of(rows), Use.VERIFY, number) for rows in groups if len(rows)
+    ]
+    return np.concatenate([np.zeros(0, bool), *verdicts])
 
 
 def control(
     config: Mapping[str, Any],
     defense: Defense,
-    images: np.ndarray,
-    labels: np.ndarray,
-    indices: np.ndarray,
+    batch: Batch,
     natural: np.ndarray,
     verifications: np.ndarray,
 ) -> np.ndarray:
@@ -174,11 +181,11 @@ def control(
         rows = np.flatnonzero(right & (trials > trial))
         if not len(rows):
             break
-        rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices[rows]]
-        perturbed = random_at_radius(images[rows], radius, config["adv_norm"], rngs)
-        reps = config["eot_defense_reps"]
-        logits = defense.predict(perturbed, indices[rows], Use.CONTROL, trial, reps)
-        right[rows] = logits.argmax(axis=1) == labels[rows]
+        images, labels, indices = batch.of(rows)
+        rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices]
+        perturbed = random_at_radius(images, radius, config["adv_norm"], rngs)
+        perturbed = Batch(perturbed, labels, indices)
+        right[rows] = defends(config, defense, perturbed, Use.CONTROL, trial)
     return right.astype(np.uint8)
 
 
@@ -215,8 +222,10 @@ def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
     return config["start_batch"], min(config["end_batch"] or count, count) + 1
 
 
-def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: int):
-    """Yield images, labels and indices of the batches `first` to `last` - 1, counted from 1.
+def batches_from(
+    config: Mapping[str, Any], dataset: Dataset, first: int, last: int
+) -> Iterator[Batch]:
+    """Yield the batches `first` to `last` - 1 of a data set, counted from 1.
 
     Labels are the classifier's numbers.
     """
@@ -226,7 +235,7 @@ def batches_from(config: Mapping[str, Any], dataset: Dataset, first: int, last: 
         dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1
     )
     for _, (images, labels, indices) in zip(range(first, last), batches, strict=False):
-        yield images, numbers[labels], indices
+        yield Batch(images, numbers[labels], indices)
 
 
 def find_examples(
@@ -240,7 +249,8 @@ def find_examples(
     if not len(rows):
         return None
     originals, adversarial = results["ims_orig"][rows], results["ims_adv"][rows]
-    return originals, adversarial, defense.purified(adversarial, results["indices"][rows])
+    purified = defense.purify(adversarial, results["indices"][rows], Use.PICTURE)
+    return originals, adversarial, purified.rows
 
 
 def time_rounds(
@@ -254,9 +264,9 @@ def time_rounds(
 
     def attack_round(number: int) -> None:
         reps = config["eot_attack_reps"]
-        logits = defense.predict(images, indices, Use.ATTACK, number, reps)
-        slopes = loss_slopes(logits, labels, config["attack_loss"])
-        defense.gradient(images, indices, slopes, number, reps)
+        purified = defense.purify(images, indices, Use.ATTACK, number, reps)
+        slopes = loss_slopes(defense.logits(purified), labels, config["attack_loss"])
+        defense.gradient(purified, slopes)
 
     apart = (1 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
     time_update(attack_round, round(batches * (config["adv_steps"] + 1 + apart)), {}, "round")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from attack import attack_batch, batches_from
+from attack import Batch, attack_batch, batches_from
 from utils.config import load_config
 from utils.data import load_data, require_labels
 from utils.defense import Defense, create_defense
@@ -49,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def attacked(
-    config: Mapping[str, Any], defense: Defense, batch: tuple[np.ndarray, ...]
+    config: Mapping[str, Any], defense: Defense, batch: Batch
 ) -> tuple[float, int, np.ndarray]:
-    """Attack (images, labels, indices); return seconds, image-steps, and who was right when."""
+    """Attack a batch; return seconds, image-steps, and who was right when."""
     start, before = time.perf_counter(), defense.image_steps
-    results = attack_batch(config, defense, *batch, lambda number, right, verified: None)
+    results = attack_batch(config, defense, batch, lambda number, right, verified: None)
     seconds = time.perf_counter() - start
     return seconds, defense.image_steps - before, results["class_path"]
 

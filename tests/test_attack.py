@@ -178,7 +178,8 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
         config = load_config("configs_attack/smoke.py", ["langevin_steps=5", *changes], "attack")
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
         classes = config["data_labels"]
-        return create_defense(config, classes, strategy).purified(images, np.arange(3))
+        defense = create_defense(config, classes, strategy)
+        return defense.purify(images, np.arange(3), Use.PICTURE).rows
 
     ebm = "examples/weights/emoji32_nonconv_ebm.weights.h5"
     both = purified(f"prior_weights={ebm}", "prior_temp=1e-3")
@@ -191,7 +192,7 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
 
 
 def toy(rng, **changes):
-    """Return config, defence, images, labels, indices of a toy whose attack breaks some images."""
+    """Return config, defence and batch of a toy whose attack breaks some images."""
     config = {**RULES, **changes}
     weights = tf.constant(rng.normal(size=(48, 3)), tf.float32)
 
@@ -205,7 +206,7 @@ def toy(rng, **changes):
     defense = Defense(config, strategy, make_potential(energy, 1.0), classify)
     images = rng.uniform(-0.8, 0.8, (11, 4, 4, 3)).astype(np.float32)
     labels = classify(images).numpy().argmax(axis=1)
-    return config, defense, images, labels, np.arange(100, 111)
+    return config, defense, attack.Batch(images, labels, np.arange(100, 111))
 
 
 def quiet(*_) -> None:
@@ -242,16 +243,16 @@ def test_no_verdict_comes_of_a_diverged_purification(rng):
 
 
 def test_only_verified_breaks_count(rng, monkeypatch):
-    config, defense, images, labels, indices = toy(rng, attack_control=False)
-    predict = defense.predict
+    config, defense, batch = toy(rng, attack_control=False)
+    defends = attack.defends
 
-    def hard_to_verify(ims, numbers, use, rounds, reps):
+    def hard_to_verify(config, defense, batch, use, number):
         if use == Use.VERIFY:
-            return np.eye(3)[labels[numbers - 100]]
-        return predict(ims, numbers, use, rounds, reps)
+            return np.ones(len(batch.images), bool)
+        return defends(config, defense, batch, use, number)
 
-    monkeypatch.setattr(defense, "predict", hard_to_verify)
-    found = attack.attack_batch(config, defense, images, labels, indices, quiet)
+    monkeypatch.setattr(attack, "defends", hard_to_verify)
+    found = attack.attack_batch(config, defense, batch, quiet)
     assert found["verifications"].sum() > 0
     np.testing.assert_array_equal(found["class_path"][-1], found["class_path"][0])
 
@@ -273,14 +274,16 @@ def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_d
     changes += ["adv_eta=0.25", "attack_control=False", "langevin_steps=0"]
     config = load_config("configs_attack/emoji32.py", changes, "attack")
     dataset = load_data(config, "test")
-    images, labels, indices = next(evaluation_batches(dataset, 64, seed=0))
+    batch = attack.Batch(*next(evaluation_batches(dataset, 64, seed=0)))
     config["clf_weights"] = str(repository / config["clf_weights"])
     clf = create_classifier(config, dataset.class_names)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     defense = Defense(config, strategy, None, make_classify(config, clf))
-    path = attack.attack_batch(config, defense, images, labels, indices, quiet)["class_path"]
+    path = attack.attack_batch(config, defense, batch, quiet)["class_path"]
 
     model = foolbox.TensorFlowModel(lambda x: clf(x, training=False), bounds=(-1, 1))
     pgd = foolbox.attacks.LinfPGD(abs_stepsize=0.5 / 255, steps=40, random_start=False)
-    broken = pgd(model, tf.constant(images), tf.constant(labels), epsilons=4 / 255)[2].numpy()
-    assert abs(path[-1].mean() - (1 - broken.mean())) <= 0.02 + 1 / 64  # 2 points and an image
+    broken = pgd(model, tf.constant(batch.images), tf.constant(batch.labels), epsilons=4 / 255)[2]
+    assert (
+        abs(path[-1].mean() - (1 - broken.numpy().mean())) <= 0.02 + 1 / 64
+    )  # 2 points and an image

@@ -8,7 +8,7 @@ full batches as they come.
 import enum
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -39,6 +39,27 @@ class Use(enum.IntEnum):
     PICTURE = 4
 
 
+class Purified(NamedTuple):
+    """Purifications of n images, `copies` of each: (n copies, ...) rows, an image's one by one.
+
+    rows: the purified images; starts: the images themselves; names: (n copies, 4), of their noise.
+    """
+
+    rows: np.ndarray
+    starts: np.ndarray
+    names: np.ndarray
+    copies: int
+
+    def of(self, chosen: np.ndarray) -> "Purified":
+        """Return those of the `chosen` (n,) bool images."""
+        rows = np.repeat(chosen, self.copies)
+        return Purified(self.rows[rows], self.starts[rows], self.names[rows], self.copies)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean over each image's purifications: (n copies, ...) -> (n, ...)."""
+        return values.reshape(-1, self.copies, *values.shape[1:]).mean(axis=1)
+
+
 class Defense:
     """Predictions and gradients of the purified classifier; counts the image-steps they take."""
 
@@ -53,12 +74,11 @@ class Defense:
         device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type.lower()
         self.chains = batch = chains_at_once(config, device)
         least = batch if device == "cpu" else config["batch_size"]  # a CPU gains by one trace
-        replayed = config["attack_gradient"] in ("full", "smoothed") and config["langevin_steps"]
         purify = make_purify(config, potential)
-        self._purified = over_replicas(strategy, lambda *rows: purify(*rows).images, batch, least)
-        self._logits = over_replicas(strategy, classify, batch, least)
-        self._attacked: dict[bytes, np.ndarray] = {}  # purifications of the round, by their names
-        if replayed:
+        self._purify = over_replicas(strategy, lambda *rows: purify(*rows).images, batch, least)
+        self._classify = over_replicas(strategy, classify, batch, least)
+        self._replays = config["attack_gradient"] in ("full", "smoothed")
+        if self._replays and config["langevin_steps"]:
             fitting = attacks.chains_in_memory(
                 config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
             )
@@ -66,65 +86,52 @@ class Defense:
         gradient = make_gradient(config, potential, classify)
         self._gradient = over_replicas(strategy, gradient, batch, least)
 
-    def predict(
-        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
-    ) -> np.ndarray:
-        """Return the (n, classes) logits averaged over `reps` purifications of each image."""
-        rows, names = self._rows(images, indices, use, rounds, reps)
-        self.image_steps += len(rows) * self.config["langevin_steps"]
-        purified = self._purified(rows, names)
-        if use == Use.ATTACK and self.config["attack_gradient"] == "bpda":
-            self._attacked = {name.tobytes(): x for name, x in zip(names, purified, strict=True)}
-        logits = self.bare_logits(purified)
-        return logits.reshape(len(images), -1, logits.shape[-1]).mean(axis=1)
+    def purify(
+        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1
+    ) -> Purified:
+        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good.
 
-    def bare_logits(self, images: np.ndarray) -> np.ndarray:
-        """Return the (n, classes) logits of images as they are.
+        The noise is a function of an image's index in the data set, use, round and repetition.
+        """
+        steps = self.config["langevin_steps"]
+        reps = reps if steps else 1
+        if self.config["attack_noise"] == "fixed":
+            use, rounds = 0, 0
+        names = np.zeros((len(images), reps, 4), np.int32)
+        names[..., 0] = indices[:, np.newaxis]
+        names[..., 1], names[..., 2], names[..., 3] = int(use), rounds, np.arange(reps)
+        starts, names = np.repeat(images, reps, axis=0), names.reshape(-1, 4)
+        self.image_steps += len(starts) * steps
+        return Purified(self._purify(starts, names), starts, names, reps)
+
+    def bare(self, images: np.ndarray) -> Purified:
+        """Return images as if they were purified already: what the bare classifier sees."""
+        return Purified(images, images, np.zeros((len(images), 4), np.int32), 1)
+
+    def logits(self, purified: Purified) -> np.ndarray:
+        """Return the (n, classes) logits averaged over each image's purifications.
 
         Raises UserError where they are not finite: no verdict may come of a diverged purification.
         """
-        logits = self._logits(images)
+        logits = self._classify(purified.rows)
         if not np.isfinite(logits).all():
             raise UserError(
                 "logits are NaN or Inf: purification diverged, or weights are damaged; check "
                 "epsilon, mcmc_temp and the weights"
             )
-        return logits
+        return purified.mean(logits)
 
-    def gradient(
-        self, images: np.ndarray, indices: np.ndarray, slopes: np.ndarray, rounds: Any, reps: int
-    ) -> np.ndarray:
-        """Return the derivative by each image of the loss; `slopes` (n, classes) by its logits.
+    def gradient(self, purified: Purified, slopes: np.ndarray) -> np.ndarray:
+        """Return the (n, ...) derivative of the loss by each image; `slopes` by its mean logits.
 
-        By the purifications that `predict` made of them in this round: as they are for `bpda`,
-        replayed from the same noise for `full` and `smoothed`.
+        By its purifications as they are, or replayed from the same noise (`full`, `smoothed`).
         """
-        kind = self.config["attack_gradient"]
-        rows, names = self._rows(images, indices, Use.ATTACK, rounds, 1 if kind == "none" else reps)
-        copies = len(rows) // len(images)
-        if kind == "bpda":
-            rows = np.stack([self._attacked[name.tobytes()] for name in names])
-        elif kind != "none":
+        rows = purified.rows
+        if self._replays:
+            rows = purified.starts
             self.image_steps += len(rows) * self.config["langevin_steps"]
-        gradient = self._gradient(rows, names, np.repeat(slopes, copies, axis=0))
-        return gradient.reshape(len(images), copies, *images.shape[1:]).mean(axis=1)
-
-    def purified(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Return one purification of each image, to look at."""
-        return self._purified(*self._rows(images, indices, Use.PICTURE, 0, 1))
-
-    def _rows(
-        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: Any, reps: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and names of `reps` chains an image; without noise one is as good."""
-        reps = reps if self.config["langevin_steps"] else 1
-        if self.config["attack_noise"] == "fixed":
-            use, rounds = 0, 0
-        names = np.zeros((len(images), reps, 4), np.int32)
-        names[..., 0] = np.asarray(indices)[:, np.newaxis]
-        names[..., 1], names[..., 2] = int(use), np.reshape(rounds, (-1, 1))
-        names[..., 3] = np.arange(reps)
-        return np.repeat(images, reps, axis=0), names.reshape(-1, 4)
+        slopes = np.repeat(slopes, purified.copies, axis=0)
+        return purified.mean(self._gradient(rows, purified.names, slopes))
 
 
 def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:

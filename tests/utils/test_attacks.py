@@ -167,7 +167,7 @@ def test_expectations_are_means_over_the_purifications(images, weights):
     """EOT against NumPy: each chain on its own, then averaged."""
     images, defense = images.astype(np.float32), _defense(weights)
     indices = np.arange(5)
-    together = defense.predict(images, indices, Use.ATTACK, 3, 7)
+    together = defense.logits(defense.purify(images, indices, Use.ATTACK, 3, 7))
     names = np.array([[i, 1, 3, r] for i in indices for r in range(7)], np.int32)
     purify = make_purify(BASE, make_potential(smooth, 1.0))
     alone = [purify(tf.constant(images[n[:1]]), n[None]).images.numpy().reshape(48) for n in names]
@@ -179,11 +179,12 @@ def test_noise_is_fresh_in_every_use_and_round_or_fixed(images, weights):
     images, indices = images.astype(np.float32), np.arange(5)
     for kind, same in (("fresh", False), ("fixed", True)):
         defense = _defense(weights, attack_noise=kind)
-        first = defense.predict(images, indices, Use.ATTACK, 0, 2)
+        first = defense.purify(images, indices, Use.ATTACK, 0, 2).rows
         for use, number in ((Use.ATTACK, 1), (Use.VERIFY, 0)):
-            again = defense.predict(images, indices, use, number, 2)
+            again = defense.purify(images, indices, use, number, 2).rows
             assert np.allclose(first, again, atol=1e-5) == same
-        np.testing.assert_array_equal(first, defense.predict(images, indices, Use.ATTACK, 0, 2))
+        same_name = defense.purify(images, indices, Use.ATTACK, 0, 2).rows
+        np.testing.assert_array_equal(first, same_name)
 
 
 def test_wilson_intervals():
