@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 from zipfile import BadZipFile
@@ -10,12 +9,11 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from utils.errors import UserError
 from utils.files import join, whole_file
 from utils.plots import save_figure, save_grid
-
-Z_95 = 1.959964  # two-sided 95% of the normal distribution
 
 
 class Record:
@@ -100,16 +98,8 @@ class Record:
 
 def proportion(right: np.ndarray) -> dict[str, float]:
     """Return accuracy and its 95% Wilson interval (Wilson 1927)."""
-    low, high = wilson(int(np.sum(right)), len(right))
-    return {"accuracy": float(np.mean(right)), "low": low, "high": high}
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95% Wilson interval of a proportion."""
-    share, z2 = hits / count, Z_95**2 / count
-    middle = (share + z2 / 2) / (1 + z2)
-    half = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count)) / (1 + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    interval = binomtest(int(np.sum(right)), len(right)).proportion_ci(method="wilson")
+    return {"accuracy": float(np.mean(right)), "low": interval.low, "high": interval.high}
 
 
 def draw_curve(accuracies: np.ndarray, path: str) -> None:

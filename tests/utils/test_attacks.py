@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from utils import attacks
-from utils.attack_record import wilson
 from utils.defense import Defense, Use, make_gradient, make_purify
 from utils.langevin import make_potential
 
@@ -185,10 +184,3 @@ def test_noise_is_fresh_in_every_use_and_round_or_fixed(images, weights):
             assert np.allclose(first, again, atol=1e-5) == same
         same_name = defense.purify(images, indices, Use.ATTACK, 0, 2).rows
         np.testing.assert_array_equal(first, same_name)
-
-
-def test_wilson_intervals():
-    """From the formula by hand, 8 of 10 and the borders."""
-    np.testing.assert_allclose(wilson(8, 10), (0.4902, 0.9433), atol=1e-4)
-    assert wilson(0, 10)[0] == 0
-    assert wilson(10, 10)[1] == pytest.approx(1)
