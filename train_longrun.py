@@ -22,7 +22,7 @@ from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, load_data
 from utils.devices import local_replicas, make_strategy, replica_batch, to_host, to_replicas
 from utils.errors import one_line_errors
-from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
+from utils.experiment import Outcome, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
 from utils.langevin import make_noise, run_both, share_saturated
@@ -34,6 +34,7 @@ from utils.models import (
     saved_networks,
 )
 from utils.optim import learn_energy, row_at
+from utils.plan import EBM_PLAN, Plan
 from utils.potential import create_potential, make_langevin
 from utils.seeds import Purpose, fold, host_rng
 
