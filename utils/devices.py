@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from utils.errors import UserError
 
-CORES = os.cpu_count() or 1
+# Those that this process may use; macOS does not say.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # In a part of a large batch: fewer would only take longer to trace, more leave the caches.
 PART_IMAGES = (8, 16)
 ON_CPU = "to run on the CPU add --set device_type=cpu"

@@ -1,5 +1,6 @@
 """The user's mistakes, and the surroundings', told in one line."""
 
+import contextlib
 import contextvars
 import functools
 import os
@@ -9,8 +10,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from nets.layers import NoSuchNetwork
+from utils.console import console
 
 _HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
+_AT_THE_END = contextvars.ContextVar("what a script closes when it ends")
 
 
 class UserError(Exception):
@@ -34,34 +37,53 @@ def one_line_errors(main: Callable) -> Callable:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        context = contextvars.copy_context()
-        try:
-            context.run(main, argv)
-        except (UserError, NoSuchNetwork) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except tf.errors.OpError as error:
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                print("error: out of memory: choose a smaller batch_size", file=sys.stderr)
-                sys.exit(2)
-            if not _is_of_another_worker(error):
-                raise
-            advice = context.get(_HOW_TO_GO_ON, "start all of them again")
-            print(
-                f"error: another worker died or cannot be reached; on every worker, {advice}",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        except KeyboardInterrupt:
-            print("interrupted before the first update; nothing was lost", file=sys.stderr)
-            sys.exit(130)
+        with console():
+            _run(main, argv)
 
     return run
+
+
+def _run(main: Callable, argv: Sequence[str] | None) -> None:
+    context = contextvars.copy_context()
+    try:
+        with contextlib.ExitStack() as at_the_end:
+            context.run(_AT_THE_END.set, at_the_end)
+            context.run(main, argv)
+    except (UserError, NoSuchNetwork) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except tf.errors.OpError as error:
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            print("error: out of memory: choose a smaller batch_size", file=sys.stderr)
+            sys.exit(2)
+        if not _is_of_another_worker(error):
+            raise
+        advice = context.run(how_to_go_on, "start all of them again")
+        print(
+            f"error: another worker died or cannot be reached; on every worker, {advice}",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted before the first update; nothing was lost", file=sys.stderr)
+        sys.exit(130)
+
+
+def until_the_end(close: Callable[[], None]) -> None:
+    """Have the script under way call `close` when it ends, however it ends."""
+    stack = _AT_THE_END.get(None)
+    if stack is not None:
+        stack.callback(close)
 
 
 def tell_how_to_go_on(advice: str) -> None:
     """Note what a user has to do should another worker end this script."""
     _HOW_TO_GO_ON.set(advice)
+
+
+def how_to_go_on(otherwise: str) -> str:
+    """Return that advice, or `otherwise` while there is no run to go on with."""
+    return _HOW_TO_GO_ON.get(otherwise)
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

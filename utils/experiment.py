@@ -65,6 +65,8 @@ class Run:
         self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
+        if not new:
+            self._require_length(join(command.run_dir, "state"))
         self.folder = open_run_folder(command, strategy, plan.rooms)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
@@ -88,6 +90,14 @@ class Run:
             unit=plan.unit,
             shown=plan.shown,
         )
+
+    def _require_length(self, root: str) -> None:
+        done, key = max(checkpoint.list_states(root), default=0), self.plan.length_key
+        if done > self.total:
+            raise UserError(
+                f"'{key}' is {self.total}, but {done} {self.plan.unit}s are done: to go on add "
+                f"--set {key}={2 * done}"
+            )
 
     def updates(self) -> Iterator[int]:
         """Give the numbers, from 0, of the updates still to do, until the end or a signal.

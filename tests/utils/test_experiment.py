@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ import pytest
 from utils.checkpoint import SavedNetwork, list_states
 from utils.config import Command, find_config, load_config, load_run_config
 from utils.devices import make_strategy
-from utils.errors import UserError
+from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run
 from utils.optim import WeightsPart
 from utils.plan import EBM_PLAN
@@ -36,7 +38,11 @@ class Growth:
     def weight(self) -> float:
         return self.network.get_weights()[0].item()
 
-    def run(self, command: Command) -> Run:
+    def run(self, command: Command) -> None:
+        """Run as a script does, which lets go of its folder when it ends."""
+        one_line_errors(lambda argv: self._run(command))()
+
+    def _run(self, command: Command) -> None:
         run = Run(
             command,
             make_strategy("cpu"),
@@ -48,7 +54,6 @@ class Growth:
         )
         for number in run.updates():
             run.after(number, self.update(number, run.retry))
-        return run
 
     def update(self, number: int, retry: int) -> Outcome:
         before = self.weight
@@ -162,6 +167,55 @@ def test_ignoring_divergence_keeps_the_last_finite_state(start, capsys):
     out = capsys.readouterr().out
     assert "update 4: weights or chain states are not finite: nothing of it is written" in out
     assert f"done: runs/{folder.name}; the last finite state, of update 3, is kept" in out
+
+
+def test_what_a_resume_changed_holds_for_the_next_one(start, capsys):
+    growth = Growth(lambda update, retry: 1 / 0 if update == 8 else 0.0)
+    folder = start(growth)
+    with pytest.raises(ZeroDivisionError):
+        resume(growth, folder, "num_training_steps=9")
+    capsys.readouterr()
+    resume(Growth(), folder)
+    assert f"run folder {folder}, update 6 of 9" in capsys.readouterr().out
+    assert list_states(str(folder / "state")) == [6, 9]
+
+
+def test_a_run_is_not_called_done_at_fewer_updates_than_it_made(start, capsys):
+    folder = start(Growth())
+    with pytest.raises(SystemExit):
+        resume(Growth(), folder, "num_training_steps=5")
+    assert "'num_training_steps' is 5, but 6 updates are done" in capsys.readouterr().err
+    resume(Growth(), folder)  # the refused length was not kept
+
+
+def test_a_second_process_is_told_who_is_at_work(start, capsys):
+    folder = start(Growth())
+    holder = (
+        "import sys, fcntl; file = open(sys.argv[1], 'r+'); fcntl.flock(file, fcntl.LOCK_EX); "
+        "file.truncate(0); file.write('process 7 on host'); file.flush(); print(flush=True); "
+        "input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(folder / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    with pytest.raises(SystemExit) as stop:
+        resume(Growth(), folder)
+    assert stop.value.code == 2
+    assert f"error: process 7 on host is at work in {folder}" in capsys.readouterr().err
+    process.kill()
+    process.communicate()
+    resume(Growth(), folder)  # the kernel has let go of it
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_resume(start):
+    folder = start(Growth())
+    leftover = folder / "checkpoints" / ".tmp-0123abcd-ebm_6.weights.h5"
+    leftover.write_text("half")
+    resume(Growth(), folder)
+    assert not leftover.exists()
 
 
 def test_a_rollback_needs_two_states():
