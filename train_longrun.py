@@ -98,9 +98,11 @@ def create_banks(
     empty: bool,
 ) -> dict[int, Banks]:
     """Return both banks of each local replica, by global number."""
-    filled, first = [], 0
-    for name in ("persistent_size", "burnin_size"):
-        share = bank_share(config[name], batch, strategy.num_replicas_in_sync, name)
+    filled, first, replicas = [], 0, strategy.num_replicas_in_sync
+    names = ("persistent_size", "burnin_size")
+    shares = {name: bank_share(config[name], batch, replicas, name) for name in names}
+    starts.require_memory(config, shares, strategy)
+    for share in shares.values():
         if empty:
             filled.append(starts.empty_banks(config, share, strategy))
             continue
