@@ -89,6 +89,8 @@ def create_banks(
     persistent = config["mcmc_init"] in BANK_INITS
     size = config["persistent_size"] if persistent else batch * strategy.num_replicas_in_sync
     share = bank_share(size, batch, strategy.num_replicas_in_sync)
+    name = "persistent_size" if persistent else "batch_size"
+    starts.require_memory(config, {name: share}, strategy)
     if empty or not persistent:
         banks = starts.empty_banks(config, share, strategy)
     else:

@@ -22,7 +22,7 @@ from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, load_data
 from utils.devices import local_replicas, make_strategy, replica_batch, to_host, to_replicas
 from utils.errors import one_line_errors
-from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
+from utils.experiment import Outcome, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
 from utils.langevin import make_noise, run_both, share_saturated
@@ -34,6 +34,7 @@ from utils.models import (
     saved_networks,
 )
 from utils.optim import learn_energy, row_at
+from utils.plan import EBM_PLAN, Plan
 from utils.potential import create_potential, make_langevin
 from utils.seeds import Purpose, fold, host_rng
 
@@ -97,9 +98,11 @@ def create_banks(
     empty: bool,
 ) -> dict[int, Banks]:
     """Return both banks of each local replica, by global number."""
-    filled, first = [], 0
-    for name in ("persistent_size", "burnin_size"):
-        share = bank_share(config[name], batch, strategy.num_replicas_in_sync, name)
+    filled, first, replicas = [], 0, strategy.num_replicas_in_sync
+    names = ("persistent_size", "burnin_size")
+    shares = {name: bank_share(config[name], batch, replicas, name) for name in names}
+    starts.require_memory(config, shares, strategy)
+    for share in shares.values():
         if empty:
             filled.append(starts.empty_banks(config, share, strategy))
             continue

@@ -27,6 +27,9 @@ def run(start_run):
 
 def test_a_run_leaves_weights_that_say_what_they_are_curves_and_the_best_epoch(run, capsys):
     folder = run()
+    # One of the first test, too: it may turn out to be the best.
+    weights = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert weights == {"clf_1.weights.h5", "clf_2.weights.h5"}
     assert "best epoch: " in capsys.readouterr().out
     assert (folder / "plots" / "curves.png").exists()
     with h5py.File(folder / "checkpoints" / "clf_2.weights.h5") as file:

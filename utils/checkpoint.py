@@ -5,10 +5,11 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import h5py
@@ -55,6 +56,17 @@ def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> No
         network.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs["network"] = json.dumps(dict(info))
+
+
+def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int) -> None:
+    """Write the weights after an update, and their moving averages where these are kept."""
+    for name, saved in networks.items():
+        info = saved.info(update)
+        save_weights(saved.network, join(folder, f"{name}_{update}.weights.h5"), info)
+        if saved.average is not None:
+            with saved.average.applied():
+                path = join(folder, f"{name}_ema_{update}.weights.h5")
+                save_weights(saved.network, path, info)
 
 
 def network_info(path: str) -> dict[str, Any] | None:
@@ -134,9 +146,13 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
     """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
     names = sorted(n for n in tf.io.gfile.listdir(folder) if n.endswith(".npz") and n[0] != ".")
-    files = {name: fingerprint(join(folder, name)) for name in names}
+    write_header(folder, {**header, "files": {n: fingerprint(join(folder, n)) for n in names}})
+
+
+def write_header(folder: str, header: Mapping[str, Any]) -> None:
+    """Write the `state.json` of a state."""
     with whole_file(join(folder, STATE_FILE)) as temporary, open(temporary, "w") as file:
-        json.dump({**header, "files": files}, file, indent=1)
+        json.dump(dict(header), file, indent=1)
 
 
 def list_states(root: str) -> list[int]:
@@ -181,13 +197,22 @@ def read_header(folder: str) -> dict[str, Any]:
 
 def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
     """Return folder and header of the newest whole state; `say` which ones are not whole."""
-    for update in reversed(list_states(root)):
+    newest = next(whole_states(root, say), None)
+    if newest is None:
+        raise UserError(f"{root} has no whole state to resume from")
+    return newest
+
+
+def whole_states(
+    root: str, say: Callable[[str], None], before: float = math.inf
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield folder and header of the whole states of updates below `before`, the newest first."""
+    for update in reversed([update for update in list_states(root) if update < before]):
         folder = join(root, str(update))
         try:
-            return folder, read_header(folder)
+            yield folder, read_header(folder)
         except UserError as error:
             say(f"warning: {error}; using the state before")
-    raise UserError(f"{root} has no whole state to resume from")
 
 
 def restore_parts(

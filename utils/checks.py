@@ -31,6 +31,13 @@ def _check_devices(config: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _check_states(config: dict[str, Any]) -> list[str]:
+    if config["on_divergence"] == "rollback" and config["keep_states"] < 2:
+        return ["'keep_states' must be 2 or more where 'on_divergence' is 'rollback': the newest "
+                "state may be what diverged"]  # fmt: skip
+    return []
+
+
 def _check_image(config: dict[str, Any]) -> list[str]:
     height, width, channels = config["image_dims"]
     if height != width or channels != 3:
@@ -212,10 +219,11 @@ def classifier_type(config: dict[str, Any]) -> str:
 
 
 CHECKS = {
-    "train_clf": (_check_devices, _check_image, _check_data_set, _check_classifier),
+    "train_clf": (_check_devices, _check_states, _check_image, _check_data_set, _check_classifier),
     "attack": (_check_devices, _check_image, _check_data_set, _check_attack),
     "train": (
         _check_devices,
+        _check_states,
         _check_image,
         _check_networks,
         _check_generator,
@@ -224,6 +232,7 @@ CHECKS = {
     ),
     "train_longrun": (
         _check_devices,
+        _check_states,
         _check_image,
         _check_networks,
         _check_generator,

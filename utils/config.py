@@ -5,6 +5,7 @@ import ast
 import dataclasses
 import difflib
 import json
+import os
 import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import tensorflow as tf
 from utils import keys
 from utils.checks import CHECKS
 from utils.errors import UserError, first_line
+from utils.files import require_writable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "config.json"
@@ -38,8 +40,13 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", nargs="?", help="config file, from here or the repository's root")
-    parser.add_argument("--resume", metavar="RUN_DIR", help="go on with this run, bit for bit")
+    path = os.path.expanduser
+    parser.add_argument(
+        "config", nargs="?", type=path, help="config file, from here or the repository's root"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN_DIR", type=path, help="go on with this run, bit for bit"
+    )
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -61,6 +68,8 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
     else:
         config_path = str(find_config(arguments.config))
         config = load_config(config_path, arguments.set, script)
+        if not config["gs_path"]:
+            require_writable(config["exp_dir"], "exp_dir")
     return Command(script, config, config_path, arguments.resume, arguments.dry_run)
 
 

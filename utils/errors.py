@@ -1,5 +1,6 @@
 """The user's mistakes, and the surroundings', told in one line."""
 
+import contextlib
 import contextvars
 import functools
 import os
@@ -9,9 +10,11 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from nets.layers import NoSuchNetwork
+from utils.console import console
 
 _HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
 _WHAT_FILLS_MEMORY = contextvars.ContextVar("what fills a device's memory")
+_AT_THE_END = contextvars.ContextVar("what a script closes when it ends")
 
 
 class UserError(Exception):
@@ -35,30 +38,44 @@ def one_line_errors(main: Callable) -> Callable:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        context = contextvars.copy_context()
-        try:
-            context.run(main, argv)
-        except (UserError, NoSuchNetwork) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except tf.errors.OpError as error:
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
-                print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
-                sys.exit(2)
-            if not _is_of_another_worker(error):
-                raise
-            advice = context.get(_HOW_TO_GO_ON, "start all of them again")
-            print(
-                f"error: another worker died or cannot be reached; on every worker, {advice}",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        except KeyboardInterrupt:
-            print("interrupted before the first update; nothing was lost", file=sys.stderr)
-            sys.exit(130)
+        with console():
+            _run(main, argv)
 
     return run
+
+
+def _run(main: Callable, argv: Sequence[str] | None) -> None:
+    context = contextvars.copy_context()
+    try:
+        with contextlib.ExitStack() as at_the_end:
+            context.run(_AT_THE_END.set, at_the_end)
+            context.run(main, argv)
+    except (UserError, NoSuchNetwork) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except tf.errors.OpError as error:
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
+            print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
+            sys.exit(2)
+        if not _is_of_another_worker(error):
+            raise
+        advice = context.run(how_to_go_on, "start all of them again")
+        print(
+            f"error: another worker died or cannot be reached; on every worker, {advice}",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted before the first update; nothing was lost", file=sys.stderr)
+        sys.exit(130)
+
+
+def until_the_end(close: Callable[[], None]) -> None:
+    """Have the script under way call `close` when it ends, however it ends."""
+    stack = _AT_THE_END.get(None)
+    if stack is not None:
+        stack.callback(close)
 
 
 def tell_how_to_go_on(advice: str) -> None:
@@ -69,6 +86,11 @@ def tell_how_to_go_on(advice: str) -> None:
 def tell_what_fills_memory(key: str) -> None:
     """Note which key a user has to choose smaller should a device's memory not do."""
     _WHAT_FILLS_MEMORY.set(key)
+
+
+def how_to_go_on(otherwise: str) -> str:
+    """Return that advice, or `otherwise` while there is no run to go on with."""
+    return _HOW_TO_GO_ON.get(otherwise)
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

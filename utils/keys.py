@@ -6,6 +6,8 @@ from typing import Any
 from nets import EBMS, GENERATORS
 from utils.kinds import (
     BOOL,
+    FILE_NAME,
+    FOLDER,
     LONGRUN_ROWS,
     LR_ROWS,
     MCMC_ROWS,
@@ -58,8 +60,8 @@ class Key:
 
 KEYS = (
     # The run
-    Key("exp_name", ALL, STRING, REQUIRED, "run folder: `<exp_dir>/<exp_name>_<time>/`"),
-    Key("exp_dir", ALL, STRING, REQUIRED, "folder of run folders"),
+    Key("exp_name", ALL, FILE_NAME, REQUIRED, "run folder: `<exp_dir>/<exp_name>_<time>/`"),
+    Key("exp_dir", ALL, FOLDER, REQUIRED, "folder of run folders"),
     Key("root_path", ALL, PATH, None, "accepted and not needed"),
     Key("gs_path", ALL, PATH, None, "bucket: data are read from, and runs written under, `gs://<gs_path>/`"),
     Key("seed", ALL, integer(0, 2**31 - 1), 0, "seed of every random draw of the run"),

@@ -4,6 +4,7 @@ One rule for `train.py` and `train_longrun.py`, by `mcmc_init`. Noise and data c
 generated images are made on the replicas.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ import tensorflow as tf
 from utils.banks import Bank
 from utils.data import Dataset, TrainingStream
 from utils.devices import local_replicas, to_host
+from utils.errors import UserError
+from utils.memory import free_memory
 from utils.seeds import Purpose, fold, folded, folding_draw, host_rng
 
 Generate = Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor]  # latents, key, training
@@ -106,13 +109,31 @@ def fill_banks(
         )  # fmt: skip
     if config["mcmc_init"].startswith("data"):
         stream = make_stream(config, dataset, batch, strategy, Purpose.BANK_FILL)
-        filled = [stream.batches(first + i) for i in range(share // batch)]
-        return [Bank(np.concatenate(parts)) for parts in zip(*filled, strict=True)]
+        banks = empty_banks(config, share, strategy)
+        for i in range(share // batch):
+            for bank, images in zip(banks, stream.batches(first + i), strict=True):
+                bank.images[i * batch : (i + 1) * batch] = images
+        return banks
     shape, scale = (share, *config["image_dims"]), np.float32(config["persistent_init_scale"])
     return [
         Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, first, r), shape))
         for r in replicas
     ]
+
+
+def require_memory(
+    config: Mapping[str, Any], shares: Mapping[str, int], strategy: tf.distribute.Strategy
+) -> None:
+    """Raise UserError unless memory is free for banks of a replica's `shares`, by config key."""
+    latents = config["z_sz"] if config["mcmc_init"].startswith("coop") else 0
+    place = 4 * (math.prod(config["image_dims"]) + latents) + 8 + 1  # a count and a flag
+    needed, free = place * sum(shares.values()) * len(local_replicas(strategy)), free_memory()
+    if needed > free:
+        sizes = " and ".join(f"'{name}' {config[name]}" for name in shares)
+        raise UserError(
+            f"{sizes}: the chains take {needed / 2**30:,.1f} GiB of memory, and "
+            f"{free / 2**30:,.1f} GiB are free: choose fewer"
+        )
 
 
 def empty_banks(
@@ -170,11 +191,13 @@ def _generated_banks(
 
         return strategy.run(on_replica)
 
-    filled = [to_host(strategy, make_batch(tf.constant(i))) for i in range(share // batch)]
-    return [
-        Bank(*(np.concatenate(arrays) for arrays in zip(*of_replica, strict=True)))
-        for of_replica in zip(*filled, strict=True)
-    ]
+    banks = empty_banks(config, share, strategy)
+    for i in range(share // batch):
+        rows = slice(i * batch, (i + 1) * batch)
+        generated = to_host(strategy, make_batch(tf.constant(i)))
+        for bank, (images, latents) in zip(banks, generated, strict=True):
+            bank.images[rows], bank.latents[rows] = images, latents
+    return banks
 
 
 def _uniform(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:

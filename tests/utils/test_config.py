@@ -14,6 +14,9 @@ BASE = "configs/smoke.py"
 WRONG_VALUES = {
     "unknown key": ("epsilom=0.1", "unknown key 'epsilom'", "did you mean 'epsilon'"),
     "key of nobody": ("zzz=1", "unknown key 'zzz'"),
+    "folder for a name": ("exp_name=a/b", "'exp_name' must be name without '/'"),
+    "endless name": (f"exp_name={300 * 'x'}", "'exp_name' must be", "at most 200 bytes"),
+    "endless folder": (f"exp_dir=runs/{300 * 'x'}", "'exp_dir' must be", "at most 255 bytes"),
     "negative batch": ("batch_size=-4", "'batch_size' must be int >= 1, not -4"),
     "fractional batch": ("batch_size=1.5", "'batch_size'", "1.5"),
     "word for a number": ("batch_size=many", "'batch_size'", "'many'"),
@@ -82,7 +85,7 @@ WRONG_SURROUNDINGS = {
     "no such data set": ("data_type=no_such_set data_labels=None", "no_such_set"),
     "no such class": ("data_labels=['Smilies']", "Smilies"),
     "no such split": ("split=evening", "evening"),
-    "read-only folder": ("exp_dir=/proc/runs", "/proc/runs"),
+    "read-only folder": ("exp_dir=/proc/runs", "/proc/runs", "choose another folder"),
 }
 
 WRONG_COMMANDS = {
@@ -205,3 +208,12 @@ def test_help_tells_the_command_line(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     _assert_says(text, ("--resume", "--set", "--dry-run", "configs/quickstart.py"))
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/you")
+    changes = ["exp_dir=~/runs", "data_dir=~/data", "ebm_weights=~/ebm.weights.h5", "exp_name=~"]
+    config = load_config(BASE, changes)
+    assert (config["exp_dir"], config["data_dir"]) == ("/home/you/runs", "/home/you/data")
+    assert config["ebm_weights"] == "/home/you/ebm.weights.h5"
+    assert config["exp_name"] == "~"

@@ -7,6 +7,7 @@ from utils import starts
 from utils.config import load_config
 from utils.data import load_data
 from utils.devices import make_strategy
+from utils.errors import UserError
 from utils.seeds import Purpose, fold
 
 
@@ -49,6 +50,16 @@ def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
     pictures = {image.tobytes() for image in one}
     assert len(pictures) == 16  # the stream's first epoch
     assert not pictures & {image.tobytes() for image in other}
+
+
+def test_banks_larger_than_the_free_memory_are_refused(monkeypatch):
+    config, strategy = _config("coop_persistent", persistent_size=64), make_strategy("cpu", 2)
+    place = 4 * (32 * 32 * 3 + 128) + 9
+    monkeypatch.setattr(starts, "free_memory", lambda: 64 * place)
+    starts.require_memory(config, {"persistent_size": 32}, strategy)
+    monkeypatch.setattr(starts, "free_memory", lambda: 64 * place - 1)
+    with pytest.raises(UserError, match=r"'persistent_size' 64: the chains take 0\.0 GiB .* free"):
+        starts.require_memory(config, {"persistent_size": 32}, strategy)
 
 
 def test_generator_banks_hold_latents_and_their_images():
