@@ -17,7 +17,6 @@ from tests.nets.cases import (
     weights_of,
 )
 
-
 GREY_NETWORKS = [("ebm_sngan", 32), ("ebm_sngan", 64), ("gen_sngan", 32), ("clf_wrn", 32)]
 
 
