@@ -34,13 +34,6 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
 
-def grey(image: tf.Tensor) -> tf.Tensor:
-    """Return the luma of a picture (Rec. 601, as Pillow's mode L): (h, w, 3) -> (h, w, 1) uint8."""
-    shares = tf.constant([19595, 38470, 7471])  # of 2^16; three equal channels stay what they are
-    luma = tf.reduce_sum(tf.cast(image, tf.int32) * shares, -1, keepdims=True)
-    return tf.cast((luma + 2**15) // 2**16, tf.uint8)
-
-
 def center_crop(image: tf.Tensor, size: int) -> tf.Tensor:
     """Crop the middle square of the short side and resize it: (size, size, c) uint8."""
     if image.shape[:2] == (size, size):  # known beforehand: spares small pictures a third
@@ -100,3 +93,10 @@ def flip(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Mirror the images left to right whose third draw is below a half."""
     mirrored = draws[:, 2] < 0.5
     return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
+def grey(image: tf.Tensor) -> tf.Tensor:
+    """Return the luma of a picture (Rec. 601, as Pillow's mode L): (h, w, 3) -> (h, w, 1) uint8."""
+    shares = tf.constant([19595, 38470, 7471])  # of 2^16; three equal channels stay what they are
+    luma = tf.reduce_sum(tf.cast(image, tf.int32) * shares, -1, keepdims=True)
+    return tf.cast((luma + 2**15) // 2**16, tf.uint8)

@@ -83,14 +83,6 @@ def test_decoding_a_png_gives_pillows_pixels_with_three_channels(rng, mode):
     np.testing.assert_array_equal(decoded, np.asarray(image.convert("RGB")))
 
 
-def test_grey_is_the_luma_of_pillow_and_leaves_grey_pictures_alone(rng):
-    image = made_up(rng, 60, 50, 3)
-    luma = np.asarray(Image.fromarray(image).convert("L"))
-    np.testing.assert_array_equal(pictures.grey(image)[..., 0], luma)
-    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=-1)
-    np.testing.assert_array_equal(pictures.grey(levels), levels[..., :1])
-
-
 def test_floats_span_minus_one_to_one_and_come_back():
     levels = np.arange(256, dtype=np.uint8)
     floats = pictures.to_float(levels)
@@ -128,3 +120,11 @@ def test_augmentation_does_what_it_is_told_and_nothing_else(rng):
         (pictures.Augmentation(padded_crop=True), pictures.flip(cropped, draws)),
     ):
         np.testing.assert_array_equal(augmentation(images, draws), wanted)
+
+
+def test_grey_is_the_luma_of_pillow_and_leaves_grey_pictures_alone(rng):
+    image = made_up(rng, 60, 50, 3)
+    luma = np.asarray(Image.fromarray(image).convert("L"))
+    np.testing.assert_array_equal(pictures.grey(image)[..., 0], luma)
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=-1)
+    np.testing.assert_array_equal(pictures.grey(levels), levels[..., :1])
