@@ -122,6 +122,12 @@ def with_stored_sizes(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
         )
+    learned_on = info.get("image_dims")
+    if learned_on and learned_on[2] != config["image_dims"][2]:
+        raise UserError(
+            f"'{path_key}' {path} holds a network of images {learned_on}, but 'image_dims' is "
+            f"{config['image_dims']}"
+        )
     stored = {key: info[name] for name, key in sizes.items() if info.get(name) is not None}
     for key, size in stored.items():
         if config[key] is not None and config[key] != size:

@@ -9,6 +9,7 @@ or in many. Small sets are kept decoded in memory, large ones are decoded as the
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -51,10 +52,10 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
         resized_crop=crop and not padded,
         flip=bool(config.get("data_flip")),
     )
-    size = config["image_dims"][0]
-    stream = StreamedDataset(source, size, augmentation, config.get("data_corrupt") or "skip")
+    dims = config["image_dims"]
+    stream = StreamedDataset(source, dims, augmentation, config.get("data_corrupt") or "skip")
     memory = config.get("data_memory", MEMORY) * 2**20
-    if augmentation.resized_crop or source.num_records * size * size * 3 > memory:
+    if augmentation.resized_crop or source.num_records * math.prod(dims) > memory:
         return stream
     return MemoryDataset(stream)
 
@@ -98,7 +99,7 @@ class TrainingStream:
         self._next: int | None = None  # the batch that `_coming` gives next
 
     def batches(self, update: int) -> list[np.ndarray]:
-        """Return the (b, h, w, 3) float32 images in [-1, 1] of each local replica at an update."""
+        """Return the (b, h, w, c) float32 images in [-1, 1] of each local replica at an update."""
         return [images for images, _ in self._of_update(update)]
 
     def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -153,7 +154,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
     """Yield one pass over a split: images, labels (None without), and the images' indices.
 
-    Images are (b, h, w, 3) float32 in [-1, 1], never augmented; the last batch may be smaller. The
+    Images are (b, h, w, c) float32 in [-1, 1], never augmented; the last batch may be smaller. The
     order is the data set's own, or with a `seed` a shuffled one; an image keeps its index in the
     data set in any order. `start` is the first batch wanted, from 0.
     """

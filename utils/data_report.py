@@ -73,7 +73,11 @@ def _state(path: str, file: RequiredFile) -> str:
     if not tf.io.gfile.exists(path):
         return "missing"
     size = tf.io.gfile.stat(path).length
-    return "there" if size == file.size else f"there with {size:,} bytes: truncated or another file"
+    if size == file.size:
+        return "there"
+    if file.is_packed_anew(path):
+        return "there as another .gz of the same content"
+    return f"there with {size:,} bytes: truncated or another file"
 
 
 def _line(title: str, text: str) -> None:

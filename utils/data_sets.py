@@ -5,7 +5,7 @@ what was drawn before.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,16 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
 class StreamedDataset:
     """One split, decoded as it is read; `num_examples` counts damaged pictures too."""
 
-    def __init__(self, source: Source, size: int, augmentation: Augmentation, on_corrupt: str):
-        self.source, self.size = source, size
+    def __init__(
+        self, source: Source, image_dims: Sequence[int], augmentation: Augmentation, on_corrupt: str
+    ):
+        self.source, self.image_dims = source, tuple(image_dims)
         self.augmentation, self.on_corrupt = augmentation, on_corrupt
         self.name, self.split, self.class_names = source.name, source.split, source.class_names
         self.num_examples, self.num_indices = source.num_records, source.num_indices
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
+        self.told_grey = False
         self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
 
     def batches(
@@ -45,7 +48,7 @@ class StreamedDataset:
     ) -> Iterator[Batch]:
         """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
 
-        A batch is (b, h, w, 3) uint8 images, (b,) labels and (b,) indices of the images in the
+        A batch is (b, h, w, c) uint8 images, (b,) labels and (b,) indices of the images in the
         data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
         picture is left out, or with `fill` replaced by another one of its batch, so that the
         batch keeps its size and all others what they hold.
@@ -56,7 +59,9 @@ class StreamedDataset:
             lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
         )
         try:
-            for images, good, labels, indices in decoded.prefetch(2).as_numpy_iterator():
+            for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
+                if lost and not self.told_grey:
+                    self._tell_grey()
                 if len(good) < len(indices):
                     self._report_corrupt(np.delete(indices, good))
                     if fill and len(good):
@@ -82,22 +87,37 @@ class StreamedDataset:
         )
 
     def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
-        """Return the k pictures that decode, their places in the batch, and all labels, indices."""
+        """Return the k pictures that decode, their places in the batch, and all labels, indices.
+
+        Last, whether a picture lost its colours.
+        """
         encoded, labels = self.source.parse(records)
+        size, _, channels = self.image_dims
 
         def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
-            image = self.source.read(picture)
+            image, lost = self.source.read(picture), False
+            if channels == 1:
+                lost = tf.reduce_any(tf.not_equal(image, image[..., :1]))
+                image = pictures.grey(image)
             if draws is None:
-                return pictures.center_crop(image, self.size), place
-            return pictures.random_crop(image, self.size, draws[index]), place
+                return pictures.center_crop(image, size), place, lost
+            return pictures.random_crop(image, size, draws[index]), place, lost
 
         count = tf.size(indices)
         good = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count))).map(fit)
         # A last element of no picture, so that there is a batch even if no picture decodes.
-        last = tf.data.Dataset.from_tensors((tf.zeros((self.size, self.size, 3), tf.uint8), -1))
+        last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, tf.uint8), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
-        images, places = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
-        return images[:-1], places[:-1], labels, indices
+        images, places, lost = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
+        return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
+
+    def _tell_grey(self) -> None:
+        self.told_grey = True
+        print(
+            f"{self.name}, split {self.split}: colour pictures become grey, as 'image_dims' "
+            f"{[*self.image_dims]} says",
+            flush=True,
+        )
 
     def _report_corrupt(self, indices: np.ndarray) -> None:
         """Name damaged pictures, each once; raise UserError if the config wants to stop."""
@@ -117,7 +137,7 @@ class StreamedDataset:
 
 
 class MemoryDataset:
-    """One split in memory: images (n, h, w, 3) uint8, labels and indices (n,) int64."""
+    """One split in memory: images (n, h, w, c) uint8, labels and indices (n,) int64."""
 
     def __init__(self, stream: StreamedDataset):
         """Decode what `stream` has; damaged pictures are left out for good."""
@@ -157,7 +177,7 @@ Dataset = StreamedDataset | MemoryDataset
 def _read_all(stream: StreamedDataset) -> Batch:
     """Decode a whole data set into arrays of images, labels and indices."""
     count = stream.num_examples
-    images = np.empty((count, stream.size, stream.size, 3), np.uint8)
+    images = np.empty((count, *stream.image_dims), np.uint8)
     labels, indices = np.empty(count, np.int64), np.empty(count, np.int64)
     filled = 0
     bar = tqdm(desc=f"decoding {stream.name}", total=count, unit="im", delay=1, disable=None)

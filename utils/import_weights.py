@@ -156,12 +156,13 @@ def network_names() -> list[str]:
 def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
     """Return the network that `--net` names, and what its weights file will say of it."""
     if name == "wrn":
-        info = {"type": "wrn", "image_dims": [32, 32, 3], "classes": sizes["classes"]}
+        dims = [32, 32, sizes["channels"]]
+        info = {"type": "wrn", "image_dims": dims, "classes": sizes["classes"]}
         own = {"clf_depth": sizes["depth"], "clf_width": sizes["width"]}
         model = create_clf({**info, **own, "num_classes": sizes["classes"]})
         return model, {**info, "depth": model.depth, "width": model.width}
     kind, size = name.rsplit("_", 1)
-    info = {"type": kind, "image_dims": [int(size), int(size), 3]}
+    info = {"type": kind, "image_dims": [int(size), int(size), sizes["channels"]]}
     if kind in EBMS:
         model = create_ebm({**info, "net_type": kind, "ebm_width": sizes["width"]})
         return model, {**info, "width": model.width}
@@ -181,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--depth", type=int, help="of a wrn, if not the published one")
     parser.add_argument("--z_sz", type=int, default=128, help="latent size of a generator")
     parser.add_argument("--classes", type=int, default=10, help="of a wrn")
+    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 

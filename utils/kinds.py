@@ -105,6 +105,12 @@ def optional(kind: Kind) -> Kind:
     return Kind(f"{kind.label} or None", lambda value: None if value is None else kind.read(value))
 
 
+def _read_image_dims(value: Any) -> list[int]:
+    height, width, channels = list_of(integer(1), "", length=3).read(value)
+    _require(height == width and channels in (1, 3))
+    return [height, width, channels]
+
+
 def _read_type(expected: type) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         _require(isinstance(value, expected))
@@ -144,6 +150,8 @@ STRING = Kind("string", _read_name)
 FILE_NAME = Kind(f"name without '/', at most {LONGEST_NAME} bytes long", _read_file_name)
 FOLDER = Kind(f"folder, each part of its path at most {LONGEST_PART} bytes long", _read_folder)
 PATH = Kind("path or None", lambda value: None if value is None else _read_path(value))
+IMAGE_DIMS = Kind("[size, size, 3] or [size, size, 1]", _read_image_dims)
+OFF_AT_ZERO = Kind("number >= 0 or None", lambda value: optional(real(0)).read(value) or None)
 REPLACED = Kind("None: replaced by `--resume RUN_DIR`", _refuse)
 LR_ROWS = schedule("rows [learning rate, from update]", real(0))
 MCMC_ROWS = schedule(

@@ -23,7 +23,7 @@ class Augmentation:
     flip: bool = False
 
     def __call__(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Augment (b, h, w, 3) images in [-1, 1] by `draws` (b, 3) in [0, 1)."""
+        """Augment (b, h, w, c) images in [-1, 1] by `draws` (b, 3) in [0, 1)."""
         if self.padded_crop:
             images = padded_crop(images, draws)
         return flip(images, draws) if self.padded_crop or self.flip else images
@@ -35,19 +35,18 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def center_crop(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop the middle square of the short side and resize it: (size, size, 3) uint8."""
+    """Crop the middle square of the short side and resize it: (size, size, c) uint8."""
     if image.shape[:2] == (size, size):  # known beforehand: spares small pictures a third
         return image
     shape = tf.shape(image)
     short = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - short) // 2, (shape[1] - short) // 2
-    return tf.ensure_shape(
-        resize(image[top : top + short, left : left + short], size, size), (size, size, 3)
-    )
+    square = resize(image[top : top + short, left : left + short], size, size)
+    return tf.ensure_shape(square, (size, size, image.shape[-1]))
 
 
 def random_crop(image: tf.Tensor, size: int, draws: tf.Tensor) -> tf.Tensor:
-    """Resize the short side to `size` and crop a square: (size, size, 3) uint8.
+    """Resize the short side to `size` and crop a square: (size, size, c) uint8.
 
     `draws` (3,) float32 in [0, 1): the first two say where, from the top and from the left.
     """
@@ -57,7 +56,8 @@ def random_crop(image: tf.Tensor, size: int, draws: tf.Tensor) -> tf.Tensor:
     image = resize(image, fitted[0], fitted[1])
     free = tf.cast(fitted - size + 1, tf.float32)
     top, left = tf.unstack(tf.cast(draws[:2] * free, tf.int32))
-    return tf.ensure_shape(image[top : top + size, left : left + size], (size, size, 3))
+    square = image[top : top + size, left : left + size]
+    return tf.ensure_shape(square, (size, size, image.shape[-1]))
 
 
 def resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
@@ -93,3 +93,10 @@ def flip(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Mirror the images left to right whose third draw is below a half."""
     mirrored = draws[:, 2] < 0.5
     return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
+def grey(image: tf.Tensor) -> tf.Tensor:
+    """Return the luma of a picture (Rec. 601, as Pillow's mode L): (h, w, 3) -> (h, w, 1) uint8."""
+    shares = tf.constant([19595, 38470, 7471])  # of 2^16; three equal channels stay what they are
+    luma = tf.reduce_sum(tf.cast(image, tf.int32) * shares, -1, keepdims=True)
+    return tf.cast((luma + 2**15) // 2**16, tf.uint8)

@@ -77,12 +77,13 @@ def data_metadata(
 ) -> dict[str, str | int | bool]:
     """Return what two statistics of data must share, beside the extractor's part."""
     own = f"-{dataset.fingerprint()}" if dataset.fingerprint else ""  # the user's own pictures
+    size, _, channels = config["image_dims"]
     return {
         **extractor.metadata,
         "data_set": config["data_type"] + own,
         "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),
-        "image_size": config["image_dims"][0],
+        "image_size": size if channels == 3 else f"{size}x{size}x{channels}",
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 import train
 from utils import keys
 from utils.config import complete, load_config, parse_overrides
+from utils.errors import UserError
 
 BASE = "configs/smoke.py"
 
@@ -33,7 +34,7 @@ WRONG_VALUES = {
     "negative noise": ("data_epsilon=-1", "'data_epsilon'"),
     "two dimensions": ("image_dims=[32,32]", "'image_dims'"),
     "oblong images": ("image_dims=[32,64,3]", "'image_dims'", "size"),
-    "grey images": ("image_dims=[32,32,1]", "'image_dims'"),
+    "two channels": ("image_dims=[32,32,2]", "'image_dims'", "[size, size, 3] or [size, size, 1]"),
     "size without network": ("image_dims=[48,48,3]", "'ebm_sngan'", "(32, 64, 128)", "48"),
     "schedule without row 0": ("ebm_lr_info=[[1e-4,5]]", "'ebm_lr_info'", "first row from 0"),
     "unsorted schedule": ("ebm_lr_info=[[1e-4,0],[1e-5,9],[1e-6,3]]", "'ebm_lr_info'", "sorted"),
@@ -194,6 +195,32 @@ def test_defaults_are_filled_in_and_integers_may_be_written_as_floats():
     assert set(config) == set(keys.keys_of("train"))
     assert config["seed"] == 0
     assert config["tau"] is None
+
+
+def test_a_tau_of_zero_is_none():
+    for tau in ("0", "0.0", "None"):
+        assert load_config(BASE, [f"tau={tau}"])["tau"] is None
+    assert load_config(BASE, ["tau=0.15"])["tau"] == 0.15
+
+
+@pytest.mark.parametrize(
+    ("script", "change", "said"),
+    [
+        ("train", "net_type=ebm_biggan", "'ebm_biggan' exists for 3 channels, not 1"),
+        ("train", "gen_type=gen_biggan", "'gen_biggan' exists for 3 channels, not 1"),
+        ("attack", "clf_type=efficientnet_b0", "'efficientnet_b0' exists for 3 channels, not 1"),
+        (
+            "attack",
+            "image_dims_clf=[64,64,3]",
+            "must have the channels of 'image_dims' [64",
+        ),
+    ],
+)
+def test_networks_of_colour_images_refuse_grey_ones(script, change, said):
+    path = {"train": BASE, "attack": "configs_attack/smoke.py"}[script]
+    with pytest.raises(UserError) as refusal:
+        load_config(path, ["image_dims=[64,64,1]", change], script)
+    assert said in str(refusal.value)
 
 
 def test_paths_that_this_run_does_not_load_may_be_empty():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from utils.data import TrainingStream, evaluation_batches, load_data
 from utils.errors import UserError
@@ -26,6 +27,30 @@ def test_kept_and_streamed_sets_hold_the_same_pictures(config):
 def names(images: np.ndarray) -> list[int]:
     """Return the numbers that `image_folder` hid in its pictures."""
     return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def read_all(config) -> np.ndarray:
+    return np.concatenate([images for images, _, _ in evaluation_batches(load_data(config), 5)])
+
+
+def test_colour_pictures_become_grey_where_images_have_one_channel(config, image_folder, capsys):
+    seen = read_all({**config, "image_dims": [12, 12, 1]})
+    paths = [image_folder / "train" / c / f"{n}.png" for c in ("cat", "dog") for n in range(6)]
+    luma = np.stack([np.asarray(Image.open(path).convert("L"))[:, 2:14] for path in paths])
+    np.testing.assert_array_equal(np.rint((seen[..., 0] + 1) * 127.5), luma)
+    said = "image_folder, split train: colour pictures become grey"
+    assert capsys.readouterr().out.count(said) == 1
+    for path, picture in zip(paths, luma, strict=True):
+        Image.fromarray(picture).save(path)
+    np.testing.assert_array_equal(read_all({**config, "image_dims": [12, 12, 1]}), seen)
+    assert "grey" not in capsys.readouterr().out  # they were so before
+    np.testing.assert_array_equal(read_all(config), np.repeat(seen, 3, axis=-1))
+
+
+@pytest.mark.parametrize("augmentation", ["random_crop", "data_flip"])
+def test_training_sees_grey_images_of_any_size(config, augmentation):
+    config = {**config, "image_dims": [7, 7, 1], augmentation: True}
+    assert TrainingStream(load_data(config), batch_size=4).batches(1)[0].shape == (4, 7, 7, 1)
 
 
 def damage(folder) -> str:

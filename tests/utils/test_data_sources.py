@@ -90,12 +90,14 @@ def test_npz_images_come_as_they_are(npz):
     assert dataset.class_names == ("a", "b", "c", "never")
 
 
-def test_grey_npz_images_become_colour(npz, rng):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_npz_images_have_as_many_channels_as_the_config_says(npz, rng, channels):
     for shape in ((5, 8, 8), (5, 8, 8, 1)):
         grey = rng.integers(0, 256, shape).astype(np.uint8)
-        dataset = load_data(config("npz", npz(images=grey), size=8))
-        for channel in range(3):
-            np.testing.assert_array_equal(dataset.images[..., channel], grey.reshape(5, 8, 8))
+        settings = {**config("npz", npz(images=grey)), "image_dims": [8, 8, channels]}
+        images = load_data(settings).images
+        assert images.shape == (5, 8, 8, channels)
+        np.testing.assert_array_equal(images, grey.reshape(5, 8, 8, 1).repeat(channels, axis=-1))
 
 
 def test_a_folder_of_npz_files_has_splits(npz):

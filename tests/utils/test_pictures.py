@@ -120,3 +120,11 @@ def test_augmentation_does_what_it_is_told_and_nothing_else(rng):
         (pictures.Augmentation(padded_crop=True), pictures.flip(cropped, draws)),
     ):
         np.testing.assert_array_equal(augmentation(images, draws), wanted)
+
+
+def test_grey_is_the_luma_of_pillow_and_leaves_grey_pictures_alone(rng):
+    image = made_up(rng, 60, 50, 3)
+    luma = np.asarray(Image.fromarray(image).convert("L"))
+    np.testing.assert_array_equal(pictures.grey(image)[..., 0], luma)
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=-1)
+    np.testing.assert_array_equal(pictures.grey(levels), levels[..., :1])
