@@ -14,7 +14,7 @@ import utils.emoji32  # noqa: F401  registers the embedded data set
 from utils.data_prepare import how_to_prepare, prepare
 from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
 from utils.errors import UserError, first_line
-from utils.pictures import decode
+from utils.pictures import decode_as_tfds
 
 SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
 MAX_SHUFFLED = 100_000  # records
@@ -44,7 +44,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         has_labels=label is not None,
         records=records,
         parse=parse,
-        read=lambda encoded: tf.ensure_shape(decode(encoded), (height, width, 3)),
+        read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
         describe=describe,
     )
 

@@ -6,10 +6,14 @@ kept in memory or streamed (the published code kept the fractions of resized pic
 
 import dataclasses
 
+import io
 import numpy as np
 import tensorflow as tf
 
+from PIL import Image
 PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
+SHAPE = (None, None, 3)
+PILLOW_FORMATS = ("BMP", "GIF", "WEBP")
 PADDING = 4
 _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 
@@ -30,8 +34,43 @@ class Augmentation:
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode PNG, JPEG, BMP or the first frame of a GIF: (h, w, 3) uint8, grey becomes colour."""
+    """Decode the first frame of a picture file as Pillow does: (h, w, 3) uint8 in colour.
+
+    Alpha is dropped. PNG of 16 bits keep their high bytes. Raises an error of TensorFlow.
+    """
+
+    def by_pillow() -> tf.Tensor:
+        image = tf.numpy_function(_decode_by_pillow, [encoded], tf.uint8)
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(image) > 0, ["no picture"])]):
+            return tf.ensure_shape(tf.identity(image), SHAPE)
+
+    def png() -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_png(encoded, channels=3), SHAPE)
+
+    def jpeg() -> tf.Tensor:  # the default, the fast one, is up to 12 levels off
+        image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.ensure_shape(image, SHAPE)
+
+    start = tf.strings.substr(encoded, 0, 2)
+    cases = [(tf.equal(start, b"\x89P"), png), (tf.equal(start, b"\xff\xd8"), jpeg)]
+    return tf.case(cases, default=by_pillow)
+
+
+def decode_as_tfds(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode a picture of TFDS as TFDS does, and the published code: (h, w, 3) uint8."""
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def _decode_by_pillow(encoded: bytes) -> np.ndarray:
+    """Decode what TensorFlow refuses or decodes to wrong colours: palettes of BMP and GIF, WEBP.
+
+    What cannot be decoded is empty: TensorFlow prints the traceback of an error raised here.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception:  # Pillow's decoders raise many kinds at damaged files
+        return np.zeros((0, 0, 3), np.uint8)
 
 
 def center_crop(image: tf.Tensor, size: int) -> tf.Tensor:

@@ -83,6 +83,60 @@ def test_decoding_a_png_gives_pillows_pixels_with_three_channels(rng, mode):
     np.testing.assert_array_equal(decoded, np.asarray(image.convert("RGB")))
 
 
+def encoded(rng, mode: str, ending: str, **settings) -> tuple[bytes, np.ndarray]:
+    """Return a smooth picture as a file, and its pixels as Pillow reads them."""
+    image = Image.fromarray(made_up(rng, 3, 4, 3)).resize((21, 18), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.convert(mode, palette=Image.Palette.ADAPTIVE).save(buffer, ending, **settings)
+    return buffer.getvalue(), np.asarray(Image.open(buffer).convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [(mode, "BMP") for mode in ("RGB", "RGBA", "L", "P", "1")]
+    + [(mode, "PNG") for mode in ("RGBA", "LA")]
+    + [(mode, "JPEG") for mode in ("RGB", "L", "CMYK")]
+    + [("P", "GIF"), ("RGB", "WEBP"), ("RGBA", "WEBP")],
+)
+def test_every_kind_of_file_has_pillows_colours(rng, mode, ending):
+    file, wanted = encoded(rng, mode, ending)
+    np.testing.assert_array_equal(pictures.decode(file), wanted)
+
+
+@pytest.mark.parametrize("settings", [{"quality": 95}, {"subsampling": 0}, {"progressive": True}])
+def test_jpeg_files_are_decoded_as_by_pillow_and_tfds_pictures_as_by_tfds(rng, settings):
+    file, wanted = encoded(rng, "RGB", "JPEG", **settings)
+    np.testing.assert_array_equal(pictures.decode(file), wanted)
+    np.testing.assert_array_equal(pictures.decode_as_tfds(file), tf.image.decode_image(file))
+    assert (pictures.decode_as_tfds(file).numpy() != wanted).any()
+
+
+@pytest.mark.parametrize("ending", ["GIF", "WEBP"])
+def test_the_first_frame_of_a_film_is_its_picture(rng, ending):
+    frames = [Image.fromarray(made_up(rng, 6, 5, 3)).convert("P") for _ in range(3)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, ending, save_all=True, append_images=frames[1:], lossless=True)
+    wanted = np.asarray(frames[0].convert("RGB"))
+    np.testing.assert_array_equal(pictures.decode(buffer.getvalue()), wanted)
+
+
+def test_a_grey_png_of_16_bits_keeps_its_high_bytes(rng):
+    grey = rng.integers(0, 2**16, (6, 5)).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG")
+    high = np.repeat((grey >> 8)[..., None], 3, -1)
+    np.testing.assert_array_equal(pictures.decode(buffer.getvalue()), high)
+
+
+@pytest.mark.parametrize("file", [b"", b"<html>", b"BM", b"RIFF    WEBP", b"\x89PNG", b"\xff\xd8"])
+def test_what_is_no_picture_is_an_error_of_tensorflow_that_streams_leave_out(file, capfd):
+    with pytest.raises(tf.errors.OpError):
+        pictures.decode(file)
+    stream = tf.data.Dataset.from_tensors(file).map(pictures.decode).ignore_errors()
+    assert not list(stream)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_floats_span_minus_one_to_one_and_come_back():
     levels = np.arange(256, dtype=np.uint8)
     floats = pictures.to_float(levels)
