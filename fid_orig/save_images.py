@@ -10,13 +10,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from utils.chains import load_sampler
 from utils.data import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
 from utils.files import make_folder
+from utils.folders import list_folder
 from utils.plots import save_images
 
 BATCH_SIZE = 100
@@ -55,7 +55,7 @@ def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None
     Raises UserError where something is there, which would be taken for more of them.
     """
     make_folder(folder)
-    if tf.io.gfile.listdir(folder):
+    if any(list_folder(folder)):
         raise UserError(f"{folder} is not empty: name another folder, or empty it")
     count = 0
     with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:

@@ -19,13 +19,13 @@ import tensorflow as tf
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join
+from utils.image_folder import pictures_by_label, split_folder
 from utils.pictures import decode
 
 NO_LABEL = -1
 CHUNK = 1024  # records that are parsed at once
 EMBEDDED = "emoji32"  # prepares itself, without a network
 SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs have both
-IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,31 +132,20 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def open_folder(config: Mapping[str, Any], split: str) -> Source:
     """Open `data_dir/split/label/*.png`; the folders of splits and of labels may be missing.
 
-    Without a folder of the split's name, `data_dir` itself is the split `train`.
+    Without folders of splits, `data_dir` itself is the split `train`.
     """
-    root = _existing(config, "the folder of your pictures")
-    if tf.io.gfile.isdir(join(root, split)):
-        root = join(root, split)
-    elif split != "train":
-        raise UserError(f"image_folder {root} has no folder '{split}' for that split")
-    plain = _image_files(root)
-    folders = {name: _image_files(join(root, name)) for name in _folders(root)}
-    folders = {name: files for name, files in folders.items() if files}
-    if not plain and not folders:
-        raise UserError(f"image_folder {root}: no pictures ({', '.join(IMAGE_FILES)}) in it")
-    if plain and folders:
-        raise UserError(
-            f"image_folder {root}: pictures both beside and inside the folders "
-            f"{', '.join(folders)}: put all of them into folders, one a label, or none"
-        )
-    files = plain or [file for name in folders for file in folders[name]]
+    others = {config.get(key) for key in ("split", "heldout_split")} - {None}
+    root = split_folder(_existing(config, "the folder of your pictures"), split, others)
+    folders = pictures_by_label(root)
+    files = [file for name in folders for file in folders[name]]
+    plain = "" in folders
     counts = [len(files) for files in folders.values()]
     return _table_source(
         name="image_folder",
         split=split,
         pictures=np.array(files),
-        labels=np.repeat(np.arange(len(counts)), counts) if folders else None,
-        class_names=tuple(folders) or None,
+        labels=None if plain else np.repeat(np.arange(len(counts)), counts),
+        class_names=None if plain else tuple(folders),
         read=lambda path: decode(tf.io.read_file(path)),
         describe=lambda index: files[index],
         fingerprint=lambda: _short_hash(
@@ -267,13 +256,3 @@ def _existing(config: Mapping[str, Any], what: str) -> str:
         if exists(place):
             return place
     raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
-
-
-def _folders(root: str) -> list[str]:
-    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(root))
-    return [name for name in names if tf.io.gfile.isdir(join(root, name))]
-
-
-def _image_files(root: str) -> list[str]:
-    names = sorted(tf.io.gfile.listdir(root))
-    return [join(root, name) for name in names if name.lower().endswith(IMAGE_FILES)]

@@ -14,6 +14,7 @@ import utils.emoji32  # noqa: F401  registers the embedded data set
 from utils.data_prepare import how_to_prepare, prepare
 from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
 from utils.errors import UserError, first_line
+from utils.folders import list_folder
 from utils.pictures import decode_as_tfds
 
 SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
@@ -122,10 +123,9 @@ def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
 
 def _versions(folder: str) -> dict[tuple[int, ...], str]:
     """Return the prepared versions in a data set's folder, and where they are."""
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
     return {
         tuple(int(part) for part in name.split(".")): f"{folder}/{name}"
-        for name in names
+        for name in list_folder(folder).folders
         if name.count(".") == 2 and name.replace(".", "").isdigit()
         if tf.io.gfile.exists(f"{folder}/{name}/dataset_info.json")
     }
