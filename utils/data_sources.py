@@ -5,21 +5,28 @@ counted, shuffled, skipped and dealt out before anything is decoded. `utils.data
 sources of TensorFlow Datasets.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from utils.class_labels import (
+    read_class_names,
+    read_labels,
+    refuse_repeats,
+    warn_of_empty_classes,
+)
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join
 from utils.image_folder import pictures_by_label, split_folder
+from utils.npz import read_npz
 from utils.pictures import decode
 
 NO_LABEL = -1
@@ -53,10 +60,27 @@ class Source:
     fingerprint: Callable[[], str] | None = None
 
 
-def all_labels(source: Source) -> np.ndarray:
-    """Read the (n,) int64 labels of a source, in its own order, without decoding pictures."""
-    chunks = source.records(None).batch(CHUNK).map(lambda _, record: source.parse(record)[1])
-    parts = list(chunks.prefetch(1).as_numpy_iterator())
+@contextlib.contextmanager
+def one_line_read_errors(source: Source) -> Iterator[None]:
+    """Turn failures to read records into the one line that tells the user."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"data set {source.name} cannot be read: {first_line(error)}; if its files are "
+            "damaged, prepare it again"
+        ) from error
+
+
+def all_labels(source: Source, limit: int = -1) -> np.ndarray:
+    """Return the (n,) int64 labels of a source, or of its first `limit`, in its own order.
+
+    No picture is decoded.
+    """
+    records = source.records(None).take(limit).batch(CHUNK)
+    chunks = records.map(lambda _, record: source.parse(record)[1])
+    with one_line_read_errors(source):
+        parts = list(chunks.prefetch(1).as_numpy_iterator())
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
@@ -73,8 +97,15 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
                 f"data_labels: data set {source.name} has no class '{name}'"
                 + nearest(name, source.class_names)
             )
+    refuse_repeats("data_labels", wanted)
+    labels = all_labels(source)
+    if labels.min(initial=0) < 0:
+        raise unlabelled(source.name, source.split)
     table = np.full(len(source.class_names), NO_LABEL, np.int64)
     table[[source.class_names.index(name) for name in wanted]] = np.arange(len(wanted))
+    labels = table[labels]
+    labels = labels[labels != NO_LABEL]
+    warn_of_empty_classes(f"data set {source.name}, split {source.split}", wanted, labels)
 
     def parse(records: Any) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, labels = source.parse(records)
@@ -87,10 +118,21 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
     def records(rng: np.random.Generator | None) -> tf.data.Dataset:
         return source.records(rng).batch(CHUNK).map(kept).unbatch()
 
-    restricted = dataclasses.replace(
-        source, class_names=tuple(wanted), records=records, parse=parse
+    return dataclasses.replace(
+        source,
+        class_names=tuple(wanted),
+        records=records,
+        parse=parse,
+        num_records=len(labels),
     )
-    return dataclasses.replace(restricted, num_records=len(all_labels(restricted)))
+
+
+def unlabelled(name: str, split: str) -> UserError:
+    """Return the error of pictures without labels where labels are needed."""
+    return UserError(
+        f"data set {name}, split {split}: pictures without a label (-1), as test splits may have "
+        "them: choose another split"
+    )
 
 
 def data_dirs(config: Mapping[str, Any]) -> list[str]:
@@ -167,15 +209,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
             f"npz {path} is the split 'train': for '{split}' let data_dir be a folder that holds "
             f"train.npz and {split}.npz"
         )
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as arrays:
-            arrays = dict(arrays)
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"npz {path} not found") from error
-    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} cannot be read as an npz with an array 'images': {first_line(error)}"
-        ) from error
+    arrays = read_npz(path)
     images, labels, class_names = _npz_arrays(path, arrays)
     return _table_source(
         name="npz",
@@ -202,16 +236,10 @@ def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
         )
     if labels is None:
         return images, None, None
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-        raise UserError(
-            f"npz {path}: 'labels' must be {len(images)} whole numbers from 0, one an image, not "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    count = int(labels.max(initial=-1)) + 1
-    class_names = tuple(str(name) for name in arrays.get("class_names", range(count)))
-    if len(class_names) < count:
-        raise UserError(f"npz {path}: {count} classes in 'labels', {len(class_names)} class_names")
-    return images, labels.astype(np.int64), class_names
+    labels = read_labels(f"npz {path}", labels, len(images))
+    class_names = read_class_names(f"npz {path}", arrays.get("class_names"), labels)
+    warn_of_empty_classes(f"npz {path}", class_names, labels)
+    return images, labels, class_names
 
 
 def _table_source(

@@ -130,9 +130,10 @@ def test_a_truncated_file_stops_the_run_in_one_line(tmp_path, write_prepared):
     path = write_prepared("cifar10", tmp_path, 20)
     record_file = sorted(path.glob("*.tfrecord*"))[0]
     record_file.write_bytes(record_file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cifar10 cannot be read") as error:
-        load_data(config("cifar10", tmp_path))
-    assert "\n" not in str(error.value)
+    for labels in (None, ["3"]):
+        with pytest.raises(UserError, match="cifar10 cannot be read") as error:
+            load_data(config("cifar10", tmp_path, data_labels=labels))
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
