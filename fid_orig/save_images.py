@@ -32,12 +32,8 @@ def data_batches(
     dataset = load_data(data_config(config_path, overrides))
     if dataset.num_examples < num_images:
         raise UserError(f"{config_path}: {dataset.num_examples} images, not {num_images}")
-    left = num_images
-    for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed):
-        yield images[:left]
-        left -= len(images)
-        if left <= 0:
-            return
+    for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed, count=num_images):
+        yield images
 
 
 def sample_batches(

@@ -150,19 +150,32 @@ def evaluation_batches(
     seed: int | None = None,
     purpose: Purpose = Purpose.EVALUATION,
     start: int = 0,
+    count: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
     """Yield one pass over a split: images, labels (None without), and the images' indices.
 
-    Images are (b, h, w, 3) float32 in [-1, 1], never augmented; the last batch may be smaller. The
-    order is the data set's own, or with a `seed` a shuffled one; an image keeps its index in the
-    data set in any order. `start` is the first batch wanted, from 0.
+    Images are (b, h, w, 3) float32 in [-1, 1], never augmented; damaged pictures are left out, and
+    only the last batch may be smaller. The order is the data set's own, or with a `seed` a shuffled
+    one; an image keeps its index in the data set in any order. `start` is the first batch wanted,
+    from 0. With a `count` that many images are one pass. Raises UserError if there are fewer, or
+    none.
     """
-    count = -(-dataset.num_examples // batch_size)
-    if start >= count:
+    end = dataset.num_examples if count is None else count
+    if (place := start * batch_size) >= end:
         return
     rng = None if seed is None else host_rng(seed, purpose)
-    for images, labels, indices in dataset.batches(batch_size, np.arange(start, count), rng=rng):
-        yield to_float(images), labels if dataset.has_labels else None, indices
+    for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
+        left = end - place
+        yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
+        place += len(images)
+        if place >= end:
+            return
+    if count is not None or place == start * batch_size:
+        damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
+            f", not the {end} asked for: ask for fewer, or add some"
+        )
 
 
 def require_labels(dataset: Dataset) -> None:

@@ -4,6 +4,8 @@ Both hand out the batches of an order from any place on, so that whoever draws n
 what was drawn before.
 """
 
+import functools
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +15,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from utils import pictures
-from utils.data_sources import Source
-from utils.errors import UserError, first_line
+from utils.data_sources import CHUNK, Source, all_labels, one_line_read_errors
+from utils.errors import UserError
 from utils.pictures import Augmentation
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory
@@ -34,6 +36,16 @@ class StreamedDataset:
         self.corrupt: set[int] = set()
         self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
 
+    @property
+    def num_whole(self) -> int:
+        """How many pictures decode, once all have been read."""
+        return self.num_examples - len(self.corrupt)
+
+    @functools.cached_property
+    def first_labels(self) -> np.ndarray:
+        """The int64 labels of the first pictures, in the source's order."""
+        return all_labels(self.source, CHUNK)
+
     def batches(
         self,
         batch_size: int,
@@ -45,8 +57,8 @@ class StreamedDataset:
     ) -> Iterator[Batch]:
         """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
 
-        A batch is (b, h, w, 3) uint8 images, (b,) labels and (b,) indices of the images in the
-        data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
+        A batch is (b, h, w, 3) images, (b,) labels and (b,) indices of the images in the data
+        set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
         picture is left out, or with `fill` replaced by another one of its batch, so that the
         batch keeps its size and all others what they hold.
         """
@@ -55,7 +67,7 @@ class StreamedDataset:
         decoded = self._chosen(batch_size, places, rng).map(
             lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
         )
-        try:
+        with one_line_read_errors(self.source):
             for images, good, labels, indices in decoded.prefetch(2).as_numpy_iterator():
                 if len(good) < len(indices):
                     self._report_corrupt(np.delete(indices, good))
@@ -63,11 +75,18 @@ class StreamedDataset:
                         kept = np.arange(len(indices)) % len(good)
                         images, good = images[kept], good[kept]
                 yield images, labels[good], indices[good]
-        except tf.errors.OpError as error:
-            raise UserError(
-                f"data set {self.name} cannot be read: {first_line(error)}; if its files are "
-                "damaged, prepare it again"
-            ) from error
+
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass in batches of pictures that decode, from batch `start` on.
+
+        Only the last may be smaller. What comes before `start` is decoded, too: nobody knows
+        beforehand which pictures are damaged.
+        """
+        places = np.arange(-(-self.num_examples // batch_size))
+        parts = self.batches(batch_size, places, rng=rng)
+        return itertools.islice(_filled_up(parts, batch_size), start, None)
 
     def _chosen(
         self, batch_size: int, places: np.ndarray, rng: np.random.Generator | None
@@ -117,7 +136,7 @@ class StreamedDataset:
 
 
 class MemoryDataset:
-    """One split in memory: images (n, h, w, 3) uint8, labels and indices (n,) int64."""
+    """One split in memory: images (n, h, w, 3) as `stream` has them, labels and indices (n,)."""
 
     def __init__(self, stream: StreamedDataset):
         """Decode what `stream` has; damaged pictures are left out for good."""
@@ -127,7 +146,8 @@ class MemoryDataset:
         self.augmentation = stream.augmentation
         self.images, self.labels, self.indices = _read_all(stream)
         self.corrupt = stream.corrupt
-        self.num_examples = len(self.images)
+        self.num_examples = self.num_whole = len(self.images)
+        self.first_labels = self.labels
         if not self.num_examples:
             raise UserError(
                 f"data set {self.name}, split {self.split}: none of its pictures decode"
@@ -150,8 +170,31 @@ class MemoryDataset:
             rows = order[place * batch_size : (place + 1) * batch_size]
             yield self.images[rows], self.labels[rows], self.indices[rows]
 
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass from batch `start` on, as `StreamedDataset.whole_batches` does."""
+        places = np.arange(start, -(-self.num_examples // batch_size))
+        return self.batches(batch_size, places, rng=rng)
+
 
 Dataset = StreamedDataset | MemoryDataset
+
+
+def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
+    """Yield batches of `batch_size` made of smaller ones, and what is left over at the end."""
+    held = None
+    for part in parts:
+        if held is not None:
+            part = tuple(np.concatenate(pair) for pair in zip(held, part, strict=True))
+        held = part
+        if len(part[0]) >= batch_size:
+            yield tuple(array[:batch_size] for array in part)
+            held = (
+                tuple(array[batch_size:] for array in part) if len(part[0]) > batch_size else None
+            )
+    if held is not None and len(held[0]):
+        yield held
 
 
 def _read_all(stream: StreamedDataset) -> Batch:

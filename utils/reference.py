@@ -102,9 +102,8 @@ def data_statistics(
     batch, numbers = config["batch_size"], files.numbers()
     done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
     files.drop_from(done * batch)
-    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done)
-    for number in range(done, -(-count // batch)):
-        images = next(batches)[0][: count - number * batch]
+    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
+    for number, (images, _, _) in enumerate(batches, done):
         files.put(number * batch, extractor(images))
         pause()
     return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))
