@@ -19,7 +19,14 @@ from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
 from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
-from utils.data_sources import EMBEDDED, Source, keep_classes, open_folder, open_npz
+from utils.data_sources import (
+    EMBEDDED,
+    Source,
+    keep_classes,
+    open_folder,
+    open_npz,
+    unlabelled,
+)
 from utils.data_tfds import find_builder, new_builder, open_tfds
 from utils.errors import UserError, one_line_errors
 from utils.keys import KEYS, REQUIRED
@@ -104,7 +111,10 @@ class TrainingStream:
     def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the images and the (b,) int64 labels of each local replica at an update."""
         require_labels(self.dataset)
-        return self._of_update(update)
+        batches = self._of_update(update)
+        for _, labels in batches:
+            _refuse_unlabelled(self.dataset, labels)
+        return batches
 
     def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
@@ -179,7 +189,10 @@ def evaluation_batches(
 
 
 def require_labels(dataset: Dataset) -> None:
-    """Raise UserError if a data set has no labels, or labels without names of classes."""
+    """Raise UserError if a data set has no labels, pictures without one, or classes without names.
+
+    Of a streamed set only the first pictures are looked at.
+    """
     if not dataset.has_labels:
         raise UserError(
             f"data set {dataset.name} has no labels: choose another one, or name one of its "
@@ -190,6 +203,12 @@ def require_labels(dataset: Dataset) -> None:
             f"data set {dataset.name} has numbers without names of classes for labels: choose an "
             "attribute of named classes with label_attribute"
         )
+    _refuse_unlabelled(dataset, dataset.first_labels)
+
+
+def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
+    if labels.min(initial=0) < 0:
+        raise unlabelled(dataset.name, dataset.split)
 
 
 @one_line_errors
