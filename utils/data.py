@@ -59,9 +59,11 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
         flip=bool(config.get("data_flip")),
     )
     size = config["image_dims"][0]
-    stream = StreamedDataset(source, size, augmentation, config.get("data_corrupt") or "skip")
+    on_corrupt = config.get("data_corrupt") or "skip"
+    rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
+    stream = StreamedDataset(source, size, augmentation, on_corrupt, rounded=rounded)
     memory = config.get("data_memory", MEMORY) * 2**20
-    if augmentation.resized_crop or source.num_records * size * size * 3 > memory:
+    if augmentation.resized_crop or source.num_records * size**2 * 3 * stream.dtype.size > memory:
         return stream
     return MemoryDataset(stream)
 

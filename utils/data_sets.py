@@ -25,10 +25,22 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
 
 
 class StreamedDataset:
-    """One split, decoded as it is read; `num_examples` counts damaged pictures too."""
+    """One split, decoded as it is read; `num_examples` counts damaged pictures too.
 
-    def __init__(self, source: Source, size: int, augmentation: Augmentation, on_corrupt: str):
+    Resized pictures are rounded to uint8, or without `rounded` float32 in [0, 255].
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        size: int,
+        augmentation: Augmentation,
+        on_corrupt: str,
+        *,
+        rounded: bool = True,
+    ):
         self.source, self.size = source, size
+        self.dtype = tf.uint8 if rounded else tf.float32
         self.augmentation, self.on_corrupt = augmentation, on_corrupt
         self.name, self.split, self.class_names = source.name, source.split, source.class_names
         self.num_examples, self.num_indices = source.num_records, source.num_indices
@@ -107,13 +119,13 @@ class StreamedDataset:
         def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
             image = self.source.read(picture)
             if draws is None:
-                return pictures.center_crop(image, self.size), place
-            return pictures.random_crop(image, self.size, draws[index]), place
+                return pictures.center_crop(image, self.size, self.dtype), place
+            return pictures.random_crop(image, self.size, draws[index], self.dtype), place
 
         count = tf.size(indices)
         good = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count))).map(fit)
         # A last element of no picture, so that there is a batch even if no picture decodes.
-        last = tf.data.Dataset.from_tensors((tf.zeros((self.size, self.size, 3), tf.uint8), -1))
+        last = tf.data.Dataset.from_tensors((tf.zeros((self.size, self.size, 3), self.dtype), -1))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
         images, places = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
         return images[:-1], places[:-1], labels, indices
@@ -200,7 +212,7 @@ def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
 def _read_all(stream: StreamedDataset) -> Batch:
     """Decode a whole data set into arrays of images, labels and indices."""
     count = stream.num_examples
-    images = np.empty((count, stream.size, stream.size, 3), np.uint8)
+    images = np.empty((count, stream.size, stream.size, 3), stream.dtype.as_numpy_dtype)
     labels, indices = np.empty(count, np.int64), np.empty(count, np.int64)
     filled = 0
     bar = tqdm(desc=f"decoding {stream.name}", total=count, unit="im", delay=1, disable=None)

@@ -68,7 +68,7 @@ def reference_path(
     labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
-    name += "" if extractor.quantize else "_unrounded"
+    name += "" if extractor.quantize else "_unrounded_data"
     return join(runs_root(config), "reference", f"{name.replace('/', '-')}.npz")
 
 
@@ -79,6 +79,7 @@ def data_metadata(
     own = f"-{dataset.fingerprint()}" if dataset.fingerprint else ""  # the user's own pictures
     return {
         **extractor.metadata,
+        **({} if extractor.quantize else {"data_rounded": False}),  # once they always were
         "data_set": config["data_type"] + own,
         "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),

@@ -88,6 +88,22 @@ def test_as_many_images_as_asked_for_or_one_line(config, image_folder):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("config", ["in memory", "streamed"], indirect=True)
+def test_unrounded_samples_are_compared_with_unrounded_data(config):
+    config = {**config, "image_dims": [7, 7, 3]}
+    whole, exact = (
+        np.concatenate([batch[0] for batch in evaluation_batches(load_data(settings), 5)])
+        for settings in (config, {**config, "quantize": False})
+    )
+    assert exact.dtype == np.float32
+    assert np.abs(exact - whole).max() <= 1.001 / 255
+    np.testing.assert_array_equal(np.rint((exact + 1) * 127.5), np.rint((whole + 1) * 127.5))
+    assert (exact != whole).mean() > 0.9
+    unresized = {**config, "image_dims": [12, 12, 3], "quantize": False}
+    levels = (next(evaluation_batches(load_data(unresized), 12))[0] + 1) * 127.5
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
+
+
 def test_damaged_pictures_stop_the_run_if_the_config_says_so(config, image_folder):
     name = damage(image_folder)
     with pytest.raises(UserError, match="cannot be decoded") as error:

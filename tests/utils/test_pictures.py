@@ -137,6 +137,19 @@ def test_what_is_no_picture_is_an_error_of_tensorflow_that_streams_leave_out(fil
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_resized_pictures_keep_their_fractions_where_asked(rng):
+    image = made_up(rng, 20, 31, 3)
+    draws = tf.constant([0.3, 0.7, 0])
+    for fit in (pictures.center_crop, lambda *a: pictures.random_crop(*a[:2], draws, *a[2:])):
+        whole, exact = fit(image, 8), fit(image, 8, tf.float32)
+        np.testing.assert_array_equal(np.rint(exact), whole)
+        assert np.mean(np.rint(exact) != exact) > 0.9
+    square = made_up(rng, 8, 8, 3)
+    kept = pictures.center_crop(square, 8, tf.float32).numpy()
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(pictures.to_float(kept), pictures.to_float(square))
+
+
 def test_floats_span_minus_one_to_one_and_come_back():
     levels = np.arange(256, dtype=np.uint8)
     floats = pictures.to_float(levels)
