@@ -78,7 +78,20 @@ def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
     versions = {v: path for folder in folders for v, path in _versions(f"{folder}/{name}").items()}
     if versions and ":" not in config["data_type"]:  # no particular version is wanted
         return _open_version(builder, versions[max(versions)])
+    _refuse_inner_folder(config, name)
     return builder if _reads_without_files(builder) else None
+
+
+def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
+    """Raise UserError for a `data_dir` that is the data set's own folder, or a version's."""
+    for folder in data_dirs(config):
+        if exists(f"{folder}/dataset_info.json"):  # that of a version
+            folder = folder.rpartition("/")[0]
+        above, _, last = folder.rpartition("/")
+        if last == name and exists(folder) and _versions(folder):
+            raise UserError(
+                f"data_dir {config['data_dir']} is too deep: name the folder above {last}, {above}"
+            )
 
 
 def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
