@@ -91,11 +91,11 @@ def random_crop(
 ) -> tf.Tensor:
     """Resize the short side to `size` and crop a square: (size, size, 3) of `dtype`.
 
+    The long side is truncated to whole pixels, as in the published code.
     `draws` (3,) float32 in [0, 1): the first two say where, from the top and from the left.
     """
     shape = tf.shape(image)[:2]
-    scale = size / tf.reduce_min(shape)
-    fitted = tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32)
+    fitted = shape * size // tf.reduce_min(shape)
     image = resize(image, fitted[0], fitted[1], dtype)
     free = tf.cast(fitted - size + 1, tf.float32)
     top, left = tf.unstack(tf.cast(draws[:2] * free, tf.int32))
