@@ -177,7 +177,9 @@ def evaluation_batches(
         return
     rng = None if seed is None else host_rng(seed, purpose)
     for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
-        left = end - place
+        left = min(batch_size, end - place)
+        if count is not None and len(images) < left:  # raised now: nobody may ask for a next batch
+            break
         yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
         place += len(images)
         if place >= end:

@@ -85,6 +85,8 @@ def test_as_many_images_as_asked_for_or_one_line(config, image_folder):
         assert all(len(images) == 3 for images, _, _ in batches[:-1])
     with pytest.raises(UserError, match="11 pictures beside 1 damaged ones, not the 12") as error:
         list(evaluation_batches(dataset, 3, seed=1, count=12))
+    with pytest.raises(UserError, match="not the 12"):
+        next(evaluation_batches(dataset, 12, count=12))
     assert "\n" not in str(error.value)
 
 
