@@ -20,6 +20,7 @@ import tensorflow as tf
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, make_room, reserve, whole_file
+from utils.folders import list_folder
 from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
@@ -151,7 +152,7 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
 
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
     """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
-    names = sorted(n for n in tf.io.gfile.listdir(folder) if n.endswith(".npz") and n[0] != ".")
+    names = [name for name in list_folder(folder).files if name.endswith(".npz")]
     write_header(folder, {**header, "files": {n: fingerprint(join(folder, n)) for n in names}})
 
 
@@ -165,10 +166,8 @@ def list_states(root: str) -> list[int]:
     """Return the updates of the declared states under `root`, oldest first."""
     if not tf.io.gfile.isdir(root):
         return []
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(root)]
-    return sorted(
-        int(n) for n in names if n.isdigit() and tf.io.gfile.exists(join(root, n, STATE_FILE))
-    )
+    names = [name for name in list_folder(root).folders if name.isdecimal()]
+    return sorted(int(n) for n in names if tf.io.gfile.exists(join(root, n, STATE_FILE)))
 
 
 def drop_states(root: str, keep: int) -> None:
@@ -176,15 +175,15 @@ def drop_states(root: str, keep: int) -> None:
     declared = list_states(root)
     keep_names = {str(update) for update in declared[-keep:]}
     newest = declared[-1] if declared else -1
-    for name in (name.rstrip("/") for name in tf.io.gfile.listdir(root)):
-        if name.isdigit() and name not in keep_names and int(name) <= newest:
+    for name in list_folder(root).folders:
+        if name.isdecimal() and name not in keep_names and int(name) <= newest:
             _delete_state(join(root, name))
 
 
 def drop_states_after(root: str, update: int) -> None:
     """Delete the states after `update`, which a run that goes on from there will write anew."""
-    for name in (name.rstrip("/") for name in tf.io.gfile.listdir(root)):
-        if name.isdigit() and int(name) > update:
+    for name in list_folder(root).folders:
+        if name.isdecimal() and int(name) > update:
             _delete_state(join(root, name))
 
 

@@ -20,7 +20,14 @@ from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
 from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
-from utils.data_sources import EMBEDDED, Source, keep_classes, open_folder, open_npz
+from utils.data_sources import (
+    EMBEDDED,
+    Source,
+    keep_classes,
+    open_folder,
+    open_npz,
+    unlabelled,
+)
 from utils.data_tfds import find_builder, new_builder, open_tfds
 from utils.errors import UserError, one_line_errors
 from utils.keys import KEYS, REQUIRED
@@ -53,9 +60,12 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
         flip=bool(config.get("data_flip")),
     )
     dims = config["image_dims"]
-    stream = StreamedDataset(source, dims, augmentation, config.get("data_corrupt") or "skip")
+    on_corrupt = config.get("data_corrupt") or "skip"
+    rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
+    stream = StreamedDataset(source, dims, augmentation, on_corrupt, rounded=rounded)
     memory = config.get("data_memory", MEMORY) * 2**20
-    if augmentation.resized_crop or source.num_records * math.prod(dims) > memory:
+    size = source.num_records * math.prod(dims) * stream.dtype.size
+    if augmentation.resized_crop or size > memory:
         return stream
     return MemoryDataset(stream)
 
@@ -105,7 +115,10 @@ class TrainingStream:
     def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the images and the (b,) int64 labels of each local replica at an update."""
         require_labels(self.dataset)
-        return self._of_update(update)
+        batches = self._of_update(update)
+        for _, labels in batches:
+            _refuse_unlabelled(self.dataset, labels)
+        return batches
 
     def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
@@ -151,23 +164,41 @@ def evaluation_batches(
     seed: int | None = None,
     purpose: Purpose = Purpose.EVALUATION,
     start: int = 0,
+    count: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
     """Yield one pass over a split: images, labels (None without), and the images' indices.
 
-    Images are (b, h, w, c) float32 in [-1, 1], never augmented; the last batch may be smaller. The
-    order is the data set's own, or with a `seed` a shuffled one; an image keeps its index in the
-    data set in any order. `start` is the first batch wanted, from 0.
+    Images are (b, h, w, c) float32 in [-1, 1], never augmented; damaged pictures are left out, and
+    only the last batch may be smaller. The order is the data set's own, or with a `seed` a shuffled
+    one; an image keeps its index in the data set in any order. `start` is the first batch wanted,
+    from 0. With a `count` that many images are one pass. Raises UserError if there are fewer, or
+    none.
     """
-    count = -(-dataset.num_examples // batch_size)
-    if start >= count:
+    end = dataset.num_examples if count is None else count
+    if (place := start * batch_size) >= end:
         return
     rng = None if seed is None else host_rng(seed, purpose)
-    for images, labels, indices in dataset.batches(batch_size, np.arange(start, count), rng=rng):
-        yield to_float(images), labels if dataset.has_labels else None, indices
+    for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
+        left = min(batch_size, end - place)
+        if count is not None and len(images) < left:  # raised now: nobody may ask for a next batch
+            break
+        yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
+        place += len(images)
+        if place >= end:
+            return
+    if count is not None or place == start * batch_size:
+        damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
+            f", not the {end} asked for: ask for fewer, or add some"
+        )
 
 
 def require_labels(dataset: Dataset) -> None:
-    """Raise UserError if a data set has no labels, or labels without names of classes."""
+    """Raise UserError if a data set has no labels, pictures without one, or classes without names.
+
+    Of a streamed set only the first pictures are looked at.
+    """
     if not dataset.has_labels:
         raise UserError(
             f"data set {dataset.name} has no labels: choose another one, or name one of its "
@@ -178,6 +209,12 @@ def require_labels(dataset: Dataset) -> None:
             f"data set {dataset.name} has numbers without names of classes for labels: choose an "
             "attribute of named classes with label_attribute"
         )
+    _refuse_unlabelled(dataset, dataset.first_labels)
+
+
+def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
+    if labels.min(initial=0) < 0:
+        raise unlabelled(dataset.name, dataset.split)
 
 
 @one_line_errors

@@ -60,7 +60,14 @@ def required_files(builder: tfds.core.DatasetBuilder) -> list[RequiredFile]:
 
 
 def manual_folder(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> str:
-    """Return the folder whose files are used instead of downloads."""
+    """Return the folder whose files are used instead of downloads.
+
+    Raises UserError for a `manual_dir` that is no folder.
+    """
+    if manual_dir and not tf.io.gfile.isdir(manual_dir):
+        is_file = tf.io.gfile.exists(manual_dir)
+        wrong = "is a file: name the folder that it lies in" if is_file else "not found"
+        raise UserError(f"--manual-dir {manual_dir} {wrong}")
     return manual_dir or f"{builder.data_dir_root}/downloads/manual"
 
 

@@ -14,7 +14,8 @@ import utils.emoji32  # noqa: F401  registers the embedded data set
 from utils.data_prepare import how_to_prepare, prepare
 from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
 from utils.errors import UserError, first_line
-from utils.pictures import decode
+from utils.folders import list_folder
+from utils.pictures import decode_as_tfds
 
 SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
 MAX_SHUFFLED = 100_000  # records
@@ -44,7 +45,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         has_labels=label is not None,
         records=records,
         parse=parse,
-        read=lambda encoded: tf.ensure_shape(decode(encoded), (height, width, 3)),
+        read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
         describe=describe,
     )
 
@@ -77,7 +78,20 @@ def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
     versions = {v: path for folder in folders for v, path in _versions(f"{folder}/{name}").items()}
     if versions and ":" not in config["data_type"]:  # no particular version is wanted
         return _open_version(builder, versions[max(versions)])
+    _refuse_inner_folder(config, name)
     return builder if _reads_without_files(builder) else None
+
+
+def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
+    """Raise UserError for a `data_dir` that is the data set's own folder, or a version's."""
+    for folder in data_dirs(config):
+        if exists(f"{folder}/dataset_info.json"):  # that of a version
+            folder = folder.rpartition("/")[0]
+        above, _, last = folder.rpartition("/")
+        if last == name and exists(folder) and _versions(folder):
+            raise UserError(
+                f"data_dir {config['data_dir']} is too deep: name the folder above {last}, {above}"
+            )
 
 
 def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
@@ -122,10 +136,9 @@ def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
 
 def _versions(folder: str) -> dict[tuple[int, ...], str]:
     """Return the prepared versions in a data set's folder, and where they are."""
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
     return {
         tuple(int(part) for part in name.split(".")): f"{folder}/{name}"
-        for name in names
+        for name in list_folder(folder).folders
         if name.count(".") == 2 and name.replace(".", "").isdigit()
         if tf.io.gfile.exists(f"{folder}/{name}/dataset_info.json")
     }

@@ -1,10 +1,15 @@
 """Streams and passes: order, augmentation and replicas are functions of seed, epoch and place."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from utils.data import TrainingStream, evaluation_batches, load_data, require_labels
+from utils.data_sets import StreamedDataset
+from utils.data_sources import keep_classes
 from utils.errors import UserError
 from utils.pictures import Augmentation, flip, padded_crop, to_float
 from utils.seeds import Purpose, host_rng
@@ -169,6 +174,32 @@ def test_labels_of_classes_without_names_are_refused(config):
     dataset.class_names = None  # as of an attribute of TFDS that is a number
     with pytest.raises(UserError, match="numbers without names of classes"):
         require_labels(dataset)
+
+
+def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
+    """TFDS gives -1 to those of test splits that nobody may know."""
+    for label in (0, 8):  # the first and a later one
+        dataset = load_data(config)
+        source = getattr(dataset, "source", None)
+        if source is None:
+            dataset.labels[label] = -1
+            missing = dataset
+        else:
+
+            def parse(records, label=label, source=source):
+                encoded, labels = source.parse(records)
+                return encoded, tf.where(tf.equal(records, label), np.int64(-1), labels)
+
+            missing = StreamedDataset(
+                dataclasses.replace(source, parse=parse), 12, Augmentation(), "skip"
+            )
+            with pytest.raises(UserError, match="without a label"):
+                keep_classes(missing.source, ["cat"])
+        assert len(list(evaluation_batches(missing, 12))) == 1
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            require_labels(missing)
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            TrainingStream(missing, batch_size=12).labelled_batches(0)
 
 
 def test_fewer_pictures_than_a_batch_are_refused(config):

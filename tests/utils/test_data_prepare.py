@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from utils import data_prepare
 from utils.data import load_data, main
 from utils.data_prepare import RequiredFile, needed_bytes, prepare, required_files
+from utils.data_report import report_missing
 from utils.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
@@ -198,6 +199,15 @@ def write_config(folder: Path, name: str) -> str:
     }  # fmt: skip
     (folder / "config.py").write_text(f"config = {config!r}\n")
     return str(folder / "config.py")
+
+
+def test_a_manual_dir_that_is_no_folder_is_one_line(tmp_path, fashion):
+    path = fill(tmp_path / "files", IMAGES, 1)
+    with pytest.raises(UserError, match=f"{IMAGES} is a file: name the folder that it lies in"):
+        prepare(fashion, str(path))
+    for read in (prepare, report_missing):  # with --prepare and without
+        with pytest.raises(UserError, match="--manual-dir none not found"):
+            read(fashion, "none")
 
 
 @pytest.mark.slow
