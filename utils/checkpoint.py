@@ -17,10 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nets import EBMS, GENERATORS
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, make_room, reserve, whole_file
 from utils.folders import list_folder
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign
 from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
@@ -71,9 +73,13 @@ def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int
 
 
 def network_info(path: str) -> dict[str, Any] | None:
-    """Return what a `.weights.h5` says of its network, None if the file says nothing."""
+    """Return what a `.weights.h5` says of its network, None if the file says nothing.
+
+    Of a published checkpoint: the sizes that it shows. Raises UserError for what is no weights.
+    """
+    refuse_foreign(path)
     if not path.endswith(".h5"):
-        return None
+        return checkpoint_sizes(path)
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
@@ -114,7 +120,8 @@ def with_stored_sizes(
     """Return the config with a network's sizes taken from the weights at `config[path_key]`.
 
     `sizes` maps names in the file's info to config keys, for example {"width": "ebm_width"}. Raises
-    UserError when the config says another size, or the file holds another kind of network.
+    UserError when the config says another size, or the file holds another kind of network or one
+    for other images.
     """
     path = config[path_key]
     info = (network_info(path) if path else None) or {}
@@ -123,11 +130,10 @@ def with_stored_sizes(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
         )
-    learned_on = info.get("image_dims")
-    if learned_on and learned_on[2] != config["image_dims"][2]:
+    if not _is_for(config["image_dims"], info, config[type_key]):
         raise UserError(
-            f"'{path_key}' {path} holds a network of images {learned_on}, but 'image_dims' is "
-            f"{config['image_dims']}"
+            f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
+            f"'image_dims' is {config['image_dims']}"
         )
     stored = {key: info[name] for name, key in sizes.items() if info.get(name) is not None}
     for key, size in stored.items():
@@ -137,6 +143,15 @@ def with_stored_sizes(
                 f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
+
+
+def _is_for(image_dims: list[int], info: Mapping[str, Any], kind: str) -> bool:
+    """Return whether stored weights fit images of a size; some networks serve several sizes."""
+    found = info.get("image_dims", image_dims)
+    rows = {**EBMS, **GENERATORS}.get(kind)
+    return found[2] == image_dims[2] and (
+        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
+    )
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:

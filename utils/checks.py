@@ -3,11 +3,20 @@
 A check takes a config with all defaults filled in and returns its problems, one sentence each.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from nets import EBMS, GENERATORS, IN_COLOUR
 from utils import keys
+
+EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
+OWN_FORMATS = ("image_folder", "npz", "generator")  # a `data_type` that is no name of TFDS
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """Return a `data_type` without its variant and version: `cifar10` of `cifar10:3.0.2`."""
+    return re.split(r"/|:(?=[\d*])", config["data_type"])[0]
 
 
 def uses_generator(config: dict[str, Any]) -> bool:
@@ -81,6 +90,15 @@ def _check_generator(config: dict[str, Any]) -> list[str]:
         if config["gen_lr_info"] is None:
             problems.append("'gen_lr_info' is missing: the generator is updated")
     return problems
+
+
+def _check_learning_generator(config: dict[str, Any]) -> list[str]:
+    if config["update_generator"] and not trains_generator(config):
+        return [
+            f"'update_generator' must be False: chains of mcmc_init '{config['mcmc_init']}' do not "
+            "start at a generator, so that none can learn from them"
+        ]
+    return []
 
 
 def _check_bank(config: dict[str, Any]) -> list[str]:
@@ -219,7 +237,7 @@ def _check_attacked(config: dict[str, Any]) -> list[str]:
 def classifier_type(config: dict[str, Any]) -> str:
     """Return the classifier that `attack.py` attacks: `clf_type`, or the data set's usual one."""
     return config["clf_type"] or (
-        "efficientnet_b7" if config["data_type"] == "imagenet2012" else "wrn"
+        "efficientnet_b7" if data_name(config) == "imagenet2012" else "wrn"
     )
 
 
@@ -231,6 +249,7 @@ CHECKS = {
         _check_states,
         _check_networks,
         _check_generator,
+        _check_learning_generator,
         _check_bank,
         _check_paths,
     ),

@@ -9,25 +9,21 @@ or in many. Small sets are kept decoded in memory, large ones are decoded as the
 """
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from utils.checks import EMBEDDED, data_name
 from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
 from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
-from utils.data_sources import (
-    EMBEDDED,
-    Source,
-    keep_classes,
-    open_folder,
-    open_npz,
-    unlabelled,
-)
+from utils.data_sources import Source, keep_classes, open_folder, open_npz, unlabelled
 from utils.data_tfds import find_builder, new_builder, open_tfds
 from utils.errors import UserError, one_line_errors
 from utils.keys import KEYS, REQUIRED
@@ -36,6 +32,7 @@ from utils.plots import save_grid
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
+LOOKED_AT = 16  # pictures, to see whether a random crop has anything to do
 ORDER_SEED = 0  # of which images are the first n of a split, to compare with: whatever the run's
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
@@ -51,8 +48,9 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
     It is kept in memory if its decoded pictures take at most `data_memory` MB and have the
     networks' size before they are cropped at random. Raises UserError for data that is not there.
     """
-    source = open_source(config, split or config.get("split") or "train")
-    padded = config["data_type"] in PADDED_CROPS
+    usual = config.get("split") or "train"
+    source = open_source(config, split or usual)
+    padded = data_name(config) in PADDED_CROPS
     crop = bool(config.get("random_crop"))
     augmentation = Augmentation(
         padded_crop=crop and padded,
@@ -60,6 +58,12 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
         flip=bool(config.get("data_flip")),
     )
     dims = config["image_dims"]
+    if augmentation.resized_crop and source.split == usual and _fit_already(source, dims[0]):
+        print(
+            f"warning: random_crop does nothing: the pictures of {source.name} are "
+            f"{dims[0]}x{dims[0]} already",
+            file=sys.stderr,
+        )
     on_corrupt = config.get("data_corrupt") or "skip"
     rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
     stream = StreamedDataset(source, dims, augmentation, on_corrupt, rounded=rounded)
@@ -78,6 +82,17 @@ def open_source(config: Mapping[str, Any], split: str) -> Source:
     if not source.num_records:
         raise UserError(f"data set {source.name}, split {split}: there is no picture in it")
     return source
+
+
+def _fit_already(source: Source, size: int) -> bool:
+    """Return whether the first pictures of a source are squares of this side."""
+    for _, records in source.records(None).take(LOOKED_AT).batch(LOOKED_AT):
+        shapes = set()
+        for picture in source.parse(records)[0]:
+            with contextlib.suppress(tf.errors.OpError):  # a damaged one is named when it is read
+                shapes.add(tuple(source.read(picture).shape[:2]))
+        return shapes == {(size, size)}
+    return False
 
 
 class TrainingStream:
@@ -234,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         builder = find_builder(config)
         if builder is None:
             builder = new_builder(config)
-            if not arguments.prepare and config["data_type"] != EMBEDDED:
+            if not arguments.prepare and data_name(config) != EMBEDDED:
                 report_missing(builder, arguments.manual_dir)
                 sys.exit(1)
             prepare(builder, arguments.manual_dir)

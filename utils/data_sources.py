@@ -7,7 +7,6 @@ sources of TensorFlow Datasets.
 
 import contextlib
 import dataclasses
-import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from utils.checks import EMBEDDED, data_name
 from utils.class_labels import (
     read_class_names,
     read_labels,
@@ -23,7 +23,7 @@ from utils.class_labels import (
     warn_of_empty_classes,
 )
 from utils.config import REPOSITORY
-from utils.errors import UserError, first_line
+from utils.errors import UserError, first_line, nearest
 from utils.files import join
 from utils.image_folder import pictures_by_label, split_folder
 from utils.npz import read_npz
@@ -31,7 +31,6 @@ from utils.pictures import decode
 
 NO_LABEL = -1
 CHUNK = 1024  # records that are parsed at once
-EMBEDDED = "emoji32"  # prepares itself, without a network
 SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs have both
 
 
@@ -141,12 +140,13 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
     `data_dir` is looked up from the working directory, then from the repository's root, in both
     spellings of CelebA's folder; with `gs_path` in that bucket only.
     """
-    written = config.get("data_dir") or f"{config['data_type']}_tfds"
+    name = data_name(config)
+    written = config.get("data_dir") or f"{name}_tfds"
     spelt = [written]
     for one, other in (SPELLINGS, SPELLINGS[::-1]):
         if one in written:
             spelt.append(written.replace(one, other))
-    if config.get("gs_path") and config["data_type"] != EMBEDDED:
+    if config.get("gs_path") and name != EMBEDDED:
         bucket = f"gs://{config['gs_path']}"
         return [bucket, *(name if "://" in name else f"{bucket}/{name}" for name in spelt)]
     places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
@@ -160,15 +160,6 @@ def exists(path: str) -> bool:
         return tf.io.gfile.exists(path)
     except tf.errors.OpError as error:  # a bucket without a network or a permission
         raise UserError(f"cannot look into {path}: {first_line(error)}") from error
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the hint of an error about a name that does not exist."""
-    names = [str(known) for known in names]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    if close:
-        return f" (did you mean '{close[0]}'?)"
-    return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
 
 
 def open_folder(config: Mapping[str, Any], split: str) -> Source:

@@ -11,9 +11,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import utils.emoji32  # noqa: F401  registers the embedded data set
+from utils.checks import EMBEDDED, OWN_FORMATS, data_name
 from utils.data_prepare import how_to_prepare, prepare
-from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
-from utils.errors import UserError, first_line
+from utils.data_sources import NO_LABEL, Source, data_dirs, exists
+from utils.errors import UserError, first_line, nearest
 from utils.folders import list_folder
 from utils.pictures import decode_as_tfds
 
@@ -57,7 +58,7 @@ def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
         return builder
     builder = new_builder(config)
     may_download = config.get("data_download") and not config.get("gs_path")
-    if config["data_type"] != EMBEDDED and not may_download:
+    if data_name(config) != EMBEDDED and not may_download:
         raise UserError(
             f"data set {builder.name} is not prepared (looked in {' and '.join(data_dirs(config))}"
             f"); {how_to_prepare(builder)}"
@@ -98,14 +99,16 @@ def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.co
     """Return the builder of a config's data set in a folder, by default where it is prepared."""
     name = config["data_type"]
     try:
+        if not data_name(config).islower():  # TFDS guesses, and takes `Cifar10` but not `CIFAR10`
+            raise tfds.core.DatasetNotFoundError
         return tfds.builder(name, data_dir=folder or data_dirs(config)[0])
     except tfds.core.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
+        known = [*tfds.list_builders(with_community_datasets=False), *OWN_FORMATS]
         raise UserError(
-            f"data_type: TFDS knows no data set '{name}'{nearest(name, known)}; "
+            f"data_type: TFDS knows no data set '{name}'{nearest(data_name(config), known)}; "
             "'image_folder', 'npz' and 'generator' are possible too"
         ) from error
-    except (AssertionError, ValueError) as error:  # a version or variant that does not exist
+    except (AssertionError, ValueError, ImportError) as error:  # no such version or variant
         raise UserError(f"data_type '{name}': {first_line(error)}") from error
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import contextvars
+import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -27,6 +28,21 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, for use inside a one-line error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """Return which of `names` is meant by one that does not exist; case does not count."""
+    lower = {str(known).lower(): str(known) for known in names}
+    close = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return lower[close[0]] if close else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the hint of an error about a name that does not exist: the one meant, or all."""
+    names = [str(known) for known in names]
+    if close := closest(name, names):
+        return f" (did you mean '{close}'?)"
+    return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
 
 
 def one_line_errors(main: Callable) -> Callable:

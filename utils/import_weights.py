@@ -22,12 +22,11 @@ import tensorflow as tf
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
 from utils.checkpoint import save_weights
 from utils.errors import UserError, first_line, one_line_errors
+from utils.foreign_weights import TORCH_ENDINGS, VALUE, refuse_foreign
 from utils.import_torch import read_torch
 
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
 SPECTRAL_VECTOR = "/sn_u"  # beside the kernel `w` and `layer/bias` of a layer that had one
 NOT_WEIGHTS = ("save_counter", SPECTRAL_VECTOR)
-TORCH_ENDINGS = (".pth", ".pt", ".bin")
 
 
 def load_weights(model: keras.Model, path: str) -> None:
@@ -36,6 +35,7 @@ def load_weights(model: keras.Model, path: str) -> None:
     Every variable of the model must be in the file with its shape, and nothing else; what is not
     so is listed by name in a UserError, and the model is then not to be used.
     """
+    refuse_foreign(path)
     if path.endswith(".h5"):
         _load_h5(model, path)
     else:

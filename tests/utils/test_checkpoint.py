@@ -129,6 +129,7 @@ def test_a_config_takes_its_sizes_from_the_weights_and_may_not_disagree(tmp_path
     path = str(tmp_path / "ebm.weights.h5")
     checkpoint.save_weights(_network(), path, {"type": "ebm_sngan", "width": 2})
     config = {"ebm_weights": path, "net_type": "ebm_sngan", "ebm_width": None}
+    config["image_dims"] = [32, 32, 3]
     sizes = ("ebm_weights", "net_type", {"width": "ebm_width"})
     assert checkpoint.with_stored_sizes(config, *sizes)["ebm_width"] == 2
     assert checkpoint.with_stored_sizes({**config, "ebm_width": 2}, *sizes)["ebm_width"] == 2

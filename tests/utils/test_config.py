@@ -14,6 +14,12 @@ BASE = "configs/smoke.py"
 # name: (--set of the smoke config, words that the line must hold)
 WRONG_VALUES = {
     "unknown key": ("epsilom=0.1", "unknown key 'epsilom'", "did you mean 'epsilon'"),
+    "key in capitals": ("EBM_Width=4", "unknown key 'EBM_Width'", "did you mean 'ebm_width'"),
+    "generator that cannot learn": (
+        "mcmc_init=data_persistent",
+        "'update_generator' must be False",
+        "'data_persistent'",
+    ),
     "key of nobody": ("zzz=1", "unknown key 'zzz'"),
     "folder for a name": ("exp_name=a/b", "'exp_name' must be name without '/'"),
     "endless name": (f"exp_name={300 * 'x'}", "'exp_name' must be", "at most 200 bytes"),
@@ -83,6 +89,10 @@ WRONG_SURROUNDINGS = {
         "cifar10",
         "nothing_here",
     ),
+    "data set in capitals": ("data_type=CIFAR10 data_labels=None", "did you mean 'cifar10'"),
+    "camel case": ("data_type=Emoji32", "did you mean 'emoji32'"),
+    "folder without underscore": ("data_type=imagefolder", "did you mean 'image_folder'"),
+    "class in capitals": ("data_labels=['FLAGS']", "did you mean 'Flags'"),
     "no such data set": ("data_type=no_such_set data_labels=None", "no_such_set"),
     "no such class": ("data_labels=['Smilies']", "Smilies"),
     "no such split": ("split=evening", "evening"),
@@ -97,7 +107,7 @@ WRONG_COMMANDS = {
     "set without value": ([BASE, "--set", "batch_size"], "--set batch_size", "KEY=VALUE"),
     "set without anything": ([BASE, "--set"], "--set", "--help"),
     "two configs": ([BASE, BASE], "configs/smoke.py"),
-    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder"),
+    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder: there is no such"),
 }
 
 
@@ -166,6 +176,21 @@ def test_wrong_file_is_one_clear_line(text, words, capsys, tmp_path):
 def test_wrong_run_folder_is_one_clear_line(stored, words, capsys, tmp_path):
     (tmp_path / "config.json").write_text(stored)
     _assert_says(_line(capsys, ["--resume", str(tmp_path)]), words)
+
+
+def test_a_file_is_no_run_folder(capsys, tmp_path):
+    run = tmp_path / "run"
+    (run / "state").mkdir(parents=True)
+    for path in (run / "config.json", tmp_path / "notes.txt", tmp_path / "mine.py"):
+        path.write_text("{}")
+
+    def line(name: str) -> str:
+        return _line(capsys, ["--resume", str(tmp_path / name)])
+
+    for inside in ("run/config.json", "run/state", "run/nothing"):
+        assert line(inside).endswith(f"inside a run folder: give the folder itself, --resume {run}")
+    assert line("mine.py").endswith("start a new run with it, without --resume")
+    assert line("notes.txt").endswith("notes.txt is not a run folder: it is a file")
 
 
 def test_a_resumed_run_keeps_its_config(capsys, tmp_path):

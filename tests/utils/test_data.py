@@ -276,3 +276,16 @@ def test_a_set_without_labels_asked_for_them_gives_one_line(config, image_folder
         TrainingStream(dataset, batch_size=3).labelled_batches(0)
     assert "\n" not in str(error.value)
     assert next(iter(evaluation_batches(dataset, 3)))[1] is None
+
+
+@pytest.mark.parametrize(("side", "told"), [(8, True), (9, False)])
+def test_a_random_crop_of_pictures_that_fit_is_said_to_do_nothing(tmp_path, side, told, capsys):
+    np.savez(tmp_path / "data.npz", images=np.zeros((3, side, side), np.uint8))
+    config = {"data_type": "npz", "data_dir": str(tmp_path / "data.npz"), "image_dims": [8, 8, 3]}
+    load_data({**config, "random_crop": True})
+    assert ("random_crop does nothing" in capsys.readouterr().err) == told
+
+
+def test_the_version_of_a_data_set_does_not_change_its_crops(emoji_config):
+    versioned = {**emoji_config, "data_type": "emoji32:1.0.0", "random_crop": True}
+    assert load_data(versioned).augmentation == Augmentation(padded_crop=True)
