@@ -21,10 +21,11 @@ from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
 from utils.devices import over_replicas
 from utils.errors import UserError, one_line_errors
-from utils.experiment import Outcome, Plan, Run, due, time_update
+from utils.experiment import Outcome, Run, due, time_update
 from utils.files import join, whole_file
 from utils.guard import rate_scale
 from utils.optim import Learner
+from utils.plan import Plan
 from utils.plots import save_learning
 from utils.records import Metrics
 from utils.replicas import Replicas
@@ -72,11 +73,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             info_key="info_freq",
             log_key="test_and_log_freq",
             columns=COLUMNS,
-            limits={"loss": None},
+            limits={"loss": None, "test_loss": None},
             shown=SHOWN,
             draw=draw_curves,
             rooms=("checkpoints", "state", "plots"),
             free_rollbacks=FREE_ROLLBACKS,
+            measures_result=True,
         ),
     )
     classify = over_replicas(

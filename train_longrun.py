@@ -19,7 +19,7 @@ from utils import plots, starts
 from utils.banks import Bank, Drawn, redraw_counts
 from utils.config import parse_command
 from utils.errors import one_line_errors
-from utils.experiment import EBM_PLAN, Outcome, Plan, Run, time_update
+from utils.experiment import Outcome, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
 from utils.langevin import share_saturated
@@ -27,6 +27,7 @@ from utils.models import Models, create_models, make_positives, saved_networks, 
 from utils.noise import make_noise
 from utils.optim import learn_energy, row_at
 from utils.parts import run_both
+from utils.plan import EBM_PLAN, Plan
 from utils.potential import create_potential, make_langevin
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose, host_rng

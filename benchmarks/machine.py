@@ -1,11 +1,12 @@
 """What a benchmark ran on, and with."""
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
+from utils.devices import CORES
 
 
 def machine() -> dict[str, Any]:
@@ -16,4 +17,4 @@ def machine() -> dict[str, Any]:
         named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
         model = next(named, model)
     versions = {"python": platform.python_version(), "tensorflow": tf.__version__}
-    return {"processor": model, "cores": os.cpu_count(), **versions}
+    return {"processor": model, "cores": CORES, **versions}

@@ -2,9 +2,9 @@
 
     python3 -m fid_orig.original_fid DATA SAMPLES [--graph classify_image_graph_def.pb]
 
-Run from the repository's root. DATA and SAMPLES are folders of PNG or JPEG files (`save_images`
-writes them), or `.npz` statistics with `mu` and `sigma` under the same graph, as the original
-script writes them. `fid_orig.ipynb` is the same in cells.
+Run from the repository's root. DATA and SAMPLES are folders of PNG, JPEG or other picture files
+(`save_images` writes them), or `.npz` statistics with `mu` and `sigma` under the same graph, as the
+original script writes them. `fid_orig.ipynb` is the same in cells.
 """
 
 import argparse
@@ -15,22 +15,19 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from utils.errors import UserError, one_line_errors
-from utils.files import join
 from utils.frechet import Moments, Statistics, load_statistics, save_statistics, score_line
+from utils.image_folder import IMAGE_FILES, picture_files
 from utils.inception import Extractor, make_extractor
 from utils.pictures import decode, to_float
 
 BATCH_SIZE = 50
-ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 def image_files(folder: str) -> list[str]:
     """Return the paths of a folder's pictures, sorted; raises UserError if there is none."""
-    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-    names = [n for n in sorted(names) if n.lower().endswith(ENDINGS) and not n.startswith(".")]
-    paths = [join(folder, name) for name in names]
+    paths = picture_files(folder) if tf.io.gfile.isdir(folder) else []
     if not paths:
-        raise UserError(f"{folder} is no folder with PNG or JPEG files, and no .npz")
+        raise UserError(f"{folder} is no folder with {', '.join(IMAGE_FILES)}, and no .npz")
     return paths
 
 

@@ -10,13 +10,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from utils.chains import load_sampler
 from utils.data import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
 from utils.files import make_folder
+from utils.folders import list_folder
 from utils.plots import save_images
 
 BATCH_SIZE = 100
@@ -32,12 +32,8 @@ def data_batches(
     dataset = load_data(data_config(config_path, overrides))
     if dataset.num_examples < num_images:
         raise UserError(f"{config_path}: {dataset.num_examples} images, not {num_images}")
-    left = num_images
-    for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed):
-        yield images[:left]
-        left -= len(images)
-        if left <= 0:
-            return
+    for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed, count=num_images):
+        yield images
 
 
 def sample_batches(
@@ -55,7 +51,7 @@ def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None
     Raises UserError where something is there, which would be taken for more of them.
     """
     make_folder(folder)
-    if tf.io.gfile.listdir(folder):
+    if any(list_folder(folder)):
         raise UserError(f"{folder} is not empty: name another folder, or empty it")
     count = 0
     with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:

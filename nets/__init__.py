@@ -24,35 +24,36 @@ GENERATORS = {
     "gen_biggan": (biggan.GenBiggan, biggan.GEN_BLOCKS),
     "gen_biggan_cond": (biggan.GenBigganCond, biggan.GEN_COND_BLOCKS),
 }
+IN_COLOUR = ("ebm_biggan", "gen_biggan", "gen_biggan_cond")  # networks of three channels only
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
 
 
 def create_ebm(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded energy network: (b, h, w, 3) in [-1, 1] -> (b, 1) energies."""
-    network, size = choose(EBMS, config, "net_type")
+    """Return the built, seeded energy network: (b, h, w, c) in [-1, 1] -> (b, 1) energies."""
+    network, shape = choose(EBMS, config, "net_type"), config["image_dims"]
     with precision(config):
-        ebm = network(size, config.get("ebm_width"))
-        ebm(keras.Input((size, size, 3)))
+        ebm = network(shape, config.get("ebm_width"))
+        ebm(keras.Input(shape))
     start_weights(ebm, config.get("seed", 0))
     return ebm
 
 
 def create_gen(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded generator: (b, z_sz) -> (b, h, w, 3) in [-1, 1].
+    """Return the built, seeded generator: (b, z_sz) -> (b, h, w, c) in [-1, 1].
 
     It draws its own latents, `gen.sample_latents(b, seed)`. The conditional one needs `labels` (b,)
     as well, `gen.sample_labels(b, seed)`, and takes a `truncation` in (0, 1].
     """
-    network, size = choose(GENERATORS, config, "gen_type")
+    network = choose(GENERATORS, config, "gen_type")
     with precision(config):
-        gen = network(size, config.get("gen_width"), config.get("z_sz", 128))
+        gen = network(config["image_dims"], config.get("gen_width"), config.get("z_sz", 128))
         gen(*gen.symbolic_inputs())
     start_weights(gen, config.get("seed", 0))
     return gen
 
 
 def create_clf(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded Wide ResNet: (b, h, w, 3) in [-1, 1] -> (b, num_classes) logits."""
+    """Return the built, seeded Wide ResNet: (b, h, w, c) in [-1, 1] -> (b, num_classes) logits."""
     with precision(config):
         clf = WideResNet(
             config["num_classes"],
@@ -65,16 +66,18 @@ def create_clf(config: Mapping[str, Any]) -> keras.Model:
     return clf
 
 
-def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -> tuple:
-    """Return the network that `config[key]` names, and the side of its (square) images."""
+def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -> type:
+    """Return the network that `config[key]` names, which must have square images of the size."""
     if config[key] not in networks:
         raise NoSuchNetwork(f"{key} {config[key]!r} is not one of {', '.join(networks)}")
     network, sizes = networks[config[key]]
-    height, width = config["image_dims"][:2]
+    height, width, channels = config["image_dims"]
     if height != width or height not in sizes:
         known = ", ".join(f"{size}x{size}" for size in sizes)
         raise NoSuchNetwork(f"{config[key]} has no image_dims {config['image_dims']}, only {known}")
-    return network, height
+    if channels != 3 and config[key] in IN_COLOUR:
+        raise NoSuchNetwork(f"{config[key]} has images of 3 channels, not {channels}")
+    return network
 
 
 @contextmanager

@@ -62,10 +62,10 @@ GEN_COND_BLOCKS = {
 class EbmBiggan(Composite, keras.Model):
     """Energies of images: (b, size, size, 3) in [-1, 1] -> (b, 1)."""
 
-    def __init__(self, size: int, width: int | None = None):
+    def __init__(self, shape: Sequence[int], width: int | None = None):
         super().__init__(name="ebm_biggan")
         self.width = width or EBM_WIDTH
-        self.attention_place, rows = EBM_BLOCKS[size]
+        self.attention_place, rows = EBM_BLOCKS[shape[0]]
         self.rgb_conv = Conv(self.width, 3, "rgb_conv")
         self.attention = attention_before(rows, self.attention_place, self.width)
         self.blocks = [
@@ -113,10 +113,10 @@ class GenBiggan(Composite, keras.Model):
 
     type_name, blocks_of = "gen_biggan", GEN_BLOCKS
 
-    def __init__(self, size: int, width: int | None = None, z_sz: int = 128):
+    def __init__(self, shape: Sequence[int], width: int | None = None, z_sz: int = 128):
         super().__init__(name=self.type_name)
-        self.size, self.width, self.z_sz = size, width or GEN_WIDTH, z_sz
-        rows = self.blocks_of[size]
+        self.size, self.width, self.z_sz = shape[0], width or GEN_WIDTH, z_sz
+        rows = self.blocks_of[self.size]
         self.gen_z = keras.layers.Dense(16 * 16 * self.width, name="gen_z")
         self.attention = attention_before(rows, GEN_ATTENTION, self.width)
         self.blocks = [
@@ -164,8 +164,8 @@ class GenBigganCond(GenBiggan):
     type_name, blocks_of = "gen_biggan_cond", GEN_COND_BLOCKS
     norm, last_norm = ConditionalBatchNorm, StoredBatchNorm
 
-    def __init__(self, size: int, width: int | None = None, z_sz: int = 128):
-        super().__init__(size, width, z_sz)
+    def __init__(self, shape: Sequence[int], width: int | None = None, z_sz: int = 128):
+        super().__init__(shape, width, z_sz)
         self.embeddings = keras.layers.Dense(128, use_bias=False, name="embeddings")
 
     def call(self, z, labels, truncation=1.0, training=False):

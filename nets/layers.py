@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-RGB = 3  # channels of an image, of the 16 that processors compute at once
+IMAGE_CHANNELS = (1, 3)  # of an image, grey or RGB, of the 16 that processors compute at once
 # For `conv_by_product`, by measurements on CPUs: least input channels, most places of an output.
 WIDE_CHANNELS, TINY_PLACES = 1024, 16
 WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
@@ -83,9 +83,9 @@ def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     if size != 3:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
     in_blocks = not (x.shape[1] % 2 or x.shape[2] % 2)
-    if in_blocks and outputs == RGB:
+    if in_blocks and outputs in IMAGE_CHANNELS:
         return conv_to_image(x, kernel)
-    if in_blocks and inputs == RGB:
+    if in_blocks and inputs in IMAGE_CHANNELS:
         return conv_from_image(x, kernel)
     if product_pays(kernel, x.shape[1] * x.shape[2]):
         return conv_by_product(pad_space(x, 1), kernel, 1)
@@ -93,9 +93,9 @@ def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Return the SAME 3x3 convolution to few channels: (b, h, w, i) -> (b, h, w, 3), h, w even.
+    """Return the SAME 3x3 convolution to few channels: (b, h, w, i) -> (b, h, w, c), h, w even.
 
-    Processors compute 16 channels at once, three as slowly as 16: four places in a 2x2 block are
+    Processors compute 16 channels at once, few as slowly as 16: four places in a 2x2 block are
     computed as four times the channels of one, with 16 products an output instead of 4 * 9.
     """
     shifts = [(row, column) for row in range(2) for column in range(2)]
@@ -105,7 +105,7 @@ def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Return the SAME 3x3 convolution of an image: (b, h, w, 3) -> (b, h, w, o), h, w even.
+    """Return the SAME 3x3 convolution of an image: (b, h, w, c) -> (b, h, w, o), h, w even.
 
     Its gradient by x is a `conv_to_image`.
     """

@@ -4,6 +4,7 @@ The ResNets of Miyato et al. 2018 (spectral normalisation GAN), without spectral
 network is a table of rows; widths are shares of a base width, that of the widest layer.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import keras
@@ -31,13 +32,13 @@ GEN_BLOCKS = {
 
 
 class EbmSngan(Composite, keras.Model):
-    """Energies of images: (b, size, size, 3) in [-1, 1] -> (b, 1)."""
+    """Energies of images: (b, size, size, 1 or 3) in [-1, 1] -> (b, 1)."""
 
-    def __init__(self, size: int, width: int | None = None):
+    def __init__(self, shape: Sequence[int], width: int | None = None):
         super().__init__(name="ebm_sngan")
-        published_width, rows = EBM_BLOCKS[size]
+        published_width, rows = EBM_BLOCKS[shape[0]]
         self.width = width or published_width
-        self.blocks, inputs = [], 3
+        self.blocks, inputs = [], shape[-1]
         for number, (share, down) in enumerate(rows, start=1):
             outputs = share_of(self.width, share)
             name = "conv_1" if number == 1 else f"block{number}"
@@ -74,11 +75,11 @@ class EbmBlock(Composite):
 
 
 class GenSngan(Composite, keras.Model):
-    """Images of normal latents: (b, z_sz) -> (b, size, size, 3) in [-1, 1]."""
+    """Images of normal latents: (b, z_sz) -> (b, size, size, 1 or 3) in [-1, 1]."""
 
-    def __init__(self, size: int, width: int | None = None, z_sz: int = 128):
+    def __init__(self, shape: Sequence[int], width: int | None = None, z_sz: int = 128):
         super().__init__(name="gen_sngan")
-        published_width, shares = GEN_BLOCKS[size]
+        published_width, shares = GEN_BLOCKS[shape[0]]
         self.width, self.z_sz = width or published_width, z_sz
         self.lin = keras.layers.Dense(16 * self.width, name="lin_1")
         self.blocks = [
@@ -87,7 +88,7 @@ class GenSngan(Composite, keras.Model):
         ]
         tail = len(shares) + 2
         self.bn = norm(f"bn_{tail}")
-        self.conv = Conv(3, 3, f"conv_{tail}")
+        self.conv = Conv(shape[-1], 3, f"conv_{tail}")
 
     def call(self, z, training=False):
         channels_first = tf.reshape(self.lin(z), [-1, self.width, 4, 4])

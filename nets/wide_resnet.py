@@ -11,7 +11,7 @@ GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the firs
 
 
 class WideResNet(Composite, keras.Model):
-    """Logits of images: (b, h, w, 3) in [-1, 1] -> (b, num_classes).
+    """Logits of images: (b, h, w, 1 or 3) in [-1, 1] -> (b, num_classes).
 
     Dropout draws from `seed`, a (2,) integer tensor that a training call must give.
     """
@@ -44,7 +44,7 @@ class WideResNet(Composite, keras.Model):
         return self.linear(self.features(x, seed=seed, training=training))
 
     def features(self, x, seed=None, training=False):
-        """Return what the last layer reads: (b, h, w, 3) in [-1, 1] -> (b, 64 width)."""
+        """Return what the last layer reads: (b, h, w, c) in [-1, 1] -> (b, 64 width)."""
         if training and self.dropout and seed is None:
             raise ValueError("a training call of a classifier with dropout needs a seed")
         x = self.conv1(x)

@@ -61,7 +61,7 @@ def test_damaged_pictures_are_no_starts_of_chains(tmp_path, monkeypatch, capsys,
     with pytest.raises(SystemExit) as stop:
         fid.main(["configs_fid/smoke.py", "--set", "ebm_width=4", "exp_dir=runs", *changes])
     assert stop.value.code == 2
-    assert "damaged pictures among the starts" in capsys.readouterr().err
+    assert "5 pictures beside 1 damaged ones, not the 6 asked for" in capsys.readouterr().err
 
 
 def test_a_checkpoint_whose_chains_diverge_is_left_out_and_the_others_are_scored(

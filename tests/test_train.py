@@ -13,11 +13,13 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 import train
 from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils.checkpoint import list_states
+from utils.chains import load_sampler
+from utils.checkpoint import list_states, network_info
 from utils.import_weights import load_weights
 
 
@@ -63,6 +65,17 @@ def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, reposit
     assert not any(name.endswith("_1.weights.h5") for name in files), "update 1 saves no weights"
     assert list((folder / "logs").iterdir())
     assert [int(row["update"]) for row in rows(folder)] == list(range(1, 21))
+
+
+def test_grey_images_are_learned_saved_and_drawn_with_one_channel(run, capsys):
+    folder = run("image_dims=[32,32,1]", "num_training_steps=1", "log_freq=1")
+    assert capsys.readouterr().out.count("colour pictures become grey") == 1
+    ebm, gen = (str(folder / f"checkpoints/{name}_1.weights.h5") for name in ("ebm", "gen"))
+    assert network_info(ebm)["image_dims"] == [32, 32, 1]
+    for picture in (folder / "shortrun").glob("*.png"):
+        with Image.open(picture) as image:
+            assert image.mode == "L"
+    assert load_sampler(ebm, gen)(np.arange(3)).shape == (3, 32, 32, 1)
 
 
 def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(run, finished):

@@ -27,6 +27,9 @@ def run(start_run):
 
 def test_a_run_leaves_weights_that_say_what_they_are_curves_and_the_best_epoch(run, capsys):
     folder = run()
+    # One of the first test, too: it may turn out to be the best.
+    weights = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert weights == {"clf_1.weights.h5", "clf_2.weights.h5"}
     assert "best epoch: " in capsys.readouterr().out
     assert (folder / "plots" / "curves.png").exists()
     with h5py.File(folder / "checkpoints" / "clf_2.weights.h5") as file:
@@ -92,7 +95,7 @@ def test_rows_over_replicas_are_rows_alone():
     ("change", "words"),
     [
         ("lr_switch_epochs=None", "one fewer than 'lr_list'"),
-        ("image_dims=[32,32,1]", "'image_dims' must be [size, size, 3]"),
+        ("image_dims=[32,32,2]", "'image_dims' must be [size, size, 3] or [size, size, 1]"),
         ("image_dims=[32,48,3]", "'image_dims' must be [size, size, 3]"),
         ("data_type=generator", "'data_type' must be a data set"),
         ("class_weights=[1,1,1]", "3 for 2 classes"),

@@ -110,6 +110,24 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_update(repository, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_signal_ends_workers_that_are_not_at_their_updates(
+    repository, tmp_path, changes, monkeypatch
+):
+    """TensorFlow's own handler only logs it; here both are in an operation that never ends."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    arguments = ["configs/smoke.py", "--dry-run", *changes, "mcmc_step_info=[[100000000,0,0,0]]"]
+    workers = _start_workers(arguments, repository, tmp_path)
+    for worker in workers:
+        assert any("parameters" in line for line in worker.stdout)
+        time.sleep(1)
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+    outputs = _outputs(workers, 20)
+    assert [worker.returncode for worker in workers] == [143, 143], outputs
+    assert all("ended by SIGTERM" in output for output in outputs)
+
+
+@pytest.mark.slow
 def test_two_workers_attack_as_one_process_does(repository, tmp_path, data_dir):
     load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
     changes = ["configs_attack/smoke.py", "--set", f"data_dir={data_dir}", "batch_size=6"]

@@ -5,6 +5,7 @@ behind is gone on from; memory does not grow with the number of images.
 """
 
 import io
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from utils.errors import UserError
 from utils.files import join, make_folder, whole_file
+from utils.folders import list_folder
 
 ENDING = ".npy"
 
@@ -32,8 +34,8 @@ class ArrayFiles:
         """Return the number of each file's first image, sorted."""
         if not tf.io.gfile.isdir(self.folder):
             return []
-        names = [name for name in tf.io.gfile.listdir(self.folder) if name[0] != "."]
-        return sorted(int(name.removesuffix(ENDING)) for name in names)
+        stems = [os.path.splitext(name) for name in list_folder(self.folder).files]
+        return sorted(int(stem) for stem, end in stems if end == ENDING and stem.isdecimal())
 
     def batches(self) -> Iterator[np.ndarray]:
         """Yield the arrays in the order of their images."""

@@ -5,10 +5,11 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import h5py
@@ -16,9 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nets import EBMS, GENERATORS
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, make_room, reserve, whole_file
+from utils.folders import list_folder
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign
 from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
@@ -57,10 +61,25 @@ def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> No
             file.attrs["network"] = json.dumps(dict(info))
 
 
+def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int) -> None:
+    """Write the weights after an update, and their moving averages where these are kept."""
+    for name, saved in networks.items():
+        info = saved.info(update)
+        save_weights(saved.network, join(folder, f"{name}_{update}.weights.h5"), info)
+        if saved.average is not None:
+            with saved.average.applied():
+                path = join(folder, f"{name}_ema_{update}.weights.h5")
+                save_weights(saved.network, path, info)
+
+
 def network_info(path: str) -> dict[str, Any] | None:
-    """Return what a `.weights.h5` says of its network, None if the file says nothing."""
+    """Return what a `.weights.h5` says of its network, None if the file says nothing.
+
+    Of a published checkpoint: the sizes that it shows. Raises UserError for what is no weights.
+    """
+    refuse_foreign(path)
     if not path.endswith(".h5"):
-        return None
+        return checkpoint_sizes(path)
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
@@ -101,7 +120,8 @@ def with_stored_sizes(
     """Return the config with a network's sizes taken from the weights at `config[path_key]`.
 
     `sizes` maps names in the file's info to config keys, for example {"width": "ebm_width"}. Raises
-    UserError when the config says another size, or the file holds another kind of network.
+    UserError when the config says another size, or the file holds another kind of network or one
+    for other images.
     """
     path = config[path_key]
     info = (network_info(path) if path else None) or {}
@@ -109,6 +129,11 @@ def with_stored_sizes(
         raise UserError(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
+        )
+    if not _is_for(config["image_dims"], info, config[type_key]):
+        raise UserError(
+            f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
+            f"'image_dims' is {config['image_dims']}"
         )
     stored = {key: info[name] for name, key in sizes.items() if info.get(name) is not None}
     for key, size in stored.items():
@@ -118,6 +143,15 @@ def with_stored_sizes(
                 f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
+
+
+def _is_for(image_dims: list[int], info: Mapping[str, Any], kind: str) -> bool:
+    """Return whether stored weights fit images of a size; some networks serve several sizes."""
+    found = info.get("image_dims", image_dims)
+    rows = {**EBMS, **GENERATORS}.get(kind)
+    return found[2] == image_dims[2] and (
+        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
+    )
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
@@ -133,20 +167,22 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
 
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
     """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
-    names = sorted(n for n in tf.io.gfile.listdir(folder) if n.endswith(".npz") and n[0] != ".")
-    files = {name: fingerprint(join(folder, name)) for name in names}
+    names = [name for name in list_folder(folder).files if name.endswith(".npz")]
+    write_header(folder, {**header, "files": {n: fingerprint(join(folder, n)) for n in names}})
+
+
+def write_header(folder: str, header: Mapping[str, Any]) -> None:
+    """Write the `state.json` of a state."""
     with whole_file(join(folder, STATE_FILE)) as temporary, open(temporary, "w") as file:
-        json.dump({**header, "files": files}, file, indent=1)
+        json.dump(dict(header), file, indent=1)
 
 
 def list_states(root: str) -> list[int]:
     """Return the updates of the declared states under `root`, oldest first."""
     if not tf.io.gfile.isdir(root):
         return []
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(root)]
-    return sorted(
-        int(n) for n in names if n.isdigit() and tf.io.gfile.exists(join(root, n, STATE_FILE))
-    )
+    names = [name for name in list_folder(root).folders if name.isdecimal()]
+    return sorted(int(n) for n in names if tf.io.gfile.exists(join(root, n, STATE_FILE)))
 
 
 def drop_states(root: str, keep: int) -> None:
@@ -154,15 +190,15 @@ def drop_states(root: str, keep: int) -> None:
     declared = list_states(root)
     keep_names = {str(update) for update in declared[-keep:]}
     newest = declared[-1] if declared else -1
-    for name in (name.rstrip("/") for name in tf.io.gfile.listdir(root)):
-        if name.isdigit() and name not in keep_names and int(name) <= newest:
+    for name in list_folder(root).folders:
+        if name.isdecimal() and name not in keep_names and int(name) <= newest:
             _delete_state(join(root, name))
 
 
 def drop_states_after(root: str, update: int) -> None:
     """Delete the states after `update`, which a run that goes on from there will write anew."""
-    for name in (name.rstrip("/") for name in tf.io.gfile.listdir(root)):
-        if name.isdigit() and int(name) > update:
+    for name in list_folder(root).folders:
+        if name.isdecimal() and int(name) > update:
             _delete_state(join(root, name))
 
 
@@ -181,13 +217,22 @@ def read_header(folder: str) -> dict[str, Any]:
 
 def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
     """Return folder and header of the newest whole state; `say` which ones are not whole."""
-    for update in reversed(list_states(root)):
+    newest = next(whole_states(root, say), None)
+    if newest is None:
+        raise UserError(f"{root} has no whole state to resume from")
+    return newest
+
+
+def whole_states(
+    root: str, say: Callable[[str], None], before: float = math.inf
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield folder and header of the whole states of updates below `before`, the newest first."""
+    for update in reversed([update for update in list_states(root) if update < before]):
         folder = join(root, str(update))
         try:
-            return folder, read_header(folder)
+            yield folder, read_header(folder)
         except UserError as error:
             say(f"warning: {error}; using the state before")
-    raise UserError(f"{root} has no whole state to resume from")
 
 
 def restore_parts(

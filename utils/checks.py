@@ -3,10 +3,20 @@
 A check takes a config with all defaults filled in and returns its problems, one sentence each.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from nets import EBMS, GENERATORS
+from nets import EBMS, GENERATORS, IN_COLOUR
 from utils import keys
+
+EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
+OWN_FORMATS = ("image_folder", "npz", "generator")  # a `data_type` that is no name of TFDS
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """Return a `data_type` without its variant and version: `cifar10` of `cifar10:3.0.2`."""
+    return re.split(r"/|:(?=[\d*])", config["data_type"])[0]
 
 
 def uses_generator(config: dict[str, Any]) -> bool:
@@ -31,10 +41,10 @@ def _check_devices(config: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _check_image(config: dict[str, Any]) -> list[str]:
-    height, width, channels = config["image_dims"]
-    if height != width or channels != 3:
-        return [f"'image_dims' must be [size, size, 3], not {config['image_dims']}"]
+def _check_states(config: dict[str, Any]) -> list[str]:
+    if config["on_divergence"] == "rollback" and config["keep_states"] < 2:
+        return ["'keep_states' must be 2 or more where 'on_divergence' is 'rollback': the newest "
+                "state may be what diverged"]  # fmt: skip
     return []
 
 
@@ -45,15 +55,21 @@ def _check_data_set(config: dict[str, Any]) -> list[str]:
 
 
 def _check_networks(config: dict[str, Any]) -> list[str]:
-    problems, height = [], config["image_dims"][0]
-    sizes = tuple(EBMS[config["net_type"]][1])
-    if height not in sizes:
-        problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
+    problems = _check_images(config, "net_type", EBMS)
     if uses_generator(config) and config["gen_type"] is not None:
-        sizes = tuple(GENERATORS[config["gen_type"]][1])
-        if height not in sizes:
-            problems.append(f"'{config['gen_type']}' exists for sizes {sizes}, not {height}")
+        problems += _check_images(config, "gen_type", GENERATORS)
     return problems + _check_prior(config)
+
+
+def _check_images(config: dict[str, Any], key: str, networks: Mapping[str, tuple]) -> list[str]:
+    """Check that the network which `config[key]` names exists for such images."""
+    problems, (height, _, channels) = [], config["image_dims"]
+    sizes = tuple(networks[config[key]][1])
+    if height not in sizes:
+        problems.append(f"'{config[key]}' exists for sizes {sizes}, not {height}")
+    if channels != 3 and config[key] in IN_COLOUR:
+        problems.append(f"'{config[key]}' exists for 3 channels, not {channels}")
+    return problems
 
 
 def _check_prior(config: dict[str, Any]) -> list[str]:
@@ -74,6 +90,15 @@ def _check_generator(config: dict[str, Any]) -> list[str]:
         if config["gen_lr_info"] is None:
             problems.append("'gen_lr_info' is missing: the generator is updated")
     return problems
+
+
+def _check_learning_generator(config: dict[str, Any]) -> list[str]:
+    if config["update_generator"] and not trains_generator(config):
+        return [
+            f"'update_generator' must be False: chains of mcmc_init '{config['mcmc_init']}' do not "
+            "start at a generator, so that none can learn from them"
+        ]
+    return []
 
 
 def _check_bank(config: dict[str, Any]) -> list[str]:
@@ -166,11 +191,9 @@ def _check_depth(config: dict[str, Any]) -> list[str]:
 
 
 def _check_attack(config: dict[str, Any]) -> list[str]:
-    problems, height = [], config["image_dims"][0]
+    problems, channels = [], config["image_dims"][2]
     if config["langevin_steps"]:
-        sizes = tuple(EBMS[config["net_type"]][1])
-        if height not in sizes:
-            problems.append(f"'{config['net_type']}' exists for sizes {sizes}, not {height}")
+        problems += _check_images(config, "net_type", EBMS)
         if not config["ebm_weights"]:
             problems.append("'ebm_weights' is still empty: fill in the path of the defence's EBM")
         if config["prior_weights"] == "":
@@ -180,6 +203,13 @@ def _check_attack(config: dict[str, Any]) -> list[str]:
         config["clf_weights"] == "" or classifier_type(config) == "wrn"
     ):
         problems.append("'clf_weights' is still empty: fill in the path of the classifier")
+    if channels != 3 and classifier_type(config) != "wrn":
+        problems.append(f"'{classifier_type(config)}' exists for 3 channels, not {channels}")
+    if (config["image_dims_clf"] or config["image_dims"])[2] != channels:
+        problems.append(
+            f"'image_dims_clf' {config['image_dims_clf']} must have the channels of 'image_dims' "
+            f"{config['image_dims']}"
+        )
     if config["data_labels"] is not None and classifier_type(config) != "wrn":
         problems.append(
             f"'data_labels' would number the classes anew, and '{classifier_type(config)}' knows "
@@ -207,24 +237,25 @@ def _check_attacked(config: dict[str, Any]) -> list[str]:
 def classifier_type(config: dict[str, Any]) -> str:
     """Return the classifier that `attack.py` attacks: `clf_type`, or the data set's usual one."""
     return config["clf_type"] or (
-        "efficientnet_b7" if config["data_type"] == "imagenet2012" else "wrn"
+        "efficientnet_b7" if data_name(config) == "imagenet2012" else "wrn"
     )
 
 
 CHECKS = {
-    "train_clf": (_check_devices, _check_image, _check_data_set, _check_classifier),
-    "attack": (_check_devices, _check_image, _check_data_set, _check_attack),
+    "train_clf": (_check_devices, _check_states, _check_data_set, _check_classifier),
+    "attack": (_check_devices, _check_data_set, _check_attack),
     "train": (
         _check_devices,
-        _check_image,
+        _check_states,
         _check_networks,
         _check_generator,
+        _check_learning_generator,
         _check_bank,
         _check_paths,
     ),
     "train_longrun": (
         _check_devices,
-        _check_image,
+        _check_states,
         _check_networks,
         _check_generator,
         _check_bank,
@@ -233,7 +264,6 @@ CHECKS = {
     ),
     "fid": (
         _check_devices,
-        _check_image,
         _check_data_set,
         _check_networks,
         _check_sampling,

@@ -5,7 +5,9 @@ import ast
 import dataclasses
 import difflib
 import json
+import os
 import runpy
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +16,9 @@ import tensorflow as tf
 
 from utils import keys
 from utils.checks import CHECKS
-from utils.errors import UserError, first_line
+from utils.errors import UserError, closest, first_line
+from utils.files import require_writable
+from utils.unread_keys import is_own_config, warnings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIG_FILE = "config.json"
@@ -38,8 +42,13 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", nargs="?", help="config file, from here or the repository's root")
-    parser.add_argument("--resume", metavar="RUN_DIR", help="go on with this run, bit for bit")
+    path = os.path.expanduser
+    parser.add_argument(
+        "config", nargs="?", type=path, help="config file, from here or the repository's root"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN_DIR", type=path, help="go on with this run, bit for bit"
+    )
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -56,11 +65,19 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
     arguments = parser.parse_args(argv)
     if (arguments.config is None) == (arguments.resume is None):
         parser.error("give either a config file or --resume RUN_DIR")
+    written = parse_overrides(arguments.set)
     if arguments.resume is not None:
         config, config_path = load_run_config(arguments.resume, arguments.set, script)
     else:
-        config_path = str(find_config(arguments.config))
-        config = load_config(config_path, arguments.set, script)
+        path = find_config(arguments.config)
+        content, config_path = read_config_file(path), str(path)
+        config = complete({**content, **written}, script, config_path)
+        if not is_own_config(path, REPOSITORY):
+            written |= content
+        if not config["gs_path"]:
+            require_writable(config["exp_dir"], "exp_dir")
+    for line in warnings_of(config, script, written):
+        print(f"warning: {line}", file=sys.stderr)
     return Command(script, config, config_path, arguments.resume, arguments.dry_run)
 
 
@@ -87,8 +104,9 @@ def load_run_config(
         with tf.io.gfile.GFile(path) as file:
             stored = json.load(file)
         owner, config, config_path = stored["script"], stored["config"], stored["config_path"]
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"{run_dir} is not a run folder: it has no {CONFIG_FILE}") from error
+        config = {**config}
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
+        raise UserError(_no_run_folder(run_dir)) from error
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
     if owner != script:
@@ -102,6 +120,19 @@ def load_run_config(
             f"--set {fixed[0]}: a resumed run keeps its config; only these may change: {allowed}"
         )
     return complete({**config, **changes}, script, path), config_path
+
+
+def _no_run_folder(path: str) -> str:
+    """Return what is wrong with the argument of `--resume`, and the run folder that is meant."""
+    if path.endswith(".py") and Path(path).is_file():
+        return f"{path} is a config, not a run folder: start a new run with it, without --resume"
+    parent = "" if "://" in path else path.rstrip("/")
+    while parent := parent.rpartition("/")[0]:
+        if tf.io.gfile.exists(f"{parent}/{CONFIG_FILE}"):
+            return f"{path} is inside a run folder: give the folder itself, --resume {parent}"
+    what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "there is no such folder"
+    what = "it is a file" if Path(path).is_file() else what
+    return f"{path} is not a run folder: {what}"
 
 
 def write_run_config(command: Command, path: str, *, weights: Mapping[str, Any]) -> None:
@@ -185,8 +216,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _unknown(name: Any, script: str) -> str:
-    close = difflib.get_close_matches(str(name), keys.keys_of(script), n=1)
-    hint = (
-        f" (did you mean '{close[0]}'?)" if close else f" of {script}.py (see the README's table)"
-    )
+    close = closest(name, keys.keys_of(script))
+    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see the README's table)"
     return f"unknown key '{name}'{hint}"

@@ -9,17 +9,21 @@ or in many. Small sets are kept decoded in memory, large ones are decoded as the
 """
 
 import argparse
+import contextlib
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from utils.checks import EMBEDDED, data_name
 from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
 from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
-from utils.data_sources import EMBEDDED, Source, keep_classes, open_folder, open_npz
+from utils.data_sources import Source, keep_classes, open_folder, open_npz, unlabelled
 from utils.data_tfds import find_builder, new_builder, open_tfds
 from utils.errors import UserError, one_line_errors
 from utils.keys import KEYS, REQUIRED
@@ -28,6 +32,7 @@ from utils.plots import save_grid
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
+LOOKED_AT = 16  # pictures, to see whether a random crop has anything to do
 ORDER_SEED = 0  # of which images are the first n of a split, to compare with: whatever the run's
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
@@ -43,18 +48,28 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
     It is kept in memory if its decoded pictures take at most `data_memory` MB and have the
     networks' size before they are cropped at random. Raises UserError for data that is not there.
     """
-    source = open_source(config, split or config.get("split") or "train")
-    padded = config["data_type"] in PADDED_CROPS
+    usual = config.get("split") or "train"
+    source = open_source(config, split or usual)
+    padded = data_name(config) in PADDED_CROPS
     crop = bool(config.get("random_crop"))
     augmentation = Augmentation(
         padded_crop=crop and padded,
         resized_crop=crop and not padded,
         flip=bool(config.get("data_flip")),
     )
-    size = config["image_dims"][0]
-    stream = StreamedDataset(source, size, augmentation, config.get("data_corrupt") or "skip")
+    dims = config["image_dims"]
+    if augmentation.resized_crop and source.split == usual and _fit_already(source, dims[0]):
+        print(
+            f"warning: random_crop does nothing: the pictures of {source.name} are "
+            f"{dims[0]}x{dims[0]} already",
+            file=sys.stderr,
+        )
+    on_corrupt = config.get("data_corrupt") or "skip"
+    rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
+    stream = StreamedDataset(source, dims, augmentation, on_corrupt, rounded=rounded)
     memory = config.get("data_memory", MEMORY) * 2**20
-    if augmentation.resized_crop or source.num_records * size * size * 3 > memory:
+    size = source.num_records * math.prod(dims) * stream.dtype.size
+    if augmentation.resized_crop or size > memory:
         return stream
     return MemoryDataset(stream)
 
@@ -67,6 +82,17 @@ def open_source(config: Mapping[str, Any], split: str) -> Source:
     if not source.num_records:
         raise UserError(f"data set {source.name}, split {split}: there is no picture in it")
     return source
+
+
+def _fit_already(source: Source, size: int) -> bool:
+    """Return whether the first pictures of a source are squares of this side."""
+    for _, records in source.records(None).take(LOOKED_AT).batch(LOOKED_AT):
+        shapes = set()
+        for picture in source.parse(records)[0]:
+            with contextlib.suppress(tf.errors.OpError):  # a damaged one is named when it is read
+                shapes.add(tuple(source.read(picture).shape[:2]))
+        return shapes == {(size, size)}
+    return False
 
 
 class TrainingStream:
@@ -98,13 +124,16 @@ class TrainingStream:
         self._next: int | None = None  # the batch that `_coming` gives next
 
     def batches(self, update: int) -> list[np.ndarray]:
-        """Return the (b, h, w, 3) float32 images in [-1, 1] of each local replica at an update."""
+        """Return the (b, h, w, c) float32 images in [-1, 1] of each local replica at an update."""
         return [images for images, _ in self._of_update(update)]
 
     def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the images and the (b,) int64 labels of each local replica at an update."""
         require_labels(self.dataset)
-        return self._of_update(update)
+        batches = self._of_update(update)
+        for _, labels in batches:
+            _refuse_unlabelled(self.dataset, labels)
+        return batches
 
     def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
         return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
@@ -150,23 +179,41 @@ def evaluation_batches(
     seed: int | None = None,
     purpose: Purpose = Purpose.EVALUATION,
     start: int = 0,
+    count: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
     """Yield one pass over a split: images, labels (None without), and the images' indices.
 
-    Images are (b, h, w, 3) float32 in [-1, 1], never augmented; the last batch may be smaller. The
-    order is the data set's own, or with a `seed` a shuffled one; an image keeps its index in the
-    data set in any order. `start` is the first batch wanted, from 0.
+    Images are (b, h, w, c) float32 in [-1, 1], never augmented; damaged pictures are left out, and
+    only the last batch may be smaller. The order is the data set's own, or with a `seed` a shuffled
+    one; an image keeps its index in the data set in any order. `start` is the first batch wanted,
+    from 0. With a `count` that many images are one pass. Raises UserError if there are fewer, or
+    none.
     """
-    count = -(-dataset.num_examples // batch_size)
-    if start >= count:
+    end = dataset.num_examples if count is None else count
+    if (place := start * batch_size) >= end:
         return
     rng = None if seed is None else host_rng(seed, purpose)
-    for images, labels, indices in dataset.batches(batch_size, np.arange(start, count), rng=rng):
-        yield to_float(images), labels if dataset.has_labels else None, indices
+    for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
+        left = min(batch_size, end - place)
+        if count is not None and len(images) < left:  # raised now: nobody may ask for a next batch
+            break
+        yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
+        place += len(images)
+        if place >= end:
+            return
+    if count is not None or place == start * batch_size:
+        damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
+            f", not the {end} asked for: ask for fewer, or add some"
+        )
 
 
 def require_labels(dataset: Dataset) -> None:
-    """Raise UserError if a data set has no labels, or labels without names of classes."""
+    """Raise UserError if a data set has no labels, pictures without one, or classes without names.
+
+    Of a streamed set only the first pictures are looked at.
+    """
     if not dataset.has_labels:
         raise UserError(
             f"data set {dataset.name} has no labels: choose another one, or name one of its "
@@ -177,6 +224,12 @@ def require_labels(dataset: Dataset) -> None:
             f"data set {dataset.name} has numbers without names of classes for labels: choose an "
             "attribute of named classes with label_attribute"
         )
+    _refuse_unlabelled(dataset, dataset.first_labels)
+
+
+def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
+    if labels.min(initial=0) < 0:
+        raise unlabelled(dataset.name, dataset.split)
 
 
 @one_line_errors
@@ -196,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         builder = find_builder(config)
         if builder is None:
             builder = new_builder(config)
-            if not arguments.prepare and config["data_type"] != EMBEDDED:
+            if not arguments.prepare and data_name(config) != EMBEDDED:
                 report_missing(builder, arguments.manual_dir)
                 sys.exit(1)
             prepare(builder, arguments.manual_dir)

@@ -52,7 +52,9 @@ def report_builder(builder: tfds.core.DatasetBuilder) -> None:
 def report_dataset(dataset: Dataset) -> None:
     """Tell how many pictures a split has, of what classes, and how they are kept."""
     in_memory = isinstance(dataset, MemoryDataset)
-    kept = f"{dataset.images.nbytes / 2**20:.0f} MB in memory" if in_memory else "decoded when read"
+    kept = "decoded when read, which tells damaged ones"
+    if in_memory:
+        kept = f"{dataset.images.nbytes / 2**20:.0f} MB in memory"
     _line("split", f"{dataset.split}: {dataset.num_examples:,} pictures, {kept}")
     if dataset.corrupt:
         _line("damaged", f"{len(dataset.corrupt):,} pictures left out")
@@ -60,8 +62,10 @@ def report_dataset(dataset: Dataset) -> None:
         _line("classes", "no labels (a TFDS set may have attributes: label_attribute)")
         return
     labels = dataset.labels if in_memory else all_labels(dataset.source)
-    names = dataset.class_names or [str(i) for i in range(int(labels.max()) + 1)]
-    counts = np.bincount(labels, minlength=len(names))
+    there, counts = np.unique(labels, return_counts=True)
+    names = [str(label) for label in there]
+    if dataset.class_names is not None and there.min(initial=0) >= 0:
+        names, counts = dataset.class_names, np.bincount(labels, minlength=len(dataset.class_names))
     if len(names) > LISTED:
         _line("classes", f"{len(names):,} of {counts.min():,} to {counts.max():,} pictures")
         return
@@ -73,7 +77,11 @@ def _state(path: str, file: RequiredFile) -> str:
     if not tf.io.gfile.exists(path):
         return "missing"
     size = tf.io.gfile.stat(path).length
-    return "there" if size == file.size else f"there with {size:,} bytes: truncated or another file"
+    if size == file.size:
+        return "there"
+    if file.is_packed_anew(path):
+        return "there as another .gz of the same content"
+    return f"there with {size:,} bytes: truncated or another file"
 
 
 def _line(title: str, text: str) -> None:

@@ -4,8 +4,10 @@ Both hand out the batches of an order from any place on, so that whoever draws n
 what was drawn before.
 """
 
+import functools
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from utils import pictures
-from utils.data_sources import Source
-from utils.errors import UserError, first_line
+from utils.data_sources import CHUNK, Source, all_labels, one_line_read_errors
+from utils.errors import UserError
 from utils.pictures import Augmentation
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory
@@ -23,16 +25,39 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
 
 
 class StreamedDataset:
-    """One split, decoded as it is read; `num_examples` counts damaged pictures too."""
+    """One split, decoded as it is read; `num_examples` counts damaged pictures too.
 
-    def __init__(self, source: Source, size: int, augmentation: Augmentation, on_corrupt: str):
-        self.source, self.size = source, size
+    Resized pictures are rounded to uint8, or without `rounded` float32 in [0, 255].
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        image_dims: Sequence[int],
+        augmentation: Augmentation,
+        on_corrupt: str,
+        *,
+        rounded: bool = True,
+    ):
+        self.source, self.image_dims = source, tuple(image_dims)
+        self.dtype = tf.uint8 if rounded else tf.float32
         self.augmentation, self.on_corrupt = augmentation, on_corrupt
         self.name, self.split, self.class_names = source.name, source.split, source.class_names
         self.num_examples, self.num_indices = source.num_records, source.num_indices
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
+        self.told_grey = False
         self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
+
+    @property
+    def num_whole(self) -> int:
+        """How many pictures decode, once all have been read."""
+        return self.num_examples - len(self.corrupt)
+
+    @functools.cached_property
+    def first_labels(self) -> np.ndarray:
+        """The int64 labels of the first pictures, in the source's order."""
+        return all_labels(self.source, CHUNK)
 
     def batches(
         self,
@@ -45,7 +70,7 @@ class StreamedDataset:
     ) -> Iterator[Batch]:
         """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
 
-        A batch is (b, h, w, 3) uint8 images, (b,) labels and (b,) indices of the images in the
+        A batch is (b, h, w, c) uint8 images, (b,) labels and (b,) indices of the images in the
         data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
         picture is left out, or with `fill` replaced by another one of its batch, so that the
         batch keeps its size and all others what they hold.
@@ -55,19 +80,28 @@ class StreamedDataset:
         decoded = self._chosen(batch_size, places, rng).map(
             lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
         )
-        try:
-            for images, good, labels, indices in decoded.prefetch(2).as_numpy_iterator():
+        with one_line_read_errors(self.source):
+            for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
+                if lost and not self.told_grey:
+                    self._tell_grey()
                 if len(good) < len(indices):
                     self._report_corrupt(np.delete(indices, good))
                     if fill and len(good):
                         kept = np.arange(len(indices)) % len(good)
                         images, good = images[kept], good[kept]
                 yield images, labels[good], indices[good]
-        except tf.errors.OpError as error:
-            raise UserError(
-                f"data set {self.name} cannot be read: {first_line(error)}; if its files are "
-                "damaged, prepare it again"
-            ) from error
+
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass in batches of pictures that decode, from batch `start` on.
+
+        Only the last may be smaller. What comes before `start` is decoded, too: nobody knows
+        beforehand which pictures are damaged.
+        """
+        places = np.arange(-(-self.num_examples // batch_size))
+        parts = self.batches(batch_size, places, rng=rng)
+        return itertools.islice(_filled_up(parts, batch_size), start, None)
 
     def _chosen(
         self, batch_size: int, places: np.ndarray, rng: np.random.Generator | None
@@ -82,22 +116,37 @@ class StreamedDataset:
         )
 
     def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
-        """Return the k pictures that decode, their places in the batch, and all labels, indices."""
+        """Return the k pictures that decode, their places in the batch, and all labels, indices.
+
+        Last, whether a picture lost its colours.
+        """
         encoded, labels = self.source.parse(records)
+        size, _, channels = self.image_dims
 
         def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
-            image = self.source.read(picture)
+            image, lost = self.source.read(picture), False
+            if channels == 1:
+                lost = tf.reduce_any(tf.not_equal(image, image[..., :1]))
+                image = pictures.grey(image)
             if draws is None:
-                return pictures.center_crop(image, self.size), place
-            return pictures.random_crop(image, self.size, draws[index]), place
+                return pictures.center_crop(image, size, self.dtype), place, lost
+            return pictures.random_crop(image, size, draws[index], self.dtype), place, lost
 
         count = tf.size(indices)
         good = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count))).map(fit)
         # A last element of no picture, so that there is a batch even if no picture decodes.
-        last = tf.data.Dataset.from_tensors((tf.zeros((self.size, self.size, 3), tf.uint8), -1))
+        last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
-        images, places = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
-        return images[:-1], places[:-1], labels, indices
+        images, places, lost = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
+        return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
+
+    def _tell_grey(self) -> None:
+        self.told_grey = True
+        print(
+            f"{self.name}, split {self.split}: colour pictures become grey, as 'image_dims' "
+            f"{[*self.image_dims]} says",
+            flush=True,
+        )
 
     def _report_corrupt(self, indices: np.ndarray) -> None:
         """Name damaged pictures, each once; raise UserError if the config wants to stop."""
@@ -117,7 +166,7 @@ class StreamedDataset:
 
 
 class MemoryDataset:
-    """One split in memory: images (n, h, w, 3) uint8, labels and indices (n,) int64."""
+    """One split in memory: images (n, h, w, c) as `stream` has them, labels and indices (n,)."""
 
     def __init__(self, stream: StreamedDataset):
         """Decode what `stream` has; damaged pictures are left out for good."""
@@ -127,7 +176,8 @@ class MemoryDataset:
         self.augmentation = stream.augmentation
         self.images, self.labels, self.indices = _read_all(stream)
         self.corrupt = stream.corrupt
-        self.num_examples = len(self.images)
+        self.num_examples = self.num_whole = len(self.images)
+        self.first_labels = self.labels
         if not self.num_examples:
             raise UserError(
                 f"data set {self.name}, split {self.split}: none of its pictures decode"
@@ -150,14 +200,37 @@ class MemoryDataset:
             rows = order[place * batch_size : (place + 1) * batch_size]
             yield self.images[rows], self.labels[rows], self.indices[rows]
 
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass from batch `start` on, as `StreamedDataset.whole_batches` does."""
+        places = np.arange(start, -(-self.num_examples // batch_size))
+        return self.batches(batch_size, places, rng=rng)
+
 
 Dataset = StreamedDataset | MemoryDataset
+
+
+def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
+    """Yield batches of `batch_size` made of smaller ones, and what is left over at the end."""
+    held = None
+    for part in parts:
+        if held is not None:
+            part = tuple(np.concatenate(pair) for pair in zip(held, part, strict=True))
+        held = part
+        if len(part[0]) >= batch_size:
+            yield tuple(array[:batch_size] for array in part)
+            held = (
+                tuple(array[batch_size:] for array in part) if len(part[0]) > batch_size else None
+            )
+    if held is not None and len(held[0]):
+        yield held
 
 
 def _read_all(stream: StreamedDataset) -> Batch:
     """Decode a whole data set into arrays of images, labels and indices."""
     count = stream.num_examples
-    images = np.empty((count, stream.size, stream.size, 3), np.uint8)
+    images = np.empty((count, *stream.image_dims), stream.dtype.as_numpy_dtype)
     labels, indices = np.empty(count, np.int64), np.empty(count, np.int64)
     filled = 0
     bar = tqdm(desc=f"decoding {stream.name}", total=count, unit="im", delay=1, disable=None)

@@ -5,27 +5,33 @@ counted, shuffled, skipped and dealt out before anything is decoded. `utils.data
 sources of TensorFlow Datasets.
 """
 
+import contextlib
 import dataclasses
-import difflib
 import hashlib
-import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from utils.checks import EMBEDDED, data_name
+from utils.class_labels import (
+    read_class_names,
+    read_labels,
+    refuse_repeats,
+    warn_of_empty_classes,
+)
 from utils.config import REPOSITORY
-from utils.errors import UserError, first_line
+from utils.errors import UserError, first_line, nearest
 from utils.files import join
+from utils.image_folder import pictures_by_label, split_folder
+from utils.npz import read_npz
 from utils.pictures import decode
 
 NO_LABEL = -1
 CHUNK = 1024  # records that are parsed at once
-EMBEDDED = "emoji32"  # prepares itself, without a network
 SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs have both
-IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +59,27 @@ class Source:
     fingerprint: Callable[[], str] | None = None
 
 
-def all_labels(source: Source) -> np.ndarray:
-    """Read the (n,) int64 labels of a source, in its own order, without decoding pictures."""
-    chunks = source.records(None).batch(CHUNK).map(lambda _, record: source.parse(record)[1])
-    parts = list(chunks.prefetch(1).as_numpy_iterator())
+@contextlib.contextmanager
+def one_line_read_errors(source: Source) -> Iterator[None]:
+    """Turn failures to read records into the one line that tells the user."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"data set {source.name} cannot be read: {first_line(error)}; if its files are "
+            "damaged, prepare it again"
+        ) from error
+
+
+def all_labels(source: Source, limit: int = -1) -> np.ndarray:
+    """Return the (n,) int64 labels of a source, or of its first `limit`, in its own order.
+
+    No picture is decoded.
+    """
+    records = source.records(None).take(limit).batch(CHUNK)
+    chunks = records.map(lambda _, record: source.parse(record)[1])
+    with one_line_read_errors(source):
+        parts = list(chunks.prefetch(1).as_numpy_iterator())
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
@@ -73,8 +96,15 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
                 f"data_labels: data set {source.name} has no class '{name}'"
                 + nearest(name, source.class_names)
             )
+    refuse_repeats("data_labels", wanted)
+    labels = all_labels(source)
+    if labels.min(initial=0) < 0:
+        raise unlabelled(source.name, source.split)
     table = np.full(len(source.class_names), NO_LABEL, np.int64)
     table[[source.class_names.index(name) for name in wanted]] = np.arange(len(wanted))
+    labels = table[labels]
+    labels = labels[labels != NO_LABEL]
+    warn_of_empty_classes(f"data set {source.name}, split {source.split}", wanted, labels)
 
     def parse(records: Any) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, labels = source.parse(records)
@@ -87,10 +117,21 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
     def records(rng: np.random.Generator | None) -> tf.data.Dataset:
         return source.records(rng).batch(CHUNK).map(kept).unbatch()
 
-    restricted = dataclasses.replace(
-        source, class_names=tuple(wanted), records=records, parse=parse
+    return dataclasses.replace(
+        source,
+        class_names=tuple(wanted),
+        records=records,
+        parse=parse,
+        num_records=len(labels),
     )
-    return dataclasses.replace(restricted, num_records=len(all_labels(restricted)))
+
+
+def unlabelled(name: str, split: str) -> UserError:
+    """Return the error of pictures without labels where labels are needed."""
+    return UserError(
+        f"data set {name}, split {split}: pictures without a label (-1), as test splits may have "
+        "them: choose another split"
+    )
 
 
 def data_dirs(config: Mapping[str, Any]) -> list[str]:
@@ -99,12 +140,13 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
     `data_dir` is looked up from the working directory, then from the repository's root, in both
     spellings of CelebA's folder; with `gs_path` in that bucket only.
     """
-    written = config.get("data_dir") or f"{config['data_type']}_tfds"
+    name = data_name(config)
+    written = config.get("data_dir") or f"{name}_tfds"
     spelt = [written]
     for one, other in (SPELLINGS, SPELLINGS[::-1]):
         if one in written:
             spelt.append(written.replace(one, other))
-    if config.get("gs_path") and config["data_type"] != EMBEDDED:
+    if config.get("gs_path") and name != EMBEDDED:
         bucket = f"gs://{config['gs_path']}"
         return [bucket, *(name if "://" in name else f"{bucket}/{name}" for name in spelt)]
     places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
@@ -120,43 +162,23 @@ def exists(path: str) -> bool:
         raise UserError(f"cannot look into {path}: {first_line(error)}") from error
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the hint of an error about a name that does not exist."""
-    names = [str(known) for known in names]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    if close:
-        return f" (did you mean '{close[0]}'?)"
-    return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
-
-
 def open_folder(config: Mapping[str, Any], split: str) -> Source:
     """Open `data_dir/split/label/*.png`; the folders of splits and of labels may be missing.
 
-    Without a folder of the split's name, `data_dir` itself is the split `train`.
+    Without folders of splits, `data_dir` itself is the split `train`.
     """
-    root = _existing(config, "the folder of your pictures")
-    if tf.io.gfile.isdir(join(root, split)):
-        root = join(root, split)
-    elif split != "train":
-        raise UserError(f"image_folder {root} has no folder '{split}' for that split")
-    plain = _image_files(root)
-    folders = {name: _image_files(join(root, name)) for name in _folders(root)}
-    folders = {name: files for name, files in folders.items() if files}
-    if not plain and not folders:
-        raise UserError(f"image_folder {root}: no pictures ({', '.join(IMAGE_FILES)}) in it")
-    if plain and folders:
-        raise UserError(
-            f"image_folder {root}: pictures both beside and inside the folders "
-            f"{', '.join(folders)}: put all of them into folders, one a label, or none"
-        )
-    files = plain or [file for name in folders for file in folders[name]]
+    others = {config.get(key) for key in ("split", "heldout_split")} - {None}
+    root = split_folder(_existing(config, "the folder of your pictures"), split, others)
+    folders = pictures_by_label(root)
+    files = [file for name in folders for file in folders[name]]
+    plain = "" in folders
     counts = [len(files) for files in folders.values()]
     return _table_source(
         name="image_folder",
         split=split,
         pictures=np.array(files),
-        labels=np.repeat(np.arange(len(counts)), counts) if folders else None,
-        class_names=tuple(folders) or None,
+        labels=None if plain else np.repeat(np.arange(len(counts)), counts),
+        class_names=None if plain else tuple(folders),
         read=lambda path: decode(tf.io.read_file(path)),
         describe=lambda index: files[index],
         fingerprint=lambda: _short_hash(
@@ -178,15 +200,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
             f"npz {path} is the split 'train': for '{split}' let data_dir be a folder that holds "
             f"train.npz and {split}.npz"
         )
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(file) as arrays:
-            arrays = dict(arrays)
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"npz {path} not found") from error
-    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} cannot be read as an npz with an array 'images': {first_line(error)}"
-        ) from error
+    arrays = read_npz(path)
     images, labels, class_names = _npz_arrays(path, arrays)
     return _table_source(
         name="npz",
@@ -213,16 +227,10 @@ def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
         )
     if labels is None:
         return images, None, None
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-        raise UserError(
-            f"npz {path}: 'labels' must be {len(images)} whole numbers from 0, one an image, not "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    count = int(labels.max(initial=-1)) + 1
-    class_names = tuple(str(name) for name in arrays.get("class_names", range(count)))
-    if len(class_names) < count:
-        raise UserError(f"npz {path}: {count} classes in 'labels', {len(class_names)} class_names")
-    return images, labels.astype(np.int64), class_names
+    labels = read_labels(f"npz {path}", labels, len(images))
+    class_names = read_class_names(f"npz {path}", arrays.get("class_names"), labels)
+    warn_of_empty_classes(f"npz {path}", class_names, labels)
+    return images, labels, class_names
 
 
 def _table_source(
@@ -267,13 +275,3 @@ def _existing(config: Mapping[str, Any], what: str) -> str:
         if exists(place):
             return place
     raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
-
-
-def _folders(root: str) -> list[str]:
-    names = sorted(name.rstrip("/") for name in tf.io.gfile.listdir(root))
-    return [name for name in names if tf.io.gfile.isdir(join(root, name))]
-
-
-def _image_files(root: str) -> list[str]:
-    names = sorted(tf.io.gfile.listdir(root))
-    return [join(root, name) for name in names if name.lower().endswith(IMAGE_FILES)]

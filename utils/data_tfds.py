@@ -11,10 +11,12 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import utils.emoji32  # noqa: F401  registers the embedded data set
+from utils.checks import EMBEDDED, OWN_FORMATS, data_name
 from utils.data_prepare import how_to_prepare, prepare
-from utils.data_sources import EMBEDDED, NO_LABEL, Source, data_dirs, exists, nearest
-from utils.errors import UserError, first_line
-from utils.pictures import decode
+from utils.data_sources import NO_LABEL, Source, data_dirs, exists
+from utils.errors import UserError, first_line, nearest
+from utils.folders import list_folder
+from utils.pictures import decode_as_tfds
 
 SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
 MAX_SHUFFLED = 100_000  # records
@@ -44,7 +46,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         has_labels=label is not None,
         records=records,
         parse=parse,
-        read=lambda encoded: tf.ensure_shape(decode(encoded), (height, width, 3)),
+        read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
         describe=describe,
     )
 
@@ -56,7 +58,7 @@ def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
         return builder
     builder = new_builder(config)
     may_download = config.get("data_download") and not config.get("gs_path")
-    if config["data_type"] != EMBEDDED and not may_download:
+    if data_name(config) != EMBEDDED and not may_download:
         raise UserError(
             f"data set {builder.name} is not prepared (looked in {' and '.join(data_dirs(config))}"
             f"); {how_to_prepare(builder)}"
@@ -77,21 +79,36 @@ def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
     versions = {v: path for folder in folders for v, path in _versions(f"{folder}/{name}").items()}
     if versions and ":" not in config["data_type"]:  # no particular version is wanted
         return _open_version(builder, versions[max(versions)])
+    _refuse_inner_folder(config, name)
     return builder if _reads_without_files(builder) else None
+
+
+def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
+    """Raise UserError for a `data_dir` that is the data set's own folder, or a version's."""
+    for folder in data_dirs(config):
+        if exists(f"{folder}/dataset_info.json"):  # that of a version
+            folder = folder.rpartition("/")[0]
+        above, _, last = folder.rpartition("/")
+        if last == name and exists(folder) and _versions(folder):
+            raise UserError(
+                f"data_dir {config['data_dir']} is too deep: name the folder above {last}, {above}"
+            )
 
 
 def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
     """Return the builder of a config's data set in a folder, by default where it is prepared."""
     name = config["data_type"]
     try:
+        if not data_name(config).islower():  # TFDS guesses, and takes `Cifar10` but not `CIFAR10`
+            raise tfds.core.DatasetNotFoundError
         return tfds.builder(name, data_dir=folder or data_dirs(config)[0])
     except tfds.core.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
+        known = [*tfds.list_builders(with_community_datasets=False), *OWN_FORMATS]
         raise UserError(
-            f"data_type: TFDS knows no data set '{name}'{nearest(name, known)}; "
+            f"data_type: TFDS knows no data set '{name}'{nearest(data_name(config), known)}; "
             "'image_folder', 'npz' and 'generator' are possible too"
         ) from error
-    except (AssertionError, ValueError) as error:  # a version or variant that does not exist
+    except (AssertionError, ValueError, ImportError) as error:  # no such version or variant
         raise UserError(f"data_type '{name}': {first_line(error)}") from error
 
 
@@ -122,10 +139,9 @@ def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
 
 def _versions(folder: str) -> dict[tuple[int, ...], str]:
     """Return the prepared versions in a data set's folder, and where they are."""
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)]
     return {
         tuple(int(part) for part in name.split(".")): f"{folder}/{name}"
-        for name in names
+        for name in list_folder(folder).folders
         if name.count(".") == 2 and name.replace(".", "").isdigit()
         if tf.io.gfile.exists(f"{folder}/{name}/dataset_info.json")
     }

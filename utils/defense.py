@@ -281,7 +281,7 @@ def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.n
 def make_classify(
     config: Mapping[str, Any], network: Callable[..., tf.Tensor]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return images (n, h, w, 3) in [-1, 1] -> (n, classes), resized and rescaled for a network."""
+    """Return images (n, h, w, c) in [-1, 1] -> (n, classes), resized and rescaled for a network."""
     size = (config["image_dims_clf"] or config["image_dims"])[:2]
     resizes = size != config["image_dims"][:2]
     low, high = config["pixel_scale_clf"]

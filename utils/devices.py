@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UserError
+from utils.termination import end_at_signals
 
-CORES = os.cpu_count() or 1
+# Those that this process may use; macOS does not say.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # In a part of a large batch: fewer would only take longer to trace, more leave the caches.
 PART_IMAGES = (8, 16)
 ON_CPU = "to run on the CPU add --set device_type=cpu"
@@ -210,7 +212,10 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    print("joining the other workers; until all are there only SIGKILL ends this one", flush=True)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    end_at_signals()
+    return strategy
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:

@@ -1,17 +1,21 @@
 """The user's mistakes, and the surroundings', told in one line."""
 
+import contextlib
 import contextvars
+import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
 from nets.layers import NoSuchNetwork
+from utils.console import console
 
 _HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
 _WHAT_FILLS_MEMORY = contextvars.ContextVar("what fills a device's memory")
+_AT_THE_END = contextvars.ContextVar("what a script closes when it ends")
 
 
 class UserError(Exception):
@@ -26,6 +30,21 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """Return which of `names` is meant by one that does not exist; case does not count."""
+    lower = {str(known).lower(): str(known) for known in names}
+    close = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return lower[close[0]] if close else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the hint of an error about a name that does not exist: the one meant, or all."""
+    names = [str(known) for known in names]
+    if close := closest(name, names):
+        return f" (did you mean '{close}'?)"
+    return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
+
+
 def one_line_errors(main: Callable) -> Callable:
     """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
 
@@ -35,30 +54,44 @@ def one_line_errors(main: Callable) -> Callable:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> None:
-        context = contextvars.copy_context()
-        try:
-            context.run(main, argv)
-        except (UserError, NoSuchNetwork) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except tf.errors.OpError as error:
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
-                print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
-                sys.exit(2)
-            if not _is_of_another_worker(error):
-                raise
-            advice = context.get(_HOW_TO_GO_ON, "start all of them again")
-            print(
-                f"error: another worker died or cannot be reached; on every worker, {advice}",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        except KeyboardInterrupt:
-            print("interrupted before the first update; nothing was lost", file=sys.stderr)
-            sys.exit(130)
+        with console():
+            _run(main, argv)
 
     return run
+
+
+def _run(main: Callable, argv: Sequence[str] | None) -> None:
+    context = contextvars.copy_context()
+    try:
+        with contextlib.ExitStack() as at_the_end:
+            context.run(_AT_THE_END.set, at_the_end)
+            context.run(main, argv)
+    except (UserError, NoSuchNetwork) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except tf.errors.OpError as error:
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
+            print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
+            sys.exit(2)
+        if not _is_of_another_worker(error):
+            raise
+        advice = context.run(how_to_go_on, "start all of them again")
+        print(
+            f"error: another worker died or cannot be reached; on every worker, {advice}",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted before the first update; nothing was lost", file=sys.stderr)
+        sys.exit(130)
+
+
+def until_the_end(close: Callable[[], None]) -> None:
+    """Have the script under way call `close` when it ends, however it ends."""
+    stack = _AT_THE_END.get(None)
+    if stack is not None:
+        stack.callback(close)
 
 
 def tell_how_to_go_on(advice: str) -> None:
@@ -69,6 +102,11 @@ def tell_how_to_go_on(advice: str) -> None:
 def tell_what_fills_memory(key: str) -> None:
     """Note which key a user has to choose smaller should a device's memory not do."""
     _WHAT_FILLS_MEMORY.set(key)
+
+
+def how_to_go_on(otherwise: str) -> str:
+    """Return that advice, or `otherwise` while there is no run to go on with."""
+    return _HOW_TO_GO_ON.get(otherwise)
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

@@ -6,12 +6,10 @@ Maintenance is not in the loop of a script, which is
         run.after(update, metrics)
 """
 
-import dataclasses
-import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,52 +20,13 @@ from utils import checkpoint, plots
 from utils.config import Command
 from utils.devices import barrier, is_chief, total
 from utils.errors import UserError, tell_how_to_go_on
-from utils.files import join, one_line_write_errors
-from utils.guard import LIMITS, all_finite, divergence, rate_scale
-from utils.records import SHOWN, Metrics, Progress, make_board, to_board
-from utils.run_folder import ROOMS, how_to_resume, open_run_folder
+from utils.files import join
+from utils.guard import all_finite, divergence, rate_scale
+from utils.plan import EBM_PLAN, Plan
+from utils.records import Metrics, Progress, make_board, to_board
+from utils.rollback import go_back, note_event, what_is_kept
+from utils.run_folder import how_to_resume, open_run_folder
 from utils.signals import Interruption
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
-
-    `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
-    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves. The first
-    `free_rollbacks` leave the learning rate as it is.
-    """
-
-    unit: str
-    length_key: str
-    info_key: str
-    log_key: str
-    columns: Sequence[str]
-    limits: Mapping[str, str | None]
-    shown: Sequence[tuple[str, str, str]]
-    draw: Callable[[Metrics, str], None]
-    rooms: Sequence[str] = ROOMS
-    free_rollbacks: int = 1
-
-
-def _draw_diagnostics(metrics: Metrics, folder: str) -> None:
-    energy_diff, grad_norm = metrics.series("energy_diff"), metrics.series("grad_norm")
-    plots.save_diagnostics(energy_diff, grad_norm, join(folder, "diagnostics.png"))
-
-
-EBM_PLAN = Plan(
-    unit="update",
-    length_key="num_training_steps",
-    info_key="info_freq",
-    log_key="log_freq",
-    columns=(
-        "update", "energy_diff", "grad_norm", "gen_loss", "ebm_lr", "gen_lr", "saturated",
-        "seconds", "retry",
-    ),
-    limits={**LIMITS, "gen_loss": None},
-    shown=SHOWN,
-    draw=_draw_diagnostics,
-)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -103,10 +62,14 @@ class Run:
         self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
         self.total = self.config[plan.length_key]
-        self.step = self.retry = 0  # updates done; rollbacks
+        self.step = self.saved = self.retry = 0  # updates done, those in a state; rollbacks
+        # Else one more update, which is not kept, must find the last one's weights healthy.
+        self.end_is_measured = plan.measures_result or self.config["on_divergence"] == "ignore"
         self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
+        if not new:
+            self._require_length(join(command.run_dir, "state"))
         self.folder = open_run_folder(command, strategy, plan.rooms)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
@@ -131,27 +94,43 @@ class Run:
             shown=plan.shown,
         )
 
+    def _require_length(self, root: str) -> None:
+        done, key = max(checkpoint.list_states(root), default=0), self.plan.length_key
+        if done > self.total:
+            raise UserError(
+                f"'{key}' is {self.total}, but {done} {self.plan.unit}s are done: to go on add "
+                f"--set {key}={2 * done}"
+            )
+
     def updates(self) -> Iterator[int]:
         """Give the numbers, from 0, of the updates still to do, until the end or a signal.
 
-        Exits with 130 or 143 after Ctrl-C or SIGTERM, the state saved; with 3 when `on_divergence`
-        says so.
+        The last one is done only to measure the weights that the run ends with. Exits with 130 or
+        143 after Ctrl-C or SIGTERM, the state saved; with 3 when `on_divergence` says so.
         """
         unit, key = self.plan.unit, self.plan.length_key
         print(f"run folder {self.folder}, {unit} {self.step} of {self.total}", flush=True)
-        if self.step >= self.total:
-            print(f"nothing left to do; to go on: --set {key}={2 * self.step}")
+        began = self.step
         with self.interruption.noted(
             lambda: self.progress.say(f"finishing this {unit} and saving the state ...")
         ):
-            while self.step < self.total and not self.stopping:
+            while not (self.stopping or self._is_over):
                 self.clock = time.perf_counter()
                 yield self.step
         self.progress.close()
-        if self.stopping:
-            print(f"stopped at {unit} {self.step}, all saved; {self.how_to_resume}", flush=True)
+        kept = "all saved"
+        if self.saved < self.step:
+            kept = f"the last finite state, of {unit} {self.saved}, is kept"
+        if not self._is_over:
+            print(f"stopped at {unit} {self.step}, {kept}; {self.how_to_resume}", flush=True)
             sys.exit(self.interruption.exit_status)
-        print(f"done: {self.folder}", flush=True)
+        if began == self.total:
+            print(f"nothing was left to do; to go on: --set {key}={2 * self.step}")
+        print(f"done: {self.folder}" + (f"; {kept}" if kept != "all saved" else ""), flush=True)
+
+    @property
+    def _is_over(self) -> bool:
+        return self.step == self.total and self.end_is_measured
 
     def after(self, update: int, outcome: Outcome) -> None:
         """Do all that is due after an update: guard, records, pictures, weights, state."""
@@ -160,22 +139,32 @@ class Run:
         step, self.stopping = update + 1, self.interruption.is_agreed(self.strategy)
         draws = due(step, self.config[self.plan.log_key]) or step == self.total
         saves = step % self.config["state_freq"] == 0 or step == self.total or self.stopping
-        reason = divergence(metrics, self.config, self.plan.limits)
+        reason, is_kept = divergence(metrics, self.config, self.plan.limits), step <= self.total
         # Metrics are of the weights before their step: what is kept must be looked at itself.
-        if reason is None and (draws or saves) and self._is_harmed():
+        is_harmed = is_kept and (draws or saves) and self._is_harmed()
+        if is_harmed and reason is None:
             reason = "weights or chain states are not finite"
         if reason is not None and self.config["on_divergence"] != "ignore":
-            self._diverged(step, reason)
+            self._diverged(step, reason if is_kept else f"{reason} after the last step")
+            return
+        if not is_kept:
+            self.end_is_measured = True
             return
         self.step = step
         self.metrics.append({self.plan.unit: step, "retry": self.retry, **metrics})
         self.progress.show(step, metrics, outcome.chain_steps)
         if self.board is not None and due(step, self.config[self.plan.info_key]):
             to_board(self.board, step, metrics)
+        if is_harmed:
+            self.metrics.flush()
+            self.progress.say(f"{self.plan.unit} {step}: {reason}: nothing of it is written")
+            return
         if draws:
             self._save_pictures(step, outcome.samples)
-            if self.config["save_networks"] and (step > 1 or step == self.total):
-                self._save_weights(step)
+            is_measured = step > 1 or self.plan.measures_result
+            saves_networks = self.config["save_networks"] and (is_measured or step == self.total)
+            if saves_networks and self.chief:
+                checkpoint.save_networks(join(self.folder, "checkpoints"), self.networks, step)
         if saves:
             self._save_state()
 
@@ -194,18 +183,6 @@ class Run:
         for name, images in pictures.items() if self.chief else ():
             plots.save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
 
-    def _save_weights(self, step: int) -> None:
-        if not self.chief:
-            return
-        for name, saved in self.networks.items():
-            info = saved.info(step)
-            path = join(self.folder, "checkpoints", f"{name}_{step}.weights.h5")
-            checkpoint.save_weights(saved.network, path, info)
-            if saved.average is not None:
-                path = join(self.folder, "checkpoints", f"{name}_ema_{step}.weights.h5")
-                with saved.average.applied():
-                    checkpoint.save_weights(saved.network, path, info)
-
     def _save_state(self) -> None:
         """Write the state of now."""
         folder = join(self.folder, "state", str(self.step))
@@ -221,6 +198,7 @@ class Run:
             }
             checkpoint.declare_state(folder, header)
             checkpoint.drop_states(join(self.folder, "state"), self.config["keep_states"])
+        self.saved = self.step
 
     def _restore(self, say: Callable[[str], None]) -> None:
         """Go back to the newest state that is whole; name those that are not."""
@@ -234,42 +212,41 @@ class Run:
                 "and the run goes on, no longer bit for bit"
             )
         self.step, self.retry = header["update"], header["retry"]
+        self.saved = self.step
         if self.chief:
             checkpoint.drop_states_after(root, self.step)
         self.metrics.cut(self.step)
         barrier(self.strategy)
 
     def _diverged(self, step: int, reason: str) -> None:
-        retry = self.retry + 1
+        """Go back to an earlier state with new noise, or end the run."""
+        retry, unit, limit = self.retry + 1, self.plan.unit, self.config["max_rollbacks"]
         rollback = self.config["on_divergence"] == "rollback"
         self.metrics.flush()
-        if not rollback or retry > self.config["max_rollbacks"]:
-            self._note_event(step, reason, "stop")
+        if not rollback or retry > limit:
+            if self.chief:
+                note_event(self.folder, step, reason, "stop")
             self.progress.close()
             more = f"max_rollbacks={2 * retry}" if rollback else "on_divergence=rollback"
             print(
-                f"stopped: diverged at {self.plan.unit} {step}: {reason}; the last good state is "
-                f"kept, {self.how_to_resume} --set {more} (as it is, it would diverge again)",
+                f"stopped: diverged at {unit} {step}: {reason}; "
+                f"{what_is_kept(self.folder, unit, step)}; {self.how_to_resume} --set {more} (as "
+                "it is, it would diverge again)",
                 flush=True,
             )
             sys.exit(3)
+        if self.chief:
+            update = go_back(self.folder, step, retry, self.progress.say)
+            note_event(self.folder, step, reason, f"rollback to {update}")
+        barrier(self.strategy)
         self._restore(self.progress.say)
-        self.retry = retry
         scale = rate_scale(retry, self.plan.free_rollbacks)
-        self._note_event(step, reason, f"rollback to {self.step}")
         self.progress.back_to(self.step)
         self.progress.say(
-            f"diverged at {self.plan.unit} {step}: {reason}; rollback {retry} of "
-            f"{self.config['max_rollbacks']} to {self.plan.unit} {self.step} with new noise"
+            f"diverged at {unit} {step}: {reason}; rollback {retry} of {limit} to {unit} "
+            f"{self.step} with new noise"
             + (f" and {scale:g} times the learning rate" if scale < 1 else "")
         )
-
-    def _note_event(self, step: int, reason: str, action: str) -> None:
-        if self.chief:
-            path = join(self.folder, "events.jsonl")
-            event = {"update": step, "reason": reason, "action": action, "time": time.ctime()}
-            with one_line_write_errors(path), tf.io.gfile.GFile(path, "a") as file:
-                file.write(json.dumps(event) + "\n")
 
 
 def due(step: int, freq: int) -> bool:

@@ -18,8 +18,13 @@ def divergence(
     config: Mapping[str, Any],
     limits: Mapping[str, str | None] = LIMITS,
 ) -> str | None:
-    """Return why an update counts as diverged, None if it does not."""
+    """Return why an update counts as diverged, None if it does not.
+
+    A metric that it did not measure says nothing.
+    """
     for name, key in limits.items():
+        if name not in metrics:
+            continue
         if not math.isfinite(metrics[name]):
             return f"{name} is {metrics[name]}"
         if key and config[key] is not None and abs(metrics[name]) > config[key]:

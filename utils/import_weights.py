@@ -22,12 +22,11 @@ import tensorflow as tf
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
 from utils.checkpoint import save_weights
 from utils.errors import UserError, first_line, one_line_errors
+from utils.foreign_weights import TORCH_ENDINGS, VALUE, refuse_foreign
 from utils.import_torch import read_torch
 
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
 SPECTRAL_VECTOR = "/sn_u"  # beside the kernel `w` and `layer/bias` of a layer that had one
 NOT_WEIGHTS = ("save_counter", SPECTRAL_VECTOR)
-TORCH_ENDINGS = (".pth", ".pt", ".bin")
 
 
 def load_weights(model: keras.Model, path: str) -> None:
@@ -36,6 +35,7 @@ def load_weights(model: keras.Model, path: str) -> None:
     Every variable of the model must be in the file with its shape, and nothing else; what is not
     so is listed by name in a UserError, and the model is then not to be used.
     """
+    refuse_foreign(path)
     if path.endswith(".h5"):
         _load_h5(model, path)
     else:
@@ -156,12 +156,13 @@ def network_names() -> list[str]:
 def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
     """Return the network that `--net` names, and what its weights file will say of it."""
     if name == "wrn":
-        info = {"type": "wrn", "image_dims": [32, 32, 3], "classes": sizes["classes"]}
+        dims = [32, 32, sizes["channels"]]
+        info = {"type": "wrn", "image_dims": dims, "classes": sizes["classes"]}
         own = {"clf_depth": sizes["depth"], "clf_width": sizes["width"]}
         model = create_clf({**info, **own, "num_classes": sizes["classes"]})
         return model, {**info, "depth": model.depth, "width": model.width}
     kind, size = name.rsplit("_", 1)
-    info = {"type": kind, "image_dims": [int(size), int(size), 3]}
+    info = {"type": kind, "image_dims": [int(size), int(size), sizes["channels"]]}
     if kind in EBMS:
         model = create_ebm({**info, "net_type": kind, "ebm_width": sizes["width"]})
         return model, {**info, "width": model.width}
@@ -181,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--depth", type=int, help="of a wrn, if not the published one")
     parser.add_argument("--z_sz", type=int, default=128, help="latent size of a generator")
     parser.add_argument("--classes", type=int, default=10, help="of a wrn")
+    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 

@@ -38,9 +38,10 @@ RANDOM_WIDTHS = (3, 16, 32, 64)
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """Images (b, h, w, 3) around [-1, 1] -> features (b, dim) float32.
+    """Images (b, h, w, 1 or 3) around [-1, 1] -> features (b, dim) float32.
 
-    `network` sees pixels, (b, h, w, 3) float32 in [0, 255], whole numbers if `quantize`.
+    `network` sees pixels, (b, h, w, channels) float32 in [0, 255], whole numbers if `quantize`;
+    a network of three channels sees those of grey images three times.
     """
 
     name: str
@@ -49,9 +50,13 @@ class Extractor:
     weights_sha256: str
     network: Network
     quantize: bool = True
+    channels: int = 3
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self.network(pixels(images, self.quantize)), np.float32)
+        seen = pixels(images, self.quantize)
+        if seen.shape[-1] < self.channels:
+            seen = np.repeat(seen, self.channels, axis=-1)
+        return np.asarray(self.network(seen), np.float32)
 
     @property
     def label(self) -> str:
@@ -217,7 +222,7 @@ def classifier(weights: str | None) -> Extractor:
     }
     model = create_clf(config)
     load_weights(model, weights)
-    height, width, _ = config["image_dims"]
+    height, width, channels = config["image_dims"]
 
     def network(x: tf.Tensor) -> tf.Tensor:
         return model.features(_resize(x / 127.5 - 1, height, width))
@@ -227,7 +232,8 @@ def classifier(weights: str | None) -> Extractor:
         dim=model.linear.kernel.shape[0],
         resize=f"bilinear half-pixel to {height}x{width}",
         weights_sha256=_hash(variable.value.numpy() for variable in model.variables),
-        network=_compile(network),
+        network=_compile(network, channels),
+        channels=channels,
     )
 
 
@@ -266,9 +272,9 @@ def _resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.image.resize(images, (height, width))
 
 
-def _compile(network: Callable[[tf.Tensor], tf.Tensor]) -> Network:
+def _compile(network: Callable[[tf.Tensor], tf.Tensor], channels: int = 3) -> Network:
     """Return the network as one graph for batches of every size."""
-    return tf.function(network, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    return tf.function(network, input_signature=[tf.TensorSpec([None, None, None, channels])])
 
 
 def _hash(arrays: Iterable[np.ndarray]) -> str:

@@ -6,9 +6,13 @@ from typing import Any
 from nets import EBMS, GENERATORS
 from utils.kinds import (
     BOOL,
+    FILE_NAME,
+    FOLDER,
+    IMAGE_DIMS,
     LONGRUN_ROWS,
     LR_ROWS,
     MCMC_ROWS,
+    OFF_AT_ZERO,
     PATH,
     REPLACED,
     STRING,
@@ -58,8 +62,8 @@ class Key:
 
 KEYS = (
     # The run
-    Key("exp_name", ALL, STRING, REQUIRED, "run folder: `<exp_dir>/<exp_name>_<time>/`"),
-    Key("exp_dir", ALL, STRING, REQUIRED, "folder of run folders"),
+    Key("exp_name", ALL, FILE_NAME, REQUIRED, "run folder: `<exp_dir>/<exp_name>_<time>/`"),
+    Key("exp_dir", ALL, FOLDER, REQUIRED, "folder of run folders"),
     Key("root_path", ALL, PATH, None, "accepted and not needed"),
     Key("gs_path", ALL, PATH, None, "bucket: data are read from, and runs written under, `gs://<gs_path>/`"),
     Key("seed", ALL, integer(0, 2**31 - 1), 0, "seed of every random draw of the run"),
@@ -81,7 +85,7 @@ KEYS = (
     Key("split", EBM, STRING, "train", "TFDS split"),
     Key("random_crop", ALL, BOOL, False,
         "training split: short side resized, random crop; `cifar10`, `emoji32`: pad 4, crop, flip"),
-    Key("image_dims", ALL, list_of(integer(1), "[height, width, 3]", length=3), REQUIRED, "image size"),
+    Key("image_dims", ALL, IMAGE_DIMS, REQUIRED, "height, width, channels of images; of one channel: grey, colour pictures become so"),
     Key("batch_size", ALL, integer(1), REQUIRED, "images an update, over all replicas; attack: images that are attacked together"),
     Key("data_epsilon", LEARN_EBM, real(0), REQUIRED, "standard deviation of the noise on data the EBM learns on"),
     Key("data_epsilon", FID, optional(real(0)), None,
@@ -108,7 +112,7 @@ KEYS = (
         "steps of update images and of burn-in images, draws before a burn-in image moves over"),
     Key("epsilon", LEARN_EBM, real(0), REQUIRED, "Langevin step size"),
     Key("mcmc_temp", LEARN_EBM, real(0, above=True), REQUIRED, "temperature of the EBM"),
-    Key("tau", EBM, optional(real(0, above=True)), None, "adds |x|^2 / (2 tau^2) to the potential"),
+    Key("tau", EBM, OFF_AT_ZERO, None, "adds |x|^2 / (2 tau^2) to the potential; 0 or None: does not"),
     Key("prior_weights", EBM, PATH, None, "frozen prior EBM added to the potential; None: no prior", True),
     Key("prior_temp", EBM, optional(real(0, above=True)), None, "temperature of the prior"),
     Key("clip_langevin_grad", CHAINS, BOOL, False, "clip each image's drift to `max_langevin_norm`"),
@@ -206,7 +210,7 @@ KEYS = (
         "what is taken for logits; `probabilities`: the softmax, as published for ImageNet"),
     Key("clf_stem", ATTACK, choice("keras", "published"), "keras",
         "first layers of an EfficientNet: as its weights were learned, and Keras has them since 2.9; `published`: as in Keras 2.8, 2.1 times less contrast"),
-    Key("image_dims_clf", ATTACK, optional(list_of(integer(1), "[height, width, 3]", length=3)), None,
+    Key("image_dims_clf", ATTACK, optional(IMAGE_DIMS), None,
         "image size of the classifier; None: `image_dims`"),
     Key("pixel_scale_clf", ATTACK, list_of(real(-255), "[low, high]", length=2), CLF_PIXELS,
         "pixel range that the classifier learned on: [-1, 1], EfficientNets [0, 255]"),

@@ -3,8 +3,12 @@
 import dataclasses
 import itertools
 import math
+import os
 from collections.abc import Callable
 from typing import Any
+
+LONGEST_PART = 255  # bytes of one name in a path, the limit of the usual file systems
+LONGEST_NAME = 200  # of a run: its time and what tells files from others still fit behind it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +105,12 @@ def optional(kind: Kind) -> Kind:
     return Kind(f"{kind.label} or None", lambda value: None if value is None else kind.read(value))
 
 
+def _read_image_dims(value: Any) -> list[int]:
+    height, width, channels = list_of(integer(1), "", length=3).read(value)
+    _require(height == width and channels in (1, 3))
+    return [height, width, channels]
+
+
 def _read_type(expected: type) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         _require(isinstance(value, expected))
@@ -114,13 +124,34 @@ def _read_name(value: Any) -> str:
     return value
 
 
+def _read_file_name(value: Any) -> str:
+    name = _read_name(value)
+    _require(not set(name) & {"/", "\0"} and len(os.fsencode(name)) <= LONGEST_NAME)
+    return name
+
+
+def _read_path(value: Any) -> str:
+    return os.path.expanduser(_read_type(str)(value))
+
+
+def _read_folder(value: Any) -> str:
+    folder = os.path.expanduser(_read_name(value))
+    _require("\0" not in folder)
+    _require(all(len(os.fsencode(part)) <= LONGEST_PART for part in folder.split("/")))
+    return folder
+
+
 def _refuse(value: Any) -> None:
     _require(value is None)
 
 
 BOOL = Kind("bool", _read_type(bool))
 STRING = Kind("string", _read_name)
-PATH = Kind("path or None", lambda value: None if value is None else _read_type(str)(value))
+FILE_NAME = Kind(f"name without '/', at most {LONGEST_NAME} bytes long", _read_file_name)
+FOLDER = Kind(f"folder, each part of its path at most {LONGEST_PART} bytes long", _read_folder)
+PATH = Kind("path or None", lambda value: None if value is None else _read_path(value))
+IMAGE_DIMS = Kind("[size, size, 3] or [size, size, 1]", _read_image_dims)
+OFF_AT_ZERO = Kind("number >= 0 or None", lambda value: optional(real(0)).read(value) or None)
 REPLACED = Kind("None: replaced by `--resume RUN_DIR`", _refuse)
 LR_ROWS = schedule("rows [learning rate, from update]", real(0))
 MCMC_ROWS = schedule(

@@ -35,6 +35,10 @@ class Measure:
         self.extractor = make_extractor(
             config["feature_net"], weights, config["quantize"], config["feature_sha256"]
         )
+        if self.extractor.channels < config["image_dims"][2]:
+            raise UserError(
+                f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
+            )
         if not config["reference_stats"]:
             advice = "set num_samples or reference_samples"
             _require(dataset, reference_count(config), advice)

@@ -1,14 +1,19 @@
 """Single pictures: decoding, fitting them to the networks' size, and the augmentation of batches.
 
-Fitted pictures are uint8 throughout, as an image file of that size would be, whether they are then
-kept in memory or streamed (the published code kept the fractions of resized pictures).
+Fitted pictures are uint8, as an image file of that size would be, whether they are then kept in
+memory or streamed; or float32 with the fractions of resized pictures, as the published code has
+them.
 """
 
 import dataclasses
+import io
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+SHAPE = (None, None, 3)
+PILLOW_FORMATS = ("BMP", "GIF", "WEBP")
 PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
 PADDING = 4
 _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
@@ -23,57 +28,104 @@ class Augmentation:
     flip: bool = False
 
     def __call__(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Augment (b, h, w, 3) images in [-1, 1] by `draws` (b, 3) in [0, 1)."""
+        """Augment (b, h, w, c) images in [-1, 1] by `draws` (b, 3) in [0, 1)."""
         if self.padded_crop:
             images = padded_crop(images, draws)
         return flip(images, draws) if self.padded_crop or self.flip else images
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode PNG, JPEG, BMP or the first frame of a GIF: (h, w, 3) uint8, grey becomes colour."""
+    """Decode the first frame of a picture file as Pillow does: (h, w, 3) uint8 in colour.
+
+    Alpha is dropped. PNG of 16 bits keep their high bytes. Raises an error of TensorFlow.
+    """
+
+    def by_pillow() -> tf.Tensor:
+        image = tf.numpy_function(_decode_by_pillow, [encoded], tf.uint8)
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(image) > 0, ["no picture"])]):
+            return tf.ensure_shape(tf.identity(image), SHAPE)
+
+    def png() -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_png(encoded, channels=3), SHAPE)
+
+    def jpeg() -> tf.Tensor:  # the default, the fast one, is up to 12 levels off
+        image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.ensure_shape(image, SHAPE)
+
+    start = tf.strings.substr(encoded, 0, 2)
+    cases = [(tf.equal(start, b"\x89P"), png), (tf.equal(start, b"\xff\xd8"), jpeg)]
+    return tf.case(cases, default=by_pillow)
+
+
+def decode_as_tfds(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode a picture of TFDS as TFDS does, and the published code: (h, w, 3) uint8."""
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
 
-def center_crop(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Crop the middle square of the short side and resize it: (size, size, 3) uint8."""
+def _decode_by_pillow(encoded: bytes) -> np.ndarray:
+    """Decode what TensorFlow refuses or decodes to wrong colours: palettes of BMP and GIF, WEBP.
+
+    What cannot be decoded is empty: TensorFlow prints the traceback of an error raised here.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception:  # Pillow's decoders raise many kinds at damaged files
+        return np.zeros((0, 0, 3), np.uint8)
+
+
+def center_crop(image: tf.Tensor, size: int, dtype: tf.DType = tf.uint8) -> tf.Tensor:
+    """Crop the middle square of the short side and resize it: (size, size, c) of `dtype`."""
     if image.shape[:2] == (size, size):  # known beforehand: spares small pictures a third
-        return image
+        return tf.cast(image, dtype)
     shape = tf.shape(image)
     short = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - short) // 2, (shape[1] - short) // 2
-    return tf.ensure_shape(
-        resize(image[top : top + short, left : left + short], size, size), (size, size, 3)
-    )
+    square = resize(image[top : top + short, left : left + short], size, size, dtype)
+    return tf.ensure_shape(square, (size, size, image.shape[-1]))
 
 
-def random_crop(image: tf.Tensor, size: int, draws: tf.Tensor) -> tf.Tensor:
-    """Resize the short side to `size` and crop a square: (size, size, 3) uint8.
+def random_crop(
+    image: tf.Tensor, size: int, draws: tf.Tensor, dtype: tf.DType = tf.uint8
+) -> tf.Tensor:
+    """Resize the short side to `size` and crop a square: (size, size, c) of `dtype`.
 
+    The long side is truncated to whole pixels, as in the published code.
     `draws` (3,) float32 in [0, 1): the first two say where, from the top and from the left.
     """
     shape = tf.shape(image)[:2]
-    scale = size / tf.reduce_min(shape)
-    fitted = tf.cast(tf.round(tf.cast(shape, tf.float64) * scale), tf.int32)
-    image = resize(image, fitted[0], fitted[1])
+    fitted = shape * size // tf.reduce_min(shape)
+    image = resize(image, fitted[0], fitted[1], dtype)
     free = tf.cast(fitted - size + 1, tf.float32)
     top, left = tf.unstack(tf.cast(draws[:2] * free, tf.int32))
-    return tf.ensure_shape(image[top : top + size, left : left + size], (size, size, 3))
+    square = image[top : top + size, left : left + size]
+    return tf.ensure_shape(square, (size, size, image.shape[-1]))
 
 
-def resize(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """Resize a uint8 picture, antialiased bilinear; one that has the size is not touched."""
+def resize(
+    image: tf.Tensor,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    dtype: tf.DType = tf.uint8,
+) -> tf.Tensor:
+    """Resize a uint8 picture, antialiased bilinear; one that has the size keeps its values.
+
+    The result is in [0, 255]: rounded uint8, or float32.
+    """
 
     def resized() -> tf.Tensor:
-        values = tf.image.resize(image, (height, width), antialias=True)
-        return tf.cast(tf.round(tf.clip_by_value(values, 0, 255)), tf.uint8)
+        values = tf.clip_by_value(tf.image.resize(image, (height, width), antialias=True), 0, 255)
+        return tf.cast(tf.round(values) if dtype == tf.uint8 else values, dtype)
 
     fits = tf.reduce_all(tf.equal(tf.shape(image)[:2], tf.stack([height, width])))
-    return tf.cond(fits, lambda: image, resized)
+    return tf.cond(fits, lambda: tf.cast(image, dtype), resized)
 
 
 def to_float(images: np.ndarray) -> np.ndarray:
-    """Scale uint8 images to float32 in [-1, 1]."""
-    return _LEVELS[images]
+    """Scale images from [0, 255], uint8 or with fractions, to float32 in [-1, 1]."""
+    if images.dtype == np.uint8:
+        return _LEVELS[images]
+    return (images.astype(np.float64) / 127.5 - 1).astype(np.float32)  # whole levels: the same
 
 
 def padded_crop(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -93,3 +145,10 @@ def flip(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Mirror the images left to right whose third draw is below a half."""
     mirrored = draws[:, 2] < 0.5
     return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
+def grey(image: tf.Tensor) -> tf.Tensor:
+    """Return the luma of a picture (Rec. 601, as Pillow's mode L): (h, w, 3) -> (h, w, 1) uint8."""
+    shares = tf.constant([19595, 38470, 7471])  # of 2^16; three equal channels stay what they are
+    luma = tf.reduce_sum(tf.cast(image, tf.int32) * shares, -1, keepdims=True)
+    return tf.cast((luma + 2**15) // 2**16, tf.uint8)

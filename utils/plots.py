@@ -18,7 +18,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
-    """Lay (n, h, w, 3) images out as one (H, W, 3) picture, `gap` grey pixels between them."""
+    """Lay (n, h, w, c) images out as one (H, W, c) picture, `gap` grey pixels between them."""
     count, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
@@ -30,17 +30,22 @@ def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
 
 
 def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
-    """Write (n, h, w, 3) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
+    """Write (n, h, w, c) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
     make_folder(folder)
     for number, image in enumerate(to_uint8(images), first):
         with whole_file(join(folder, f"{number:06}.png")) as temporary:
-            Image.fromarray(image).save(temporary)
+            _picture(image).save(temporary)
 
 
 def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:
-    """Write (n, h, w, 3) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
+    """Write (n, h, w, c) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
     with whole_file(path) as temporary:
-        Image.fromarray(tile(to_uint8(images), columns)).save(temporary)
+        _picture(tile(to_uint8(images), columns)).save(temporary)
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:
+    """Return (h, w, 1 or 3) uint8 pixels as a grey picture or one in colour."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def save_figure(figure: Figure, path: str) -> None:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from nets import create_ebm
-from utils.checkpoint import network_info
+from utils.checkpoint import network_info, with_stored_sizes
 from utils.errors import UserError
 from utils.import_weights import load_weights
 from utils.langevin import Chain, Potential, langevin, make_potential
@@ -17,11 +17,16 @@ from utils.parts import in_parts
 
 
 def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
-    """Return the frozen prior EBM with its weights, of the width they say; None without one."""
+    """Return the frozen prior EBM with its weights; None without one.
+
+    It is as wide as its weights say, else as `ebm_width`.
+    """
     path = config["prior_weights"]
     if not path:
         return None
-    prior = create_ebm({**config, "ebm_width": (network_info(path) or {}).get("width")})
+    open_width, sizes = {**config, "ebm_width": None}, {"width": "ebm_width"}
+    sized = with_stored_sizes(open_width, "prior_weights", "net_type", sizes)
+    prior = create_ebm({**sized, "ebm_width": sized["ebm_width"] or config["ebm_width"]})
     load_weights(prior, path)
     return prior
 

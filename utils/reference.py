@@ -68,7 +68,7 @@ def reference_path(
     labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
-    name += "" if extractor.quantize else "_unrounded"
+    name += "" if extractor.quantize else "_unrounded_data"
     return join(runs_root(config), "reference", f"{name.replace('/', '-')}.npz")
 
 
@@ -77,12 +77,14 @@ def data_metadata(
 ) -> dict[str, str | int | bool]:
     """Return what two statistics of data must share, beside the extractor's part."""
     own = f"-{dataset.fingerprint()}" if dataset.fingerprint else ""  # the user's own pictures
+    size, _, channels = config["image_dims"]
     return {
         **extractor.metadata,
+        **({} if extractor.quantize else {"data_rounded": False}),  # once they always were
         "data_set": config["data_type"] + own,
         "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),
-        "image_size": config["image_dims"][0],
+        "image_size": size if channels == 3 else f"{size}x{size}x{channels}",
     }
 
 
@@ -102,9 +104,8 @@ def data_statistics(
     batch, numbers = config["batch_size"], files.numbers()
     done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
     files.drop_from(done * batch)
-    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done)
-    for number in range(done, -(-count // batch)):
-        images = next(batches)[0][: count - number * batch]
+    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
+    for number, (images, _, _) in enumerate(batches, done):
         files.put(number * batch, extractor(images))
         pause()
     return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))

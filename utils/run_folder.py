@@ -10,13 +10,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from utils import keys
+from utils import keys, lock
 from utils.checkpoint import fingerprint, located
 from utils.checks import trains_generator
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.devices import agree, is_chief
 from utils.errors import UserError
-from utils.files import join, make_folder, one_line_write_errors, whole_file
+from utils.files import (
+    join,
+    make_folder,
+    one_line_write_errors,
+    remove_leftovers,
+    whole_file,
+)
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
 WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights")
@@ -26,21 +32,34 @@ SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.tx
 def open_run_folder(
     command: Command, strategy: tf.distribute.Strategy, rooms: Sequence[str] = ROOMS
 ) -> str:
-    """Make the folder of a new run, or return that of the run that goes on.
+    """Make the folder of a new run, or return that of the run that goes on; nobody else may.
 
-    Raises UserError if weights that only files hold are no longer what the run began with.
+    What has changed in the config is written, so that the next resume goes on with it. Raises
+    UserError if weights that only files hold are no longer what the run began with.
     """
     if command.run_dir is None:
         return make_run_folder(command, strategy, rooms)
     folder = command.run_dir.rstrip("/")
+    if is_chief(strategy):
+        lock.own(folder)
     with tf.io.gfile.GFile(join(folder, CONFIG_FILE)) as file:
-        began_with = json.load(file).get("weights", {})
+        stored = json.load(file)
+    began_with = stored.get("weights", {})
     for name, found in frozen_weights(command).items():
         if name in began_with and found != began_with[name]:
             raise UserError(
                 f"'{name}' {command.config[name]} is not what the run began with: put that file "
                 f"back, or say where it is with --set {name}=PATH"
             )
+    if is_chief(strategy):
+        if "://" not in folder:
+            remove_leftovers(folder)
+        if stored["config"] != command.config:
+            with (
+                whole_file(join(folder, CONFIG_FILE)) as temporary,
+                open(temporary, "w") as file,
+            ):
+                json.dump({**stored, "config": command.config}, file, indent=1)
     return folder
 
 
@@ -59,6 +78,7 @@ def make_run_folder(
     attempt = agree(strategy, _claim_folder(root, name) if chief else 0)
     folder = join(root, _numbered(name, attempt))
     if chief:
+        lock.own(folder)
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
             write_run_config(command, temporary, weights=frozen_weights(command))
         with one_line_write_errors(folder):

@@ -38,6 +38,7 @@ class Sampler:
         self.config, self.strategy, self.dataset = config, strategy, dataset
         self.batch = replica_batch(config["batch_size"], strategy)
         self.replicas = local_replicas(strategy)
+        self._next = None  # the batch of data that `_coming` gives next
         self._start = tf.function(lambda numbers: strategy.run(start, (numbers,)))
         self._run = {noisy: self._on_all(run_chain, noisy) for noisy in (True, False)}
         if dataset is not None and dataset.num_examples < config["num_samples"]:
@@ -102,11 +103,10 @@ class Sampler:
         """Return data to start a batch from, each image of the split at most once."""
         size = self.config["batch_size"]
         seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
-        batches = evaluation_batches(self.dataset, size, seed=seed, purpose=purpose, start=batch)
-        images, expected = next(batches)[0], min(size, self.dataset.num_examples - batch * size)
-        if len(images) < expected:
-            raise UserError(
-                f"data set {self.dataset.name}: damaged pictures among the starts of chains: "
-                "remove them"
-            )
+        if batch != self._next:
+            self._coming = evaluation_batches(
+                self.dataset, size, seed=seed, purpose=purpose, start=batch,
+                count=self.config["num_samples"],
+            )  # fmt: skip
+        images, self._next = next(self._coming)[0], batch + 1
         return np.resize(images, (size, *self.config["image_dims"]))  # the last batch is filled up

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted, so that a run ends where everything is saved."""
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): noted, so that a run ends where all is saved."""
 
 import contextlib
 import signal
@@ -26,7 +26,10 @@ class Interruption:
             self.number = number
             say()
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)  # (nohup has it ignored)
+        before = {number: signal.signal(number, note) for number in numbers}
         try:
             yield
         finally:
@@ -43,5 +46,5 @@ class Interruption:
 
     @property
     def exit_status(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM, or for a signal that only another worker was given."""
+        """130 for Ctrl-C, 129 for SIGHUP, else 143, as where only another worker was signalled."""
         return 128 + (self.number or signal.SIGTERM)

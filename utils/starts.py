@@ -4,7 +4,8 @@ One rule for `train.py` and `train_longrun.py`, by `mcmc_init`. Noise and data c
 generated images are made on the replicas.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -15,7 +16,9 @@ from utils.banks import Bank, Start, bank_share
 from utils.checks import trains_generator
 from utils.data import Dataset, TrainingStream, load_data
 from utils.devices import to_host
+from utils.errors import UserError
 from utils.keys import BANK_INITS
+from utils.memory import free_memory
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose, fold, folded, folding_draw, host_rng
 
@@ -98,26 +101,47 @@ def create_banks(
     Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, wholly
     rejuvenated at every draw. A second bank goes on where the stream of the first one ended.
     """
-    persistent = config["mcmc_init"] in BANK_INITS
-    places = config[size] if persistent else replicas.batch * replicas.count
-    share, first = bank_share(places, replicas.batch, replicas.count, size), 0
-    if empty or not persistent:
-        return [_empty_bank(config, share) for _ in replicas.local]
-    if size != "persistent_size":
-        first = bank_share(config["persistent_size"], replicas.batch, replicas.count)
+    shares = bank_shares(config, replicas)
+    share, first = shares[size], 0 if size == "persistent_size" else shares["persistent_size"]
+    banks = [_empty_bank(config, share) for _ in replicas.local]
+    if empty or config["mcmc_init"] not in BANK_INITS:
+        return banks
     numbers = range(first // replicas.batch, (first + share) // replicas.batch)
-    if config["mcmc_init"].startswith("coop"):
-        return _generated_banks(config, replicas, gen, numbers)
-    if config["mcmc_init"].startswith("data"):
-        stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)
-        filled = [stream.batches(number) for number in numbers]
-        return [Bank(np.concatenate(parts)) for parts in zip(*filled, strict=True)]
-    shape, scale = (share, *config["image_dims"]), np.float32(config["persistent_init_scale"])
-    place = numbers.start
-    return [
-        Bank(scale * _uniform(host_rng(config["seed"], Purpose.BANK_FILL, place, r), shape))
-        for r in replicas.local
-    ]
+    if config["mcmc_init"] == "persistent":
+        scale = np.float32(config["persistent_init_scale"])
+        for replica, bank in zip(replicas.local, banks, strict=True):
+            rng = host_rng(config["seed"], Purpose.BANK_FILL, numbers.start, replica)
+            bank.images = scale * _uniform(rng, bank.images.shape)
+        return banks
+    make = _batches_of_data if config["mcmc_init"].startswith("data") else _generated_batches
+    for place, filled in enumerate(make(config, replicas, gen, sources, numbers)):
+        rows = slice(place * replicas.batch, (place + 1) * replicas.batch)
+        for bank, (images, *latents) in zip(banks, filled, strict=True):
+            bank.images[rows] = images
+            bank.latents[rows] = latents[0] if latents else 0
+    return banks
+
+
+def bank_shares(config: Mapping[str, Any], replicas: Replicas) -> dict[str, int]:
+    """Return one replica's share of each bank of a run, by config key.
+
+    Raises UserError for a bank without room for a batch, and for banks beyond the free memory.
+    """
+    sizes = {name: config[name] for name in ("persistent_size", "burnin_size") if name in config}
+    if config["mcmc_init"] not in BANK_INITS:
+        sizes = {"persistent_size": replicas.batch * replicas.count}
+    shares = {n: bank_share(k, replicas.batch, replicas.count, n) for n, k in sizes.items()}
+    latents = config["z_sz"] if config["mcmc_init"].startswith("coop") else 0
+    place = 4 * (math.prod(config["image_dims"]) + latents) + 8 + 1  # a count and a flag
+    needed, free = place * sum(shares.values()) * len(replicas.local), free_memory()
+    if needed > free:
+        names = sizes if config["mcmc_init"] in BANK_INITS else ("batch_size",)
+        told = " and ".join(f"'{name}' {config[name]}" for name in names)
+        raise UserError(
+            f"{told}: the chains take {needed / 2**30:,.1f} GiB of memory, and "
+            f"{free / 2**30:,.1f} GiB are free: choose fewer"
+        )
+    return shares
 
 
 def rejuvenate(
@@ -174,10 +198,19 @@ def _empty_bank(config: Mapping[str, Any], share: int) -> Bank:
     return Bank(np.zeros((share, *config["image_dims"]), np.float32), latents)
 
 
-def _generated_banks(
-    config: Mapping[str, Any], replicas: Replicas, gen: keras.Model, numbers: range
-) -> list[Bank]:
-    """Return banks of latents z and G(z), made in the batches of these numbers.
+def _batches_of_data(
+    config: Mapping[str, Any], replicas: Replicas, _, sources: Sources, numbers: range
+) -> Iterator[list[tuple[np.ndarray]]]:
+    """Yield each local replica's images, batch by batch."""
+    stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)
+    for number in numbers:
+        yield [(images,) for images in stream.batches(number)]
+
+
+def _generated_batches(
+    config: Mapping[str, Any], replicas: Replicas, gen: keras.Model, _, numbers: range
+) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Yield each local replica's images G(z) and latents z, batch by batch.
 
     With training=True for a generator that will be updated: this moves its batch-norm statistics.
     """
@@ -193,11 +226,8 @@ def _generated_banks(
 
         return replicas.strategy.run(on_replica)
 
-    filled = [to_host(replicas.strategy, make_batch(tf.constant(i))) for i in range(len(numbers))]
-    return [
-        Bank(*(np.concatenate(arrays) for arrays in zip(*of_replica, strict=True)))
-        for of_replica in zip(*filled, strict=True)
-    ]
+    for place in range(len(numbers)):
+        yield to_host(replicas.strategy, make_batch(tf.constant(place)))
 
 
 def _uniform(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_the_shell_saves_what_the_notebook_saves(saved, tmp_path):
 def test_mistakes_are_one_line(saved, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         original_fid.main([str(tmp_path), saved["data"], "--graph", saved["graph"]])
-    assert "is no folder with PNG or JPEG files" in capsys.readouterr().err
+    assert "is no folder with .png, .jpg" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         save_images.main(["data", saved["config"], str(tmp_path), "--images", "21"])
     assert "20 images, not 21" in capsys.readouterr().err

@@ -75,11 +75,13 @@ def weights_of(model: keras.Model, dtype: type = np.float64) -> dict[str, np.nda
     }
 
 
-def draw_input(model: keras.Model, size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+def draw_input(
+    model: keras.Model, size: int, count: int, rng: np.random.Generator, channels: int = 3
+) -> np.ndarray:
     """Return images, or latents for a generator, in float64."""
     if hasattr(model, "z_sz"):
         return rng.standard_normal((count, model.z_sz))
-    return rng.uniform(-1, 1, (count, size, size, 3))
+    return rng.uniform(-1, 1, (count, size, size, channels))
 
 
 def apply(model: keras.Model, kind: str, x: tf.Tensor) -> tf.Tensor:

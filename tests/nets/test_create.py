@@ -148,6 +148,7 @@ def test_a_classifier_drops_out_by_its_seed_only_in_training(rng):
         ({"net_type": "ebm_dcgan"}, "net_type 'ebm_dcgan' is not one of ebm_sngan, ebm_biggan"),
         ({"image_dims": [48, 48, 3]}, r"ebm_sngan has no image_dims \[48, 48, 3\], only 32x32"),
         ({"image_dims": [32, 64, 3]}, "only 32x32, 64x64, 128x128"),
+        ({"net_type": "ebm_biggan", "image_dims": [64, 64, 1]}, "images of 3 channels, not 1"),
     ],
 )
 def test_a_config_without_a_network_is_refused(change, match):

@@ -17,15 +17,27 @@ from tests.nets.cases import (
     weights_of,
 )
 
+GREY_NETWORKS = [("ebm_sngan", 32), ("ebm_sngan", 64), ("gen_sngan", 32), ("clf_wrn", 32)]
+
 
 @pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)
 def test_network_equals_its_plain_formula_in_float64(kind, size, rng):
-    model = create_small(kind, size, precision="float64")
+    assert_plain(kind, size, 3, rng)
+
+
+@pytest.mark.parametrize(("kind", "size"), GREY_NETWORKS)
+def test_network_of_grey_images_equals_its_plain_formula_in_float64(kind, size, rng):
+    assert_plain(kind, size, 1, rng)
+
+
+def assert_plain(kind, size, channels, rng):
+    model = create_small(kind, size, image_dims=[size, size, channels], precision="float64")
     train_like(model, rng)
-    x = draw_input(model, size, 2, rng)
+    x = draw_input(model, size, 2, rng, channels)
     ours = values_and_gradients(lambda x: apply(model, kind, x), x)
     theirs = values_and_gradients(lambda x: apply_plain(weights_of(model), kind, size, x), x)
     assert ours[0].shape == theirs[0].shape
+    assert channels in (ours[0].shape[-1], x.shape[-1])
     assert distance(ours[0], theirs[0]) <= 1e-10
     assert distance(ours[1], theirs[1]) <= 1e-10
 

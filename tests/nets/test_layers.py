@@ -76,9 +76,10 @@ def test_pooled_convolution_is_convolution_then_pooling(channels, shape, ways, r
 
 
 CONVOLUTIONS = [  # way, kernel size, channels, image
-    *(("conv_to_image", 3, channels, (6, 4)) for channels in ((8, 3), (3, 3))),
+    *(("conv_to_image", 3, channels, (6, 4)) for channels in ((8, 3), (3, 3), (8, 1), (1, 1))),
     *(("conv_to_image", 3, (8, 3), shape) for shape in ((2, 2), (32, 32))),
     *(("conv_from_image", 3, (3, 8), shape) for shape in ((2, 2), (6, 4), (32, 32))),
+    ("conv_from_image", 3, (1, 8), (6, 4)),
     *(("conv_by_product", 3, (9, 5), shape) for shape in ((1, 1), (4, 4), (3, 5))),
     (None, 3, (9, 5), (4, 6)),  # too many places
     (None, 3, (8, 5), (4, 4)),

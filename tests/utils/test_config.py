@@ -7,13 +7,23 @@ import pytest
 import train
 from utils import keys
 from utils.config import complete, load_config, parse_overrides
+from utils.errors import UserError
 
 BASE = "configs/smoke.py"
 
 # name: (--set of the smoke config, words that the line must hold)
 WRONG_VALUES = {
     "unknown key": ("epsilom=0.1", "unknown key 'epsilom'", "did you mean 'epsilon'"),
+    "key in capitals": ("EBM_Width=4", "unknown key 'EBM_Width'", "did you mean 'ebm_width'"),
+    "generator that cannot learn": (
+        "mcmc_init=data_persistent",
+        "'update_generator' must be False",
+        "'data_persistent'",
+    ),
     "key of nobody": ("zzz=1", "unknown key 'zzz'"),
+    "folder for a name": ("exp_name=a/b", "'exp_name' must be name without '/'"),
+    "endless name": (f"exp_name={300 * 'x'}", "'exp_name' must be", "at most 200 bytes"),
+    "endless folder": (f"exp_dir=runs/{300 * 'x'}", "'exp_dir' must be", "at most 255 bytes"),
     "negative batch": ("batch_size=-4", "'batch_size' must be int >= 1, not -4"),
     "fractional batch": ("batch_size=1.5", "'batch_size'", "1.5"),
     "word for a number": ("batch_size=many", "'batch_size'", "'many'"),
@@ -30,7 +40,7 @@ WRONG_VALUES = {
     "negative noise": ("data_epsilon=-1", "'data_epsilon'"),
     "two dimensions": ("image_dims=[32,32]", "'image_dims'"),
     "oblong images": ("image_dims=[32,64,3]", "'image_dims'", "size"),
-    "grey images": ("image_dims=[32,32,1]", "'image_dims'"),
+    "two channels": ("image_dims=[32,32,2]", "'image_dims'", "[size, size, 3] or [size, size, 1]"),
     "size without network": ("image_dims=[48,48,3]", "'ebm_sngan'", "(32, 64, 128)", "48"),
     "schedule without row 0": ("ebm_lr_info=[[1e-4,5]]", "'ebm_lr_info'", "first row from 0"),
     "unsorted schedule": ("ebm_lr_info=[[1e-4,0],[1e-5,9],[1e-6,3]]", "'ebm_lr_info'", "sorted"),
@@ -79,10 +89,14 @@ WRONG_SURROUNDINGS = {
         "cifar10",
         "nothing_here",
     ),
+    "data set in capitals": ("data_type=CIFAR10 data_labels=None", "did you mean 'cifar10'"),
+    "camel case": ("data_type=Emoji32", "did you mean 'emoji32'"),
+    "folder without underscore": ("data_type=imagefolder", "did you mean 'image_folder'"),
+    "class in capitals": ("data_labels=['FLAGS']", "did you mean 'Flags'"),
     "no such data set": ("data_type=no_such_set data_labels=None", "no_such_set"),
     "no such class": ("data_labels=['Smilies']", "Smilies"),
     "no such split": ("split=evening", "evening"),
-    "read-only folder": ("exp_dir=/proc/runs", "/proc/runs"),
+    "read-only folder": ("exp_dir=/proc/runs", "/proc/runs", "choose another folder"),
 }
 
 WRONG_COMMANDS = {
@@ -93,7 +107,7 @@ WRONG_COMMANDS = {
     "set without value": ([BASE, "--set", "batch_size"], "--set batch_size", "KEY=VALUE"),
     "set without anything": ([BASE, "--set"], "--set", "--help"),
     "two configs": ([BASE, BASE], "configs/smoke.py"),
-    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder"),
+    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder: there is no such"),
 }
 
 
@@ -164,6 +178,21 @@ def test_wrong_run_folder_is_one_clear_line(stored, words, capsys, tmp_path):
     _assert_says(_line(capsys, ["--resume", str(tmp_path)]), words)
 
 
+def test_a_file_is_no_run_folder(capsys, tmp_path):
+    run = tmp_path / "run"
+    (run / "state").mkdir(parents=True)
+    for path in (run / "config.json", tmp_path / "notes.txt", tmp_path / "mine.py"):
+        path.write_text("{}")
+
+    def line(name: str) -> str:
+        return _line(capsys, ["--resume", str(tmp_path / name)])
+
+    for inside in ("run/config.json", "run/state", "run/nothing"):
+        assert line(inside).endswith(f"inside a run folder: give the folder itself, --resume {run}")
+    assert line("mine.py").endswith("start a new run with it, without --resume")
+    assert line("notes.txt").endswith("notes.txt is not a run folder: it is a file")
+
+
 def test_a_resumed_run_keeps_its_config(capsys, tmp_path):
     stored = {"script": "train", "config_path": BASE, "config": load_config(BASE)}
     (tmp_path / "config.json").write_text(json.dumps(stored))
@@ -193,6 +222,32 @@ def test_defaults_are_filled_in_and_integers_may_be_written_as_floats():
     assert config["tau"] is None
 
 
+def test_a_tau_of_zero_is_none():
+    for tau in ("0", "0.0", "None"):
+        assert load_config(BASE, [f"tau={tau}"])["tau"] is None
+    assert load_config(BASE, ["tau=0.15"])["tau"] == 0.15
+
+
+@pytest.mark.parametrize(
+    ("script", "change", "said"),
+    [
+        ("train", "net_type=ebm_biggan", "'ebm_biggan' exists for 3 channels, not 1"),
+        ("train", "gen_type=gen_biggan", "'gen_biggan' exists for 3 channels, not 1"),
+        ("attack", "clf_type=efficientnet_b0", "'efficientnet_b0' exists for 3 channels, not 1"),
+        (
+            "attack",
+            "image_dims_clf=[64,64,3]",
+            "must have the channels of 'image_dims' [64",
+        ),
+    ],
+)
+def test_networks_of_colour_images_refuse_grey_ones(script, change, said):
+    path = {"train": BASE, "attack": "configs_attack/smoke.py"}[script]
+    with pytest.raises(UserError) as refusal:
+        load_config(path, ["image_dims=[64,64,1]", change], script)
+    assert said in str(refusal.value)
+
+
 def test_paths_that_this_run_does_not_load_may_be_empty():
     """A frozen generator's path matters only where a generator is built."""
     config = load_config("configs/cifar10_prior_sngan.py", ["gen_weights=g.weights.h5"])
@@ -205,3 +260,12 @@ def test_help_tells_the_command_line(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     _assert_says(text, ("--resume", "--set", "--dry-run", "configs/quickstart.py"))
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/you")
+    changes = ["exp_dir=~/runs", "data_dir=~/data", "ebm_weights=~/ebm.weights.h5", "exp_name=~"]
+    config = load_config(BASE, changes)
+    assert (config["exp_dir"], config["data_dir"]) == ("/home/you/runs", "/home/you/data")
+    assert config["ebm_weights"] == "/home/you/ebm.weights.h5"
+    assert config["exp_name"] == "~"

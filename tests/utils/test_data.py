@@ -1,10 +1,15 @@
 """Streams and passes: order, augmentation and replicas are functions of seed, epoch and place."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from utils.data import TrainingStream, evaluation_batches, load_data, require_labels
+from utils.data_sets import StreamedDataset
+from utils.data_sources import keep_classes
 from utils.errors import UserError
 from utils.pictures import Augmentation, flip, padded_crop, to_float
 from utils.seeds import Purpose, host_rng
@@ -171,6 +176,32 @@ def test_labels_of_classes_without_names_are_refused(config):
         require_labels(dataset)
 
 
+def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
+    """TFDS gives -1 to those of test splits that nobody may know."""
+    for label in (0, 8):  # the first and a later one
+        dataset = load_data(config)
+        source = getattr(dataset, "source", None)
+        if source is None:
+            dataset.labels[label] = -1
+            missing = dataset
+        else:
+
+            def parse(records, label=label, source=source):
+                encoded, labels = source.parse(records)
+                return encoded, tf.where(tf.equal(records, label), np.int64(-1), labels)
+
+            missing = StreamedDataset(
+                dataclasses.replace(source, parse=parse), 12, Augmentation(), "skip"
+            )
+            with pytest.raises(UserError, match="without a label"):
+                keep_classes(missing.source, ["cat"])
+        assert len(list(evaluation_batches(missing, 12))) == 1
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            require_labels(missing)
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            TrainingStream(missing, batch_size=12).labelled_batches(0)
+
+
 def test_fewer_pictures_than_a_batch_are_refused(config):
     with pytest.raises(UserError, match="12 pictures are fewer than a replica's batch of 13"):
         TrainingStream(load_data(config), batch_size=13)
@@ -245,3 +276,16 @@ def test_a_set_without_labels_asked_for_them_gives_one_line(config, image_folder
         TrainingStream(dataset, batch_size=3).labelled_batches(0)
     assert "\n" not in str(error.value)
     assert next(iter(evaluation_batches(dataset, 3)))[1] is None
+
+
+@pytest.mark.parametrize(("side", "told"), [(8, True), (9, False)])
+def test_a_random_crop_of_pictures_that_fit_is_said_to_do_nothing(tmp_path, side, told, capsys):
+    np.savez(tmp_path / "data.npz", images=np.zeros((3, side, side), np.uint8))
+    config = {"data_type": "npz", "data_dir": str(tmp_path / "data.npz"), "image_dims": [8, 8, 3]}
+    load_data({**config, "random_crop": True})
+    assert ("random_crop does nothing" in capsys.readouterr().err) == told
+
+
+def test_the_version_of_a_data_set_does_not_change_its_crops(emoji_config):
+    versioned = {**emoji_config, "data_type": "emoji32:1.0.0", "random_crop": True}
+    assert load_data(versioned).augmentation == Augmentation(padded_crop=True)

@@ -1,6 +1,7 @@
 """Preparing data sets: files put there by hand, what is missing or wrong, and no network."""
 
 import gzip
+import hashlib
 import struct
 import urllib.error
 from pathlib import Path
@@ -12,6 +13,7 @@ import tensorflow_datasets as tfds
 from utils import data_prepare
 from utils.data import load_data, main
 from utils.data_prepare import RequiredFile, needed_bytes, prepare, required_files
+from utils.data_report import report_missing
 from utils.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
@@ -133,39 +135,103 @@ def test_a_set_that_another_process_prepared_meanwhile_is_used(emoji_dir, tmp_pa
     assert builder.is_prepared()
 
 
+@pytest.fixture
+def pack(tmp_path, rng, monkeypatch):
+    """Return (name of a set like MNIST) -> its builder, a folder of its files, and its pictures.
+
+    The files hold 30 pictures for training, 20 to test, packed in another way than TFDS knows.
+    """
+    contents = {}
+    monkeypatch.setattr(data_prepare, "CONTENTS", contents)
+    monkeypatch.setattr("tensorflow_datasets.image_classification.mnist._TRAIN_EXAMPLES", 30)
+    monkeypatch.setattr("tensorflow_datasets.image_classification.mnist._TEST_EXAMPLES", 20)
+
+    def packed(name: str):
+        builder, folder = tfds.builder(name, data_dir=tmp_path / "data"), tmp_path / name
+        folder.mkdir()
+        for file in required_files(builder):
+            count = 30 if file.name.startswith("train") else 20
+            header = 16 if "images" in file.name else 8
+            pixels = rng.integers(0, 10, count * (784 if header == 16 else 1), dtype=np.uint8)
+            content = bytes(header) + pixels.tobytes()
+            contents[file.sha256] = hashlib.sha256(content).hexdigest()
+            (folder / file.name).write_bytes(gzip.compress(content, mtime=1))
+            if file.name.startswith("train-images"):
+                pictures = {picture.tobytes() for picture in pixels.reshape(count, -1)}
+        return builder, folder, pictures
+
+    return packed
+
+
+def test_files_packed_anew_are_taken_for_what_they_hold(pack, capsys):
+    """Both sets have files of the same names, which TFDS extracts to the same names as well."""
+    for name in ("fashion_mnist", "mnist"):
+        builder, folder, pictures = pack(name)
+        known = dict(type(builder).url_infos)
+        prepare(builder, str(folder))
+        config = {"data_type": name, "data_dir": str(folder.parent / "data")}
+        images = load_data({**config, "image_dims": [28, 28, 1]}).images
+        assert {image.tobytes() for image in images} == pictures
+        told = [line for line in capsys.readouterr().out.splitlines() if "skipped" in line]
+        assert len(told) == 1
+        assert all(file.name in told[0] for file in required_files(builder))
+        assert type(builder).url_infos == known, "TFDS checks the next files as before"
+
+
+@pytest.mark.parametrize("damage", ["another picture", "cut short", "no gzip"])
+def test_a_file_packed_anew_with_another_content_is_refused(damage, pack):
+    builder, folder, _ = pack("fashion_mnist")
+    good = (folder / IMAGES).read_bytes()
+    wrong = {
+        "another picture": gzip.compress(gzip.decompress(good)[:-1] + b"!"),
+        "cut short": good[:-1000],
+        "no gzip": b"<html>",
+    }
+    (folder / IMAGES).write_bytes(wrong[damage])
+    with pytest.raises(UserError, match=f"{IMAGES} has .* bytes, expected 4,422,102: it is trunc"):
+        prepare(builder, str(folder))
+
+
 def write_config(folder: Path, name: str) -> str:
     config = {
-        "data_type": name, "data_dir": str(folder / "data"), "image_dims": [28, 28, 3],
+        "data_type": name, "data_dir": str(folder / "data"), "image_dims": [28, 28, 1],
         "data_epsilon": 0.0,
     }  # fmt: skip
     (folder / "config.py").write_text(f"config = {config!r}\n")
     return str(folder / "config.py")
 
 
+def test_a_manual_dir_that_is_no_folder_is_one_line(tmp_path, fashion):
+    path = fill(tmp_path / "files", IMAGES, 1)
+    with pytest.raises(UserError, match=f"{IMAGES} is a file: name the folder that it lies in"):
+        prepare(fashion, str(path))
+    for read in (prepare, report_missing):  # with --prepare and without
+        with pytest.raises(UserError, match="--manual-dir none not found"):
+            read(fashion, "none")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN.exists(), reason="apt-get install dataset-fashion-mnist")
 def test_fashion_mnist_is_prepared_from_files_without_a_network(tmp_path, no_network, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):  # Debian strips the gzip headers: other sizes, so refused
-        main([write_config(tmp_path, "fashion_mnist"), "--prepare", "--manual-dir", str(DEBIAN)])
-    restore_originals(tmp_path / "files")
-    main([write_config(tmp_path, "fashion_mnist"), "--prepare",
-          "--manual-dir", str(tmp_path / "files")])  # fmt: skip
+    main([write_config(tmp_path, "fashion_mnist"), "--prepare", "--manual-dir", str(DEBIAN)])
     config = {"data_type": "fashion_mnist", "data_dir": str(tmp_path / "data")}
     for split, count in (("train", 60_000), ("test", 10_000)):
-        dataset = load_data({**config, "image_dims": [28, 28, 3]}, split)
-        assert dataset.images.shape == (count, 28, 28, 3)
+        dataset = load_data({**config, "image_dims": [28, 28, 1]}, split)
+        assert dataset.images.shape == (count, 28, 28, 1)
         np.testing.assert_array_equal(np.bincount(dataset.labels), np.full(10, count // 10))
     raw = np.frombuffer(gzip.decompress((DEBIAN / IMAGES).read_bytes()), np.uint8)[16:]
     pictures = {picture.tobytes() for picture in raw.reshape(-1, 28 * 28)}
-    assert {picture[..., 0].tobytes() for picture in dataset.images} == pictures
+    assert {picture.tobytes() for picture in dataset.images} == pictures
 
 
-def restore_originals(folder: Path) -> None:
-    """Give Debian's files the gzip headers, name and time, of the files that TFDS knows."""
+@pytest.mark.skipif(not DEBIAN.exists(), reason="apt-get install dataset-fashion-mnist")
+def test_debians_files_with_the_gzip_headers_of_the_originals_are_those_that_tfds_knows(fashion):
+    """So the known contents are those of the originals: Debian strips name and time, no more."""
     times = {"t10k": 1504176627, "trai": 1504176606}
-    folder.mkdir()
-    for path in DEBIAN.glob("*.gz"):
-        stripped = path.read_bytes()
-        header = b"\x1f\x8b\x08\x08" + struct.pack("<I", times[path.name[:4]]) + stripped[8:10]
-        (folder / path.name).write_bytes(header + path.stem.encode() + b"\0" + stripped[10:])
+    for file in required_files(fashion):
+        stripped = (DEBIAN / file.name).read_bytes()
+        header = b"\x1f\x8b\x08\x08" + struct.pack("<I", times[file.name[:4]]) + stripped[8:10]
+        original = header + file.name.removesuffix(".gz").encode() + b"\0" + stripped[10:]
+        assert hashlib.sha256(original).hexdigest() == file.sha256
+        assert file.is_packed_anew(str(DEBIAN / file.name))

@@ -90,12 +90,14 @@ def test_npz_images_come_as_they_are(npz):
     assert dataset.class_names == ("a", "b", "c", "never")
 
 
-def test_grey_npz_images_become_colour(npz, rng):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_npz_images_have_as_many_channels_as_the_config_says(npz, rng, channels):
     for shape in ((5, 8, 8), (5, 8, 8, 1)):
         grey = rng.integers(0, 256, shape).astype(np.uint8)
-        dataset = load_data(config("npz", npz(images=grey), size=8))
-        for channel in range(3):
-            np.testing.assert_array_equal(dataset.images[..., channel], grey.reshape(5, 8, 8))
+        settings = {**config("npz", npz(images=grey)), "image_dims": [8, 8, channels]}
+        images = load_data(settings).images
+        assert images.shape == (5, 8, 8, channels)
+        np.testing.assert_array_equal(images, grey.reshape(5, 8, 8, 1).repeat(channels, axis=-1))
 
 
 def test_a_folder_of_npz_files_has_splits(npz):
@@ -118,9 +120,16 @@ def test_a_folder_of_npz_files_has_splits(npz):
         ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "no picture in it"),
         ({"labels": np.zeros(4, np.int64)}, "must be 5 whole numbers"),
         ({"labels": np.zeros(5)}, "not float64"),
-        ({"labels": np.array([0, 1, 2, 3, -1])}, "from 0"),
+        ({"labels": np.array([0, 1, 2, 3, -1])}, "from 0, not -1"),
+        ({"labels": np.full(5, 2**63, np.uint64)}, "from 0, not 9223372036854775808"),
         ({"labels": np.arange(5), "class_names": np.array(["one"])}, "5 classes in 'labels', 1"),
-        ({"images": np.array([{}], object)}, "cannot be read"),
+        ({"labels": np.arange(5) + 10**9}, r"up to 1,000,000,004 for 5 images: count classes from"),
+        ({"labels": np.arange(5) + 10**9, "class_names": np.array(["a"])}, "1,000,000,005 classes"),
+        ({"labels": np.arange(5) % 2, "class_names": np.array(["a", "a"])}, "'a' is there twice"),
+        ({"labels": np.arange(5) % 2, "class_names": np.eye(2)}, "must be a list of names"),
+        ({"labels": np.zeros(5, int), "class_names": np.array([b"\xe9"])}, "is not UTF-8"),
+        ({"labels": np.zeros(5, int), "class_names": np.array(["a"], object)}, "Python objects"),
+        ({"images": np.array([{}], object)}, "it holds Python objects, not numbers or text"),
     ],
 )
 def test_malformed_npz_files_are_refused_in_one_line(npz, changes, line):
@@ -129,10 +138,41 @@ def test_malformed_npz_files_are_refused_in_one_line(npz, changes, line):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "int64"])
+def test_labels_of_any_whole_number_type_are_taken(npz, dtype):
+    path = npz(labels=np.array([2, 0, 1, 1, 2], dtype))
+    assert load_data(config("npz", path, size=8)).labels.tolist() == [2, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [(np.array([b"cat", "été".encode()]), ("cat", "été")), (np.array("cat"), ("cat",))],
+)
+def test_names_of_bytes_are_text_and_a_single_one_is_one_class(npz, names, wanted):
+    path = npz(labels=np.arange(5) % names.size, class_names=names)
+    assert load_data(config("npz", path, size=8)).class_names == wanted
+
+
+def test_classes_without_pictures_are_told(npz, capsys):
+    load_data(config("npz", npz(labels=np.array([1, 2, 1, 2, 2])), size=8))
+    assert "no pictures of 1 of 3 classes: 0" in capsys.readouterr().err
+    path = npz(labels=np.zeros(5, int), class_names=np.array(["a", "b"]))
+    assert load_data(config("npz", path, size=8, data_labels=["a"])).num_examples == 5
+    assert "no pictures of 1 of 2 classes: b" in capsys.readouterr().err
+
+
 def test_damaged_and_empty_files_are_named(tmp_path):
-    (tmp_path / "train.npz").write_bytes(b"PK no archive")
-    with pytest.raises(UserError, match=r"train\.npz cannot be read"):
+    np.savez(tmp_path / "train.npz", images=np.zeros((5, 8, 8, 3), np.uint8))
+    whole = (tmp_path / "train.npz").read_bytes()
+    (tmp_path / "train.npz").write_bytes(whole[:400])
+    with pytest.raises(UserError, match=r"train\.npz cannot be read .* it is cut short or damaged"):
         load_data(config("npz", tmp_path))
+    (tmp_path / "train.npz").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(UserError, match=r"train\.npz is no npz"):
+        load_data(config("npz", tmp_path))
+    np.save(tmp_path / "images.npy", np.zeros((5, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match=r"images\.npy is a single array"):
+        load_data(config("npz", tmp_path / "images.npy"))
     np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
     with pytest.raises(UserError, match="no array 'images', only pictures"):
         load_data(config("npz", tmp_path / "other.npz"))
@@ -144,6 +184,7 @@ def test_damaged_and_empty_files_are_named(tmp_path):
         ({"data_dir": None}, "needs data_dir"),
         ({"data_dir": "nowhere"}, "nowhere not found"),
         ({"data_labels": ["kat"]}, r"no class 'kat' \(did you mean 'cat'\?\)"),
+        ({"data_labels": ["cat", "cat"]}, "data_labels: 'cat' is there twice"),
     ],
 )
 def test_folder_errors_are_one_line(image_folder, changes, line):
@@ -192,10 +233,3 @@ def test_with_a_bucket_data_are_read_from_it_and_the_embedded_set_is_not():
     assert places == ["gs://mine", "gs://mine/celeb_a_tfds", "gs://mine/celeb-a_tfds"]
     embedded = data_dirs({"data_type": "emoji32", "gs_path": "mine"})
     assert not any(place.startswith("gs://") for place in embedded)
-
-
-def test_an_array_that_is_no_npz_is_refused_in_one_line(tmp_path):
-    np.save(tmp_path / "images.npy", np.zeros((5, 8, 8, 3), np.uint8))
-    with pytest.raises(UserError, match="cannot be read as an npz with an array 'images'") as error:
-        load_data(config("npz", tmp_path / "images.npy", size=8))
-    assert "\n" not in str(error.value)

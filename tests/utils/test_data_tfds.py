@@ -126,13 +126,21 @@ def test_a_pass_over_many_files_is_in_the_order_of_the_files(tmp_path, write_pre
         np.testing.assert_array_equal(np.rint((images + 1) * 127.5), dataset.images)
 
 
+@pytest.mark.parametrize("deeper", ["cifar10", "cifar10/3.0.2"])
+def test_a_folder_too_deep_is_told_the_right_one(tmp_path, write_prepared, deeper):
+    write_prepared("cifar10", tmp_path, 2, files=1)
+    with pytest.raises(UserError, match=f"is too deep: name the folder above cifar10, {tmp_path}$"):
+        load_data(config("cifar10", tmp_path / deeper))
+
+
 def test_a_truncated_file_stops_the_run_in_one_line(tmp_path, write_prepared):
     path = write_prepared("cifar10", tmp_path, 20)
     record_file = sorted(path.glob("*.tfrecord*"))[0]
     record_file.write_bytes(record_file.read_bytes()[:-100])
-    with pytest.raises(UserError, match="cifar10 cannot be read") as error:
-        load_data(config("cifar10", tmp_path))
-    assert "\n" not in str(error.value)
+    for labels in (None, ["3"]):
+        with pytest.raises(UserError, match="cifar10 cannot be read") as error:
+            load_data(config("cifar10", tmp_path, data_labels=labels))
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

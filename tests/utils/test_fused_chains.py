@@ -21,13 +21,14 @@ TERMS = {
 
 
 @pytest.mark.parametrize(
-    ("size", "name"), [*((32, name) for name in TERMS), (64, "all"), (128, "all")]
+    ("size", "channels", "name"),
+    [*((32, 3, name) for name in TERMS), (64, 3, "all"), (128, 3, "all"), (32, 1, "all")],
 )
-def test_fused_chain_is_the_plain_chain_step_for_step(size, name, rng):
+def test_fused_chain_is_the_plain_chain_step_for_step(size, channels, name, rng):
     """Same noise, float64; 1e-9 leaves room for 20 steps of rounding, none for another chain."""
-    terms = dict(TERMS[name])
-    ebm, prior = (_ebm(size, seed, rng) for seed in (1, 2))
-    start = tf.constant(rng.uniform(-1, 1, (2 if size == 32 else 1, size, size, 3)))
+    terms, dims = dict(TERMS[name]), [size, size, channels]
+    ebm, prior = (_ebm(dims, seed, rng) for seed in (1, 2))
+    start = tf.constant(rng.uniform(-1, 1, (2 if size == 32 else 1, *dims)))
     noise = make_noise(fold(3, Purpose.CHAIN), start)
     max_norm = terms.pop("max_norm", None)
     with_prior = prior if "prior_temperature" in terms else None
@@ -48,9 +49,10 @@ def test_fused_chain_is_the_plain_chain_step_for_step(size, name, rng):
     np.testing.assert_allclose(chain.grad_norms, norms, rtol=1e-9)
 
 
-def _ebm(size: int, seed: int, rng: np.random.Generator):
-    width = 4 if size == 32 else 16  # the narrowest
-    ebm = create("ebm_sngan", size, ebm_width=width, precision="float64", seed=seed)
+def _ebm(dims: list[int], seed: int, rng: np.random.Generator):
+    size, width = dims[0], 4 if dims[0] == 32 else 16  # the narrowest
+    sizes = {"image_dims": dims, "ebm_width": width}
+    ebm = create("ebm_sngan", size, precision="float64", seed=seed, **sizes)
     train_like(ebm, rng)
     return ebm
 

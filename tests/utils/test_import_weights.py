@@ -210,6 +210,13 @@ def test_the_command_converts_a_classifier_and_a_generator(rng, tmp_path, capsys
     assert "parameters" in capsys.readouterr().out
 
 
+def test_the_command_converts_networks_of_grey_images(tmp_path):
+    arrays = published_arrays("ebm_sngan_32", weights_of(other(image_dims=[32, 32, 1]), np.float32))
+    source, target = write_checkpoint(tmp_path, arrays), str(tmp_path / "ebm.weights.h5")
+    main([source, target, "--net", "ebm_sngan_32", "--width", "8", "--channels", "1"])
+    assert network_info(target)["image_dims"] == [32, 32, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -83,6 +83,22 @@ def test_images_that_are_not_finite_are_refused(images, quantize):
 
 
 @pytest.mark.parametrize("name", EXTRACTORS)
+def test_grey_images_are_seen_three_times_by_networks_of_three_channels(name, extractors, images):
+    grey = images[:2, ..., :1]
+    np.testing.assert_array_equal(extractors[name](grey), extractors[name](grey.repeat(3, -1)))
+
+
+def test_a_classifier_of_grey_images_sees_one_channel(tmp_path, images):
+    dims, path = {"image_dims": [16, 16, 1]}, str(tmp_path / "grey.weights.h5")
+    clf = create_clf({**CLF_SIZES, **dims})
+    save_weights(clf, path, {**CLF_INFO, **dims})
+    extractor, grey = make_extractor("classifier", path), images[..., :1]
+    assert extractor.channels == 1
+    seen = tf.image.resize(pixels(grey, quantize=True) / 127.5 - 1, (16, 16))
+    np.testing.assert_allclose(extractor(grey), clf.features(seen), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
 def test_features_of_an_image_do_not_depend_on_its_batch(name, extractors, images):
     extractor = extractors[name]
     together = extractor(images)

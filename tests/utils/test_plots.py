@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.plots import correlation, save_diagnostics, save_grid, tile, to_uint8
+from utils.plots import correlation, save_diagnostics, save_grid, save_images, tile, to_uint8
 
 
 def test_rounding_to_bytes_is_to_the_nearest_and_clips():
@@ -26,6 +26,16 @@ def test_a_saved_grid_is_a_png_of_the_right_colours(tmp_path):
     save_grid(images, str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.getpixel((5, 5)) == (255, 128, 0)
+
+
+def test_images_of_one_channel_are_saved_as_grey_pngs(tmp_path):
+    images = np.linspace(-1, 1, 2 * 64).reshape(2, 8, 8, 1)
+    save_grid(images, str(tmp_path / "grid.png"), columns=2)
+    save_images(images, str(tmp_path))
+    with Image.open(tmp_path / "grid.png") as grid, Image.open(tmp_path / "000001.png") as one:
+        assert grid.mode == one.mode == "L"
+        np.testing.assert_array_equal(np.asarray(grid)[2:10, 12:20], np.asarray(one))
+        np.testing.assert_array_equal(np.asarray(one), to_uint8(images)[1, ..., 0])
 
 
 @pytest.mark.parametrize("lag", [-3, 0, 1, 4])

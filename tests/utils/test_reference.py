@@ -60,6 +60,11 @@ def test_a_folder_of_pictures_is_another_data_set_with_one_more(tmp_path, extrac
     assert len(seen) == 2
 
 
+def test_grey_images_have_statistics_of_their_own(npz, extractor):
+    config = npz("data.npz")
+    assert kept_at(config, extractor) != kept_at({**config, "image_dims": [32, 32, 1]}, extractor)
+
+
 def test_features_with_a_gap_are_computed_anew(npz, extractor, tmp_path):
     """As a kill while they are deleted would leave them."""
     config, files = npz("data.npz"), ArrayFiles(str(tmp_path / "features"))

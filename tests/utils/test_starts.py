@@ -7,6 +7,7 @@ from utils import starts
 from utils.banks import Start
 from utils.config import load_config
 from utils.data import load_data
+from utils.errors import UserError
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose
 
@@ -50,6 +51,18 @@ def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
     np.testing.assert_array_equal(np.concatenate([one, other]), whole.images)  # one stream
     assert _is_data(whole.images, dataset)
     assert len({image.tobytes() for image in whole.images}) == 24  # the stream's first epoch
+
+
+def test_banks_larger_than_the_free_memory_are_refused(monkeypatch):
+    changes = {"persistent_size": 64, "burnin_size": 32, "num_replicas": 2}
+    config = _config("coop_persistent", **changes)
+    replicas, place = Replicas(config), 4 * (32 * 32 * 3 + 128) + 9
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place)
+    shares = starts.bank_shares(config, replicas)
+    assert shares == {"persistent_size": 32, "burnin_size": 16}
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place - 1)
+    with pytest.raises(UserError, match=r"'persistent_size' 64 and 'burnin_size' 32: the chains "):
+        starts.bank_shares(config, replicas)
 
 
 def test_generator_banks_hold_latents_and_their_images():

@@ -1,0 +1,85 @@
+"""Weights that are not files of ours: what published checkpoints show, and what is refused."""
+
+import re
+
+import tensorflow as tf
+
+from utils.errors import UserError, first_line
+
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
+TORCH_ENDINGS = (".pth", ".pt", ".bin")
+SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
+NAMED = 5  # files of a folder that an error names
+
+
+def refuse_foreign(path: str) -> None:
+    """Raise UserError for weights that are there, but as nothing that the scripts take.
+
+    It says what they are and what makes them usable. Checkpoints' prefixes, `.h5` files and what is
+    not there pass.
+    """
+    prefix, target = SHARD.sub("", path), f"{path.rpartition('.')[0]}.weights.h5"
+    if tf.io.gfile.isdir(path):
+        raise UserError(f"weights {path} are a folder: name the weights themselves" + _inside(path))
+    if prefix != path:
+        raise UserError(
+            f"weights {path} are a part of a TensorFlow checkpoint: name its prefix {prefix}"
+        )
+    if path.endswith((".h5", ".index")) or not tf.io.gfile.exists(path):
+        return
+    if path.endswith(TORCH_ENDINGS):
+        raise UserError(
+            f"weights {path} are a PyTorch file: `python3 -m utils.import_weights {path} {target} "
+            "--net NET` (--help lists NET) converts generators of Mimicry and "
+            "pytorch-pretrained-biggan"
+        )
+    if path.endswith(".keras"):
+        raise UserError(
+            f'weights {path} are a whole model of Keras: `python3 -c "import keras; '
+            f"keras.saving.load_model('{path}').save_weights('{target}')\"` makes weights of it"
+        )
+    if not tf.io.gfile.exists(path + ".index"):
+        raise UserError(
+            f"weights {path} are neither a .weights.h5 file nor the prefix of a TensorFlow "
+            f"checkpoint ({path}.index)"
+        )
+
+
+def _inside(folder: str) -> str:
+    names = sorted(tf.io.gfile.listdir(folder))
+    names = [n.removesuffix(".index") for n in names if n.endswith((".weights.h5", ".index"))]
+    more = ", ..." if len(names) > NAMED else ""
+    return f" (there are {', '.join(names[:NAMED])}{more})" if names else " (it holds none)"
+
+
+def checkpoint_sizes(path: str) -> dict[str, int] | None:
+    """Return the sizes of a network that its published checkpoint shows, by the words of our files.
+
+    `width`; of SNGAN generators also `z_sz`; of a classifier `depth` and `classes`. None where
+    there is no such checkpoint; raises UserError for a damaged one.
+    """
+    prefix = path.removesuffix(".index")
+    if not tf.io.gfile.exists(prefix + ".index"):
+        return None
+    try:
+        stored = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
+        raise UserError(f"weights {prefix} are damaged: {first_line(error)}") from error
+    shapes = {
+        name.removesuffix(VALUE)
+        .removeprefix("layer_with_weights-0/")
+        .replace("/layer/", "/"): shape
+        for name, shape in stored.items()
+    }
+    blocks = {name.split("/")[1] for name in shapes if name.startswith("layer3/")}
+    for name, shape in shapes.items():
+        match name.rpartition("/")[0], shape:
+            case "rgb_conv" | "conv_to_rgb", [width]:  # the bias
+                return {"width": width}
+            case "lin_1", [z_sz, outputs]:
+                return {"width": outputs // 16, "z_sz": z_sz}
+            case "lin_5" | "lin_6" | "lin_7", [width, 1]:
+                return {"width": width}
+            case "linear", [inputs, classes]:
+                return {"width": inputs // 64, "depth": 6 * len(blocks) + 4, "classes": classes}
+    return {}

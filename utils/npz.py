@@ -1,0 +1,39 @@
+"""Reading an npz that a user wrote, or took for one."""
+
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import UserError, first_line
+
+NPY_START = b"\x93NUMPY"
+ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+DAMAGED = (zipfile.BadZipFile, zlib.error)
+
+
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz by their names; raises UserError that says what it is not."""
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            start = file.read(len(NPY_START))
+            if start == NPY_START:
+                raise UserError(
+                    f"{path} is a single array, as np.save writes it, no npz: write it with "
+                    "np.savez(FILE, images=...)"
+                )
+            if not start.startswith(ZIP_STARTS):
+                raise UserError(f"{path} is no npz: np.savez(FILE, images=...) writes one")
+            file.seek(0)
+            with np.load(file) as arrays:
+                return dict(arrays)
+    except tf.errors.NotFoundError as error:
+        raise UserError(f"npz {path} not found") from error
+    except (ValueError, TypeError, OSError, EOFError, KeyError, *DAMAGED) as error:
+        objects = "pickle" in str(error)  # whose advice is to load them unsafely
+        reason = "it holds Python objects, not numbers or text" if objects else first_line(error)
+        reason = "it is cut short or damaged" if isinstance(error, DAMAGED) else reason
+        raise UserError(
+            f"{path} cannot be read as an npz with an array 'images': {reason}"
+        ) from error
