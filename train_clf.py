@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rooms=("checkpoints", "state", "plots"),
             free_rollbacks=FREE_ROLLBACKS,
         ),
+        datasets=[train, test],
     )
     classify = over_replicas(
         strategy, lambda images: learner.network(images, training=False), config["batch_size"]

@@ -104,13 +104,16 @@ def load_run_config(
     return complete({**config, **changes}, script, path), config_path
 
 
-def write_run_config(command: Command, path: str, *, weights: Mapping[str, Any]) -> None:
-    """Write `config.json`, from which `load_run_config` reads, with fingerprints of `weights`."""
+def write_run_config(
+    command: Command, path: str, *, weights: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
     stored = {
         "script": command.script,
         "config_path": command.config_path,
         "config": command.config,
         "weights": weights,
+        "data": data,
     }
     with tf.io.gfile.GFile(path, "w") as file:
         json.dump(stored, file, indent=1)

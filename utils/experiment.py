@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from utils import checkpoint, plots
 from utils.config import Command
+from utils.data_sets import Dataset
 from utils.devices import barrier, is_chief, total
 from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join, one_line_write_errors
@@ -83,7 +84,7 @@ class Run:
 
     `parts` holds everything that must survive a resume; all else is a function of config, update
     and `retry`, the number of rollbacks so far. `pictures(samples)` returns
-    images to draw by name, `start_pictures` are drawn once.
+    images to draw by name, `start_pictures` are drawn once. `datasets` are what the run reads.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Run:
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
         plan: Plan = EBM_PLAN,
+        datasets: Sequence[Dataset] = (),
     ):
         self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
@@ -104,7 +106,7 @@ class Run:
         self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
-        self.folder = open_run_folder(command, strategy, plan.rooms)
+        self.folder = open_run_folder(command, strategy, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
