@@ -19,6 +19,7 @@ from utils.files import whole_file
 # Rows a rank-k update of the Gram matrix takes at once: near the full rate of the BLAS.
 BLOCK = 1024
 
+EPSILON = np.finfo(np.float64).eps
 # Of a covariance that another tool summed in float32: rounding that its rank is judged by as well.
 FLOAT32_EPSILON = np.finfo(np.float32).eps
 
@@ -107,14 +108,20 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
     With S = A A' from its symmetric eigendecomposition, the trace of (S1 S2)^(1/2) is the sum of
     the singular values of A1' A2 (Dowson & Landau 1982; Heusel et al. 2017). They come to the full
     precision of the covariances, where eigenvalues of the product would come to half of it, so
-    nothing is regularised: identical statistics have distance 0 to rounding at any rank.
+    nothing is regularised: identical statistics have distance 0 at any rank. What is within
+    rounding of 0 is 0: d singular values, each exact to float64's epsilon of the largest, and
+    means, exact to as much of their own size.
     """
     if one.dim != other.dim:
         raise UserError(f"statistics of {one.dim} and of {other.dim} features do not compare")
     shift = one.mean - other.mean
-    common = scipy.linalg.svdvals(_factor(one.covariance).T @ _factor(other.covariance)).sum()
-    spread = np.trace(one.covariance) + np.trace(other.covariance) - 2 * common
-    return float(shift @ shift + spread)
+    factors = [_factor(one.covariance), _factor(other.covariance)]
+    common = scipy.linalg.svdvals(factors[0].T @ factors[1]).sum()
+    variance = sum(np.square(factor).sum() for factor in factors)
+    distance = shift @ shift + variance - 2 * common
+    means = np.square(one.mean).sum() + np.square(other.mean).sum()
+    rounding = one.dim * EPSILON * (variance + EPSILON * means)
+    return 0.0 if distance <= rounding else float(distance)
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:

@@ -84,8 +84,27 @@ def test_one_image_and_features_that_are_not_finite_are_refused(rng):
 @pytest.mark.parametrize("n", [5, 2000])
 def test_identical_sets_have_distance_0_at_any_rank(rng, n):
     statistics = _gathered(_features(rng, n)).statistics()
-    # rounding of a trace of this size
-    assert abs(frechet_distance(statistics, statistics)) < 1e-13 * np.trace(statistics.covariance)
+    assert frechet_distance(statistics, statistics) == 0
+
+
+@pytest.mark.parametrize("n", [5, 2000])
+def test_a_set_in_another_order_has_distance_0(rng, n):
+    features = _features(rng, n)
+    one, other = (_gathered(x).statistics() for x in (features, rng.permutation(features)))
+    assert frechet_distance(one, other) == 0
+
+
+def test_sets_of_one_picture_repeated_have_distance_0(rng):
+    """Their covariances are nothing but the rounding of means, of either sign."""
+    mean, noise = rng.uniform(0, 1, 64), 1e-33 * rng.normal(size=(2, 64, 64))
+    one, other = (Statistics(mean, n + n.T, 24) for n in noise)
+    assert frechet_distance(one, other) == frechet_distance(other, one) == 0
+
+
+def test_a_distance_far_above_rounding_is_told(rng):
+    one = _gathered(_features(rng, 500)).statistics()
+    moved = Statistics(one.mean + 1e-5, one.covariance, one.count)
+    assert frechet_distance(one, moved) == pytest.approx(24e-10, rel=1e-3)  # rounding of the trace
 
 
 def test_a_shifted_mean_costs_its_squared_length(rng):
