@@ -8,12 +8,13 @@ import json
 import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import tensorflow as tf
 
 from utils import keys
 from utils.checks import CHECKS
+from utils.command_line import Parser
 from utils.errors import UserError, first_line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ class Command:
 
 def parse_command(script: str, description: str, argv: Sequence[str] | None) -> Command:
     """Read the command line that all scripts share and load the config that it names."""
-    parser = _Parser(
+    parser = Parser(
         prog=f"{script}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -180,11 +181,6 @@ def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]
     if problems:
         raise UserError(f"{source}: " + "; ".join(problems))
     return result
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def _unknown(name: Any, script: str) -> str:

@@ -190,6 +190,9 @@ class Run:
 
     def _draw(self, pictures: Mapping[str, np.ndarray]) -> None:
         for name, images in pictures.items() if self.chief else ():
+            if not np.isfinite(images).all():  # where `on_divergence` says to go on
+                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
+                continue
             plots.save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
 
     def _save_weights(self, step: int) -> None:
