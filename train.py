@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks=networks,
         pictures=make_pictures(config, models, banks),
         start_pictures={"data": data.batches(0)[0][:NUM_SHOWN]} if data and not resuming else {},
+        datasets=[dataset] if dataset else [],
     )
     for number in run.updates():
         run.after(number, update(number, run.retry))

@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             free_rollbacks=FREE_ROLLBACKS,
             measures_result=True,
         ),
+        datasets=[train, test],
     )
     classify = over_replicas(
         strategy, lambda images: learner.network(images, training=False), config["batch_size"]

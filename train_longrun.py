@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks=networks,
         pictures=make_pictures(first_banks),
         start_pictures={"data": data.batches(0)[0][:NUM_SHOWN]} if data and not resuming else {},
+        datasets=[dataset] if dataset else [],
         plan=make_plan(config, first_banks.burn_in),
     )
     for number in run.updates():

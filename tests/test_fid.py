@@ -15,6 +15,7 @@ from PIL import Image
 
 import fid
 from nets import create_ebm, create_gen
+from tests.runs import splits
 from utils.chains import load_sampler
 from utils.checkpoint import list_states, save_weights
 from utils.evaluation import EvaluationRun
@@ -104,6 +105,7 @@ def of_weights(weights: Path) -> list[str]:
 def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
     stored = report(whole)
     assert stored["extractor"].startswith("random_conv (random weights")
+    assert splits(whole) == ["test", "train"]
     expected = [("held-out data", None), ("generator", 0), ("samples", 2), ("samples", 4)]
     assert [(s["of"], s["steps"]) for s in stored["scores"]] == expected
     assert {s["images"] for s in stored["scores"]} == {20}, "exactly num_samples"

@@ -27,6 +27,7 @@ from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
 SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
+SHOWN = 10  # updates in an error line
 SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
 
 
@@ -103,15 +104,30 @@ def _is_there(path: str) -> bool:
     return os.path.exists(path) or bool(glob.glob(f"{glob.escape(path)}.*"))
 
 
-def find_weights(folder: str, name: str) -> str:
-    """Return the path of a network's weights in a folder, as `load_weights` takes it.
+def find_weights(folder: str, name: str, step: int) -> str:
+    """Return the path of a network's weights of an update in a folder, as `load_weights` takes it.
 
-    `NAME.weights.h5`, or the prefix `NAME.ckpt` of a published checkpoint; raises UserError.
+    `NAME_STEP.weights.h5`, or the prefix `NAME_STEP.ckpt` of a published checkpoint. Raises
+    UserError, with the updates that are there.
     """
+    stem = f"{name}_{step}"
     for ending, file in ((".weights.h5", ".weights.h5"), (".ckpt", ".ckpt.index")):
-        if tf.io.gfile.exists(join(folder, name + file)):
-            return join(folder, name + ending)
-    raise UserError(f"ckpt_folder {folder} has no {name}.weights.h5 and no {name}.ckpt")
+        if tf.io.gfile.exists(join(folder, stem + file)):
+            return join(folder, stem + ending)
+    there = _updates_of(folder, name)
+    told = f"of updates {', '.join(map(str, there[:SHOWN]))}" if there else "of no update"
+    told += f", ..., {there[-1]}" if len(there) > SHOWN else ""
+    raise UserError(
+        f"ckpt_folder {folder} has no {stem}.weights.h5 and no {stem}.ckpt, there are weights "
+        f"'{name}' {told}" + (": set min_step, max_step and step_freq" if there else "")
+    )
+
+
+def _updates_of(folder: str, name: str) -> list[int]:
+    """Return the updates, ascending, of which a folder has weights of a network."""
+    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    pattern = re.compile(rf"{name}_(\d+)\.(?:weights\.h5|ckpt\.index)")
+    return sorted({int(match[1]) for match in map(pattern.fullmatch, names) if match})
 
 
 def with_stored_sizes(

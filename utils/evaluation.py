@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -53,16 +53,19 @@ Chains = dict[int, ChainStates]  # by the number of their replica
 
 
 class EvaluationRun:
-    """The folder and the place of a run, new or resumed; `chains` are those under way, if any."""
+    """The folder and the place of a run, new or resumed; `chains` are those under way, if any.
 
-    def __init__(self, command: Command, strategy: tf.distribute.Strategy):
+    `inputs` are the `datasets` and `files` that it reads, see `run_folder.open_run_folder`.
+    """
+
+    def __init__(self, command: Command, strategy: tf.distribute.Strategy, **inputs: Any):
         self.strategy, self.chief = strategy, is_chief(strategy)
         self.state_freq = command.config["state_freq"]
         self.keep_states = command.config["keep_states"]
         self.batch_size = command.config["batch_size"]
         self.place, self.chains, self.segments = Place(), {}, 0
         self.interruption = Interruption()
-        self.folder = open_run_folder(command, strategy, ROOMS)
+        self.folder = open_run_folder(command, strategy, ROOMS, **inputs)
         if command.run_dir is not None:
             self._restore()
         tell_how_to_go_on(how_to_resume(self.folder))

@@ -9,7 +9,7 @@ Maintenance is not in the loop of a script, which is
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from utils import checkpoint, plots
 from utils.config import Command
+from utils.data_sets import Dataset
 from utils.devices import barrier, is_chief, total
 from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join
@@ -42,7 +43,7 @@ class Run:
 
     `parts` holds everything that must survive a resume; all else is a function of config, update
     and `retry`, the number of rollbacks so far. `pictures(samples)` returns
-    images to draw by name, `start_pictures` are drawn once.
+    images to draw by name, `start_pictures` are drawn once. `datasets` are what the run reads.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Run:
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
         plan: Plan = EBM_PLAN,
+        datasets: Sequence[Dataset] = (),
     ):
         self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
@@ -68,6 +70,7 @@ class Run:
         if not new:
             self._require_length(join(command.run_dir, "state"))
         self.folder = open_run_folder(command, strategy, plan.rooms)
+        self.folder = open_run_folder(command, strategy, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
@@ -177,6 +180,9 @@ class Run:
 
     def _draw(self, pictures: Mapping[str, np.ndarray]) -> None:
         for name, images in pictures.items() if self.chief else ():
+            if not np.isfinite(images).all():  # where `on_divergence` says to go on
+                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
+                continue
             plots.save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
 
     def _save_state(self) -> None:

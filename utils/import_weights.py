@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
 from utils.checkpoint import save_weights
+from utils.command_line import Parser, whole_number
 from utils.errors import UserError, first_line, one_line_errors
 from utils.foreign_weights import TORCH_ENDINGS, VALUE, refuse_foreign
 from utils.import_torch import read_torch
@@ -174,15 +175,22 @@ def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert one file."""
-    parser = argparse.ArgumentParser(prog="utils.import_weights", description=__doc__)
+    parser = Parser(
+        prog="python3 -m utils.import_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("source", help="prefix of a TensorFlow checkpoint, or a PyTorch file")
     parser.add_argument("target", help="the file to write, ending in .weights.h5")
     parser.add_argument("--net", required=True, choices=network_names())
-    parser.add_argument("--width", type=int, help="of the network, if not the published one")
-    parser.add_argument("--depth", type=int, help="of a wrn, if not the published one")
-    parser.add_argument("--z_sz", type=int, default=128, help="latent size of a generator")
-    parser.add_argument("--classes", type=int, default=10, help="of a wrn")
-    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
+    parser.add_argument(
+        "--width", type=whole_number(1), help="of the network, if not the published one"
+    )
+    parser.add_argument("--depth", type=whole_number(10), help="of a wrn, if not the published one")
+    parser.add_argument(
+        "--z_sz", type=whole_number(1), default=128, help="latent size of a generator"
+    )
+    parser.add_argument("--classes", type=whole_number(2), default=10, help="of a wrn")
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 
