@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.checkpoint import list_states
+from utils.states import list_states
 
 SMALL_TRAINING = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",

@@ -16,7 +16,7 @@ import tensorflow as tf
 import train
 from nets import create_ebm
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils import checkpoint, run_folder
+from utils import checkpoint, run_folder, states
 from utils.config import parse_command
 from utils.devices import make_strategy
 from utils.errors import UserError
@@ -76,9 +76,9 @@ def test_a_full_disk_is_one_line_and_the_state_before_is_whole(run, disturb, fil
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.match(rf"error: cannot write {folder}/state/3/.*: File too large; free some", error)
     assert not list(folder.rglob(".tmp-*"))
-    assert checkpoint.list_states(str(folder / "state")) == [1, 2]
+    assert states.list_states(str(folder / "state")) == [1, 2]
     train.main(["--resume", str(folder)])
-    assert checkpoint.list_states(str(folder / "state")) == [3, 4]
+    assert states.list_states(str(folder / "state")) == [3, 4]
     assert [int(row["update"]) for row in rows(folder)] == [1, 2, 3, 4]
 
 
@@ -146,12 +146,12 @@ def _object_npz() -> bytes:
 def test_a_crafted_state_is_refused_without_running_it(tmp_path, monkeypatch, content):
     """Its checksums are right, unlike those of an accident."""
     monkeypatch.chdir(tmp_path)
-    checkpoint.write_parts("3", {"ebm": Arrays(a=np.zeros(1))})
+    states.write_parts("3", {"ebm": Arrays(a=np.zeros(1))})
     Path("3/ebm.npz").write_bytes(content)
-    checkpoint.declare_state("3", {"update": 3, "replicas": 1})
-    header = checkpoint.read_header("3")
+    states.declare_state("3", {"update": 3, "replicas": 1})
+    header = states.read_header("3")
     with pytest.raises(UserError, match=r"ebm\.npz is damaged"):
-        checkpoint.restore_parts("3", header, {"ebm": Arrays()}, 1)
+        states.restore_parts("3", header, {"ebm": Arrays()}, 1)
     assert not Path("sprung").exists()
 
 

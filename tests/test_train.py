@@ -19,8 +19,9 @@ import train
 from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from utils.chains import load_sampler
-from utils.checkpoint import list_states, network_info
+from utils.checkpoint import network_info
 from utils.import_weights import load_weights
+from utils.states import list_states
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils import checkpoint, plots
+from utils import checkpoint, plots, states
 from utils.config import Command
 from utils.data_sets import Dataset
 from utils.devices import barrier, is_chief, total
@@ -51,7 +51,7 @@ class Run:
         command: Command,
         strategy: tf.distribute.Strategy,
         *,
-        parts: Mapping[str, checkpoint.Part],
+        parts: Mapping[str, states.Part],
         networks: Mapping[str, checkpoint.SavedNetwork],
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
@@ -95,7 +95,7 @@ class Run:
         )
 
     def _require_length(self, root: str) -> None:
-        done, key = max(checkpoint.list_states(root), default=0), self.plan.length_key
+        done, key = max(states.list_states(root), default=0), self.plan.length_key
         if done > self.total:
             raise UserError(
                 f"'{key}' is {self.total}, but {done} {self.plan.unit}s are done: to go on add "
@@ -188,8 +188,8 @@ class Run:
     def _save_state(self) -> None:
         """Write the state of now."""
         folder = join(self.folder, "state", str(self.step))
-        own = {n: p for n, p in self.parts.items() if self.chief or checkpoint.SHARE.match(n)}
-        checkpoint.write_parts(folder, own)
+        own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
+        states.write_parts(folder, own)
         barrier(self.strategy)
         if self.chief:
             self.metrics.flush()
@@ -198,16 +198,16 @@ class Run:
                 "retry": self.retry,
                 "replicas": self.strategy.num_replicas_in_sync,
             }
-            checkpoint.declare_state(folder, header)
-            checkpoint.drop_states(join(self.folder, "state"), self.config["keep_states"])
+            states.declare_state(folder, header)
+            states.drop_states(join(self.folder, "state"), self.config["keep_states"])
         self.saved = self.step
 
     def _restore(self, say: Callable[[str], None]) -> None:
         """Go back to the newest state that is whole; name those that are not."""
         root = join(self.folder, "state")
-        folder, header = checkpoint.newest_state(root, say)
+        folder, header = states.newest_state(root, say)
         replicas = self.strategy.num_replicas_in_sync
-        checkpoint.restore_parts(folder, header, self.parts, replicas)
+        states.restore_parts(folder, header, self.parts, replicas)
         if header["replicas"] != replicas:
             say(
                 f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
@@ -216,7 +216,7 @@ class Run:
         self.step, self.retry = header["update"], header["retry"]
         self.saved = self.step
         if self.chief:
-            checkpoint.drop_states_after(root, self.step)
+            states.drop_states_after(root, self.step)
         self.metrics.cut(self.step)
         barrier(self.strategy)
 

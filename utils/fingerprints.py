@@ -140,3 +140,13 @@ def _read_table(path: str) -> dict[str, Row]:
         return {name: row for name, row in table.items() if isinstance(row, list)}
     except (ValueError, AttributeError, tf.errors.OpError):
         return {}
+
+
+def fingerprint(path: str) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a file."""
+    digest, size = hashlib.sha256(), 0
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}

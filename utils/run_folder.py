@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from utils import keys, lock
-from utils.checkpoint import fingerprint, located
+from utils.checkpoint import located
 from utils.checks import trains_generator
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.data_sets import Dataset
@@ -25,7 +25,7 @@ from utils.files import (
     remove_leftovers,
     whole_file,
 )
-from utils.fingerprints import difference
+from utils.fingerprints import difference, fingerprint
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
 FROZEN = (
