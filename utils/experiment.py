@@ -69,7 +69,6 @@ class Run:
         new = command.run_dir is None
         if not new:
             self._require_length(join(command.run_dir, "state"))
-        self.folder = open_run_folder(command, strategy, plan.rooms)
         self.folder = open_run_folder(command, strategy, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
