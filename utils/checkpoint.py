@@ -16,14 +16,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nets import EBMS, GENERATORS
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, make_room, reserve, whole_file
-from utils.foreign_weights import checkpoint_sizes, refuse_foreign
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign, serves
+from utils.kinds import CLASSES, DICT, STRING, integer, list_of
 from utils.optim import MovingAverage
 
 STATE_FILE = "state.json"
+INFO_KINDS = {  # what a weights file may say of its network
+    "type": STRING,
+    "image_dims": list_of(integer(1), "[height, width, channels]", length=3),
+    **dict.fromkeys(("width", "depth", "z_sz"), integer(1)),
+    "classes": CLASSES,
+    "chain": DICT,
+}
 SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
 SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
 
@@ -70,11 +77,21 @@ def network_info(path: str) -> dict[str, Any] | None:
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
-            return None if stored is None else dict(json.loads(stored))
+            info = None if stored is None else dict(json.loads(stored))
+        _check_info(info or {})
+        return info
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
-    except (OSError, ValueError, TypeError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
+
+
+def _check_info(info: Mapping[str, Any]) -> None:
+    for name in INFO_KINDS.keys() & info.keys():
+        try:
+            INFO_KINDS[name].read(info[name])
+        except ValueError as error:
+            raise ValueError(f"it says {name} {info[name]!r} of its network") from error
 
 
 def located(path: str | None) -> str | None:
@@ -117,7 +134,7 @@ def with_stored_sizes(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
         )
-    if not _is_for(config["image_dims"], info, config[type_key]):
+    if not serves(config["image_dims"], info, config[type_key]):
         raise UserError(
             f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
             f"'image_dims' is {config['image_dims']}"
@@ -130,15 +147,6 @@ def with_stored_sizes(
                 f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
-
-
-def _is_for(image_dims: list[int], info: Mapping[str, Any], kind: str) -> bool:
-    """Return whether stored weights fit images of a size; some networks serve several sizes."""
-    found = info.get("image_dims", image_dims)
-    rows = {**EBMS, **GENERATORS}.get(kind)
-    return rows is None or (
-        found[2] == image_dims[2] and rows[1].get(found[0]) == rows[1].get(image_dims[0])
-    )
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
@@ -192,6 +200,8 @@ def read_header(folder: str) -> dict[str, Any]:
     try:
         with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
             header = json.load(file)
+        if str(header["update"]) != folder.rpartition("/")[2] or not header["replicas"] > 0:
+            raise ValueError(f"{STATE_FILE} is not of this state")
         wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
     except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
         raise UserError(f"state {folder} is damaged: {first_line(error)}") from error

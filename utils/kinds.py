@@ -118,6 +118,8 @@ def _refuse(value: Any) -> None:
     _require(value is None)
 
 
+DICT = Kind("dict", _read_type(dict))
+CLASSES = Kind("number or list of names", _read_type(int | list))
 BOOL = Kind("bool", _read_type(bool))
 STRING = Kind("string", _read_name)
 PATH = Kind("path or None", lambda value: None if value is None else _read_type(str)(value))
