@@ -13,13 +13,20 @@ import h5py
 import keras
 import tensorflow as tf
 
-from nets import EBMS, GENERATORS
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, reserve, whole_file
-from utils.foreign_weights import checkpoint_sizes, refuse_foreign
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign, serves
+from utils.kinds import CLASSES, DICT, STRING, integer, list_of
 from utils.optim import MovingAverage
 
+INFO_KINDS = {  # what a weights file may say of its network
+    "type": STRING,
+    "image_dims": list_of(integer(1), "[height, width, channels]", length=3),
+    **dict.fromkeys(("width", "depth", "z_sz"), integer(1)),
+    "classes": CLASSES,
+    "chain": DICT,
+}
 SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
 SHOWN = 10  # updates in an error line
 
@@ -67,11 +74,21 @@ def network_info(path: str) -> dict[str, Any] | None:
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
-            return None if stored is None else dict(json.loads(stored))
+            info = None if stored is None else dict(json.loads(stored))
+        _check_info(info or {})
+        return info
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
-    except (OSError, ValueError, TypeError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
+
+
+def _check_info(info: Mapping[str, Any]) -> None:
+    for name in INFO_KINDS.keys() & info.keys():
+        try:
+            INFO_KINDS[name].read(info[name])
+        except ValueError as error:
+            raise ValueError(f"it says {name} {info[name]!r} of its network") from error
 
 
 def located(path: str | None) -> str | None:
@@ -129,7 +146,7 @@ def with_stored_sizes(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
         )
-    if not _is_for(config["image_dims"], info, config[type_key]):
+    if not serves(config["image_dims"], info, config[type_key]):
         raise UserError(
             f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
             f"'image_dims' is {config['image_dims']}"
@@ -142,12 +159,3 @@ def with_stored_sizes(
                 f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
-
-
-def _is_for(image_dims: list[int], info: Mapping[str, Any], kind: str) -> bool:
-    """Return whether stored weights fit images of a size; some networks serve several sizes."""
-    found = info.get("image_dims", image_dims)
-    rows = {**EBMS, **GENERATORS}.get(kind)
-    return found[2] == image_dims[2] and (
-        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
-    )

@@ -96,9 +96,12 @@ def _load_h5(model: keras.Model, path: str) -> None:
         found = _h5_shapes(file, path)
         # Keras overlooks what is left over in a file, so that its own check is half of it.
         if len(found) == len(model.weights):
-            with contextlib.suppress(ValueError, KeyError):
-                model.load_weights(file)
-                return
+            try:
+                with contextlib.suppress(ValueError, KeyError):
+                    model.load_weights(file)
+                    return
+            except (OSError, RuntimeError, TypeError) as error:
+                raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     with tempfile.TemporaryDirectory() as folder:
         own = os.path.join(folder, "own.weights.h5")
         model.save_weights(own)
@@ -111,12 +114,14 @@ def _h5_shapes(file: str, path: str) -> dict[str, tuple[int, ...]]:
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
+            if item.dtype.kind not in "fiu":
+                raise UserError(f"weights {path} hold no numbers in {name} but {item.dtype}")
             shapes[name] = tuple(item.shape)
 
     try:
         with h5py.File(file, "r") as stored:
             stored.visititems(visit)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     return shapes
 

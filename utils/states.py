@@ -83,6 +83,8 @@ def read_header(folder: str) -> dict[str, Any]:
     try:
         with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
             header = json.load(file)
+        if str(header["update"]) != folder.rpartition("/")[2] or not header["replicas"] > 0:
+            raise ValueError(f"{STATE_FILE} is not of this state")
         wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
     except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
         raise UserError(f"state {folder} is damaged: {first_line(error)}") from error

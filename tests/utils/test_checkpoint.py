@@ -63,7 +63,9 @@ def test_a_state_without_its_declaration_does_not_exist(tmp_path):
     assert states.list_states(str(tmp_path / "nowhere")) == []
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "gone", "json", "empty json"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "flip", "gone", "json", "empty json", "another update", "no replicas"]
+)
 def test_damage_is_named(tmp_path, harm):
     folder = _write(tmp_path, 3, {"ebm": Arrays(a=np.arange(100))})
     part, declaration = tmp_path / "3" / "ebm.npz", tmp_path / "3" / "state.json"
@@ -75,6 +77,9 @@ def test_damage_is_named(tmp_path, harm):
         part.write_bytes(content)
     elif harm == "gone":
         part.unlink()
+    elif harm in ("another update", "no replicas"):
+        other = {"another update": {"update": 4}, "no replicas": {"replicas": 0}}[harm]
+        declaration.write_text(json.dumps(json.loads(declaration.read_text()) | other))
     else:
         declaration.write_text("{" if harm == "json" else "{}")
     with pytest.raises(UserError, match="3 is damaged"):
@@ -154,6 +159,10 @@ def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):
     assert checkpoint.network_info(str(foreign)) is None
     assert checkpoint.network_info("published/ebm_1.ckpt") is None
     with pytest.raises(UserError, match="are damaged"):
+        checkpoint.network_info(str(damaged))
+    with h5py.File(damaged, "w") as file:
+        file.attrs["network"] = json.dumps({"image_dims": 32})
+    with pytest.raises(UserError, match="are damaged: it says image_dims 32 of its network"):
         checkpoint.network_info(str(damaged))
     with pytest.raises(UserError, match="not found"):
         checkpoint.network_info(str(tmp_path / "c.weights.h5"))
