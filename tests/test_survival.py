@@ -7,6 +7,7 @@ import resource
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -236,3 +237,12 @@ def test_weights_that_an_update_made_infinite_are_never_written(run, tmp_path, c
     assert "weights or chain states are not finite" in out
     assert "--set on_divergence=rollback" in out
     assert not list(tmp_path.glob("**/checkpoints/*"))
+
+
+def test_pictures_of_what_is_not_finite_are_left_out_and_said(tmp_path, capsys):
+    """A run whose `on_divergence` is to go on does so, without a black picture."""
+    (tmp_path / "shortrun").mkdir()
+    images = {"good": np.zeros((1, 4, 4, 3)), "bad": np.full((1, 4, 4, 3), np.nan)}
+    Run._draw(SimpleNamespace(chief=True, folder=str(tmp_path)), images)
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["good.png"]
+    assert "bad is not drawn: its images hold NaN or Inf" in capsys.readouterr().out

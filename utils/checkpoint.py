@@ -115,11 +115,11 @@ def find_weights(folder: str, name: str, step: int) -> str:
         if tf.io.gfile.exists(join(folder, stem + file)):
             return join(folder, stem + ending)
     there = _updates_of(folder, name)
-    told = f"of updates {', '.join(map(str, there[:SHOWN]))}" if there else "of no update"
+    told = f"updates {', '.join(map(str, there[:SHOWN]))}" if there else "no update"
     told += f", ..., {there[-1]}" if len(there) > SHOWN else ""
     raise UserError(
-        f"ckpt_folder {folder} has no {stem}.weights.h5 and no {stem}.ckpt, there are weights "
-        f"'{name}' {told}" + (": set min_step, max_step and step_freq" if there else "")
+        f"ckpt_folder {folder} has no {stem}.weights.h5 and no {stem}.ckpt, there are those of "
+        f"{told}" + (": set min_step, max_step and step_freq" if there else "")
     )
 
 

@@ -91,6 +91,6 @@ def checkpoint_sizes(path: str) -> dict[str, int] | None:
 def serves(image_dims: Sequence[int], info: Mapping[str, Any], kind: str) -> bool:
     """Return whether a stored network of a kind fits images of a size; some serve several sizes."""
     found, rows = info.get("image_dims", image_dims), {**EBMS, **GENERATORS}.get(kind)
-    return rows is None or (
-        found[2] == image_dims[2] and rows[1].get(found[0]) == rows[1].get(image_dims[0])
+    return found[2] == image_dims[2] and (
+        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
     )

@@ -20,6 +20,7 @@ from utils.run_folder import open_run_folder
 def begin(tmp_path, monkeypatch):
     """Return (changes) -> a function that opens the folder of a run that began with them."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("utils.lock.own", lambda folder: None)  # held until a script ends
     strategy = make_strategy("cpu")
 
     def start(*changes: str, **files):
