@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         time_rounds(config, defense, dataset, last - first)
         return
 
-    folder = open_run_folder(command, strategy, ("data_log",))
+    folder = open_run_folder(command, strategy, ("data_log",), datasets=[dataset])
     tell_how_to_go_on(how_to_resume(folder))
     record = Record(folder, config, resuming=command.run_dir is not None)
     interruption = Interruption()

@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,32 +26,29 @@ from utils.chains import (
     create_networks,
     generated_starts,
     image_keys,
-    resolve_chain,
     uniform_starts,
 )
-from utils.checkpoint import SavedNetwork, find_weights, located
+from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import load_data
 from utils.data_sets import Dataset
 from utils.devices import make_strategy
-from utils.errors import UserError, one_line_errors
+from utils.errors import Diverged, one_line_errors
 from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
 from utils.files import whole_file
-from utils.import_weights import load_weights
 from utils.measure import Measure
-from utils.models import resolve_sizes
 from utils.noise import make_image_noise
 from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
-from utils.sampler import Diverged, Sampler
+from utils.run_folder import files_of, require_same_inputs
+from utils.sampler import Sampler
+from utils.scored_networks import Checkpoint, list_checkpoints, load_networks, resolve
 from utils.seeds import Purpose
 from utils.validity import Trace, data_energies, describe, make_look, save_trace
 
 NUM_SHOWN = 64  # images in a picture
 LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
-PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
-SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, which their weights know
 
 
 @one_line_errors
@@ -70,13 +67,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         config, strategy, make_start(config, networks), make_chain(config, networks),
         dataset if from_data else None,
     )  # fmt: skip
-    load_networks(networks, checkpoints[0])
+    for checkpoint in reversed(checkpoints):  # all of them: a wrong one is told before any chain
+        load_networks(networks, checkpoint)
     measure = Measure(config, dataset) if scores else None
+    inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
+        require_same_inputs(command, **inputs)
         time_segments(config, networks, sampler, len(checkpoints))
         return
 
-    run = EvaluationRun(command, strategy)
+    run = EvaluationRun(command, strategy, **inputs)
     with run.until_interrupted():
         if measure is not None:
             measure.begin(run)
@@ -175,49 +175,19 @@ def make_start(config: Mapping[str, Any], networks: Networks) -> Starts:
     return uniform_starts(config["image_dims"], config["seed"])
 
 
-class Checkpoint(NamedTuple):
-    """Paths of the weights of one moment of training; None: random ones. `name` is its update."""
-
-    name: str | None
-    ebm: str | None
-    gen: str | None
-
-
-def list_checkpoints(config: Mapping[str, Any]) -> list[Checkpoint]:
-    """Return what to score, in order; raises UserError for a checkpoint that is not there."""
-    if config["exp_type"] != "folder":
-        return [Checkpoint(None, config["ebm_weights"], config["gen_weights"])]
-    folder, checkpoints = config["ckpt_folder"], []
-    for step in range(config["min_step"], config["max_step"] + 1, config["step_freq"]):
-        gen = config["gen_weights"]
-        if config["mcmc_init"] == "coop" and not config["fixed_gen"]:
-            gen = find_weights(folder, f"gen_{step}")
-        checkpoints.append(Checkpoint(str(step), find_weights(folder, f"ebm_{step}"), gen))
-    return checkpoints
-
-
-def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
-    """Load the weights of a checkpoint."""
-    if checkpoint.ebm:
-        load_weights(networks.ebm, checkpoint.ebm)
-    if networks.gen is not None and checkpoint.gen:
-        load_weights(networks.gen, checkpoint.gen)
-
-
-def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config with sizes and chain from the (first) weights, and the number of images."""
-    config = {**config, **{name: located(config[name]) for name in PATHS}}
-    first = list_checkpoints(config)[0]
-    sizes = resolve_sizes({**config, "ebm_weights": first.ebm, "gen_weights": first.gen})
-    result = resolve_chain({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
-    count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
-    if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
-        raise UserError(
-            f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
-        )
-    if config["grad_steps"] and not result["mcmc_steps"]:
-        raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
-    return {**result, "num_samples": count}
+def list_inputs(
+    config: Mapping[str, Any],
+    checkpoints: Sequence[Checkpoint],
+    dataset: Dataset | None,
+    measure: Measure | None,
+) -> dict[str, Any]:
+    """Return the data sets that a run reads and, in folder mode, the files of its checkpoints."""
+    datasets, files = [dataset, measure and measure.held_out], {}
+    if config["exp_type"] == "folder":
+        own = [path for each in checkpoints for path in (each.ebm, each.gen) if path]
+        own = [path for path in own if path != config["gen_weights"]]
+        files["ckpt_folder"] = [file for path in own for file in files_of(path)]
+    return {"datasets": [each for each in datasets if each is not None], "files": files}
 
 
 def scored_steps(config: Mapping[str, Any]) -> list[int]:

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks=networks,
         pictures=make_pictures(config, models, banks[0]),
         start_pictures={"data": sources.batches(0)[0][:NUM_SHOWN]} if shows_data else {},
+        datasets=sources.datasets,
     )
     for number in run.updates():
         run.after(number, update(number, run.retry))

@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             free_rollbacks=FREE_ROLLBACKS,
             measures_result=True,
         ),
+        datasets=[train, test],
     )
     classify = over_replicas(
         replicas.strategy,

@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks=networks,
         pictures=make_pictures(banks[0]),
         start_pictures={"data": sources.batches(0)[0][:NUM_SHOWN]} if shows_data else {},
+        datasets=sources.datasets,
         plan=make_plan(config, banks[0].burn_in),
     )
     for number in run.updates():

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from attack import Batch, attack_batch, batches_from
+from utils.command_line import whole_number
 from utils.config import load_config
 from utils.data import load_data, require_labels
 from utils.defense import Defense, create_defense
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default="configs_attack/emoji32.py")
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
-    parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=whole_number(1), default=64)
+    parser.add_argument("--repeats", type=whole_number(1), default=3)
     arguments = parser.parse_args(argv)
 
     overrides = [*arguments.set, f"batch_size={arguments.images}"]

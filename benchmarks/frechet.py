@@ -19,6 +19,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
+from utils.command_line import whole_number
 from utils.frechet import BLOCK, Moments, Statistics, frechet_distance
 
 BATCH = 500
@@ -27,9 +28,9 @@ BATCH = 500
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=50_000)
-    parser.add_argument("--dim", type=int, default=2048)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=whole_number(1), default=50_000)
+    parser.add_argument("--dim", type=whole_number(1), default=2048)
+    parser.add_argument("--repeats", type=whole_number(1), default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args(argv)
 

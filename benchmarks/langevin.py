@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, Formulation, multiply_adds
 from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
+from utils.command_line import whole_number
 from utils.devices import make_strategy
 from utils.errors import first_line
 from utils.files import make_folder
@@ -60,16 +61,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print a Markdown row a variant, write JSON and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", choices=EBM_BLOCKS, default=[32, 64, 128])
-    parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 256], help="at 32 px")
-    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 128], help="at 32 px")
+    parser.add_argument(
+        "--widths", type=whole_number(1), nargs="+", default=[32, 64, 256], help="at 32 px"
+    )
+    parser.add_argument(
+        "--batches", type=whole_number(1), nargs="+", default=[16, 64, 128], help="at 32 px"
+    )
     parser.add_argument(
         "--large-batches", type=int, nargs="+", default=[16], help="at 64 and 128 px"
     )
     parser.add_argument(
         "--threads", default="1", help="an operation of ours; 1: parts side by side"
     )
-    parser.add_argument("--steps", type=int, help="of every timing; default: about a second's")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--steps", type=whole_number(1), help="of every timing; default: about a second's"
+    )
+    parser.add_argument("--repeats", type=whole_number(1), default=5)
     parser.add_argument("--variants", nargs="+", choices=FORMULATIONS, default=list(FORMULATIONS))
     parser.add_argument("--out", type=Path, default=Path("tf_out/benchmarks"))
     arguments = parser.parse_args(argv)

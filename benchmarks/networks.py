@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from nets import create_clf, create_ebm, create_gen, layers, sngan
+from utils.command_line import whole_number
 
 # name: (type, image size, width or None for the published one, batch)
 NETWORKS = {
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print one table row a network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=whole_number(1), default=7)
     parser.add_argument("--json", type=Path, help="where to write the rates as well")
     arguments = parser.parse_args(argv)
     print("| network | batch | parameters | as published | ours | ratio | bf16 | ours | ratio |")

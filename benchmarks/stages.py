@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from utils.checkpoint import list_states
 from utils.config import REPOSITORY, load_config
 from utils.errors import UserError
 from utils.files import make_folder, whole_file
 from utils.signals import Interruption
+from utils.states import list_states
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,7 @@ import tensorflow as tf
 import train
 import train_longrun
 from utils import starts
+from utils.command_line import whole_number
 from utils.config import load_config
 from utils.models import Models, create_models, resolve_sizes
 from utils.replicas import Replicas
@@ -47,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("config")
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000])
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--sizes", type=whole_number(1), nargs="+", default=[1000, 10_000, 50_000])
+    parser.add_argument("--repeats", type=whole_number(1), default=20)
     arguments = parser.parse_args(argv)
     print("| bank | ms an update | chain | learning | generator | everything else | "
           "GB beyond the bank |\n|---|---|---|---|---|---|---|")  # fmt: skip

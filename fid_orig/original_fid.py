@@ -14,13 +14,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from utils.command_line import Parser
 from utils.errors import UserError, one_line_errors
+from utils.files import make_folder
 from utils.frechet import Moments, Statistics, load_statistics, save_statistics, score_line
 from utils.image_folder import IMAGE_FILES, picture_files
 from utils.inception import Extractor, make_extractor
 from utils.pictures import decode, to_float
 
 BATCH_SIZE = 50
+ENDING = ".npz"  # of statistics
 
 
 def image_files(folder: str) -> list[str]:
@@ -51,7 +54,7 @@ def _read(path: str) -> np.ndarray:
 
 def statistics_of(path: str, extractor: Extractor) -> Statistics:
     """Return the statistics of a folder of pictures, or those that an `.npz` file holds."""
-    if path.endswith(".npz"):
+    if path.endswith(ENDING):
         return load_statistics(path, extractor.metadata, extractor.dim)
     paths, moments = image_files(path), Moments(extractor.dim)
     with tqdm(total=len(paths), desc=path, unit="image", disable=None) as bar:
@@ -61,10 +64,22 @@ def statistics_of(path: str, extractor: Extractor) -> Statistics:
     return moments.statistics(extractor.metadata)
 
 
+def require_images(path: str) -> None:
+    """Raise UserError unless a path holds statistics, or enough pictures to have some.
+
+    For what can be told without the graph: fetching it and its features take long.
+    """
+    if path.endswith(ENDING):
+        if not tf.io.gfile.exists(path):
+            raise UserError(f"statistics {path} not found")
+    elif len(image_files(path)) < 2:
+        raise UserError(f"{path} holds one picture: a score needs the spread of several")
+
+
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the original FID of two sets."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python3 -m fid_orig.original_fid",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -74,11 +89,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--graph", help="classify_image_graph_def.pb, or its .tgz; else fetched")
     parser.add_argument("--save-data", metavar="NPZ", help="keep the statistics of DATA here")
     arguments = parser.parse_args(argv)
+    sets = (arguments.data, arguments.samples)
+    for path in sets:
+        require_images(path)
+    kept = arguments.save_data and arguments.save_data.removesuffix(ENDING) + ENDING
+    if kept and "/" in kept:
+        make_folder(kept.rpartition("/")[0])
     extractor = make_extractor("inception_tf1", arguments.graph)
-    data = statistics_of(arguments.data, extractor)
-    if arguments.save_data:
-        save_statistics(arguments.save_data, data)
-    print(score_line(extractor.label, data, statistics_of(arguments.samples, extractor)))
+    found = {}
+    # Files of statistics first: they are quick to be refused, features take long.
+    for path in sorted(sets, key=lambda path: not path.endswith(ENDING)):
+        found[path] = statistics_of(path, extractor)
+        if kept and path == arguments.data:
+            save_statistics(kept, found[path])
+    print(score_line(extractor.label, *(found[path] for path in sets)))
 
 
 if __name__ == "__main__":

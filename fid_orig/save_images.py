@@ -10,12 +10,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from utils.chains import load_sampler
+from utils.command_line import Parser, whole_number
 from utils.data import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
-from utils.files import make_folder
 from utils.folders import list_folder
 from utils.plots import save_images
 
@@ -39,7 +40,10 @@ def data_batches(
 def sample_batches(
     ebm_weights: str, gen_weights: str | None, num_images: int, *, seed: int = 0
 ) -> Iterator[np.ndarray]:
-    """Yield `num_images` samples, (b, h, w, 3) float32, by the chain that the weights came from."""
+    """Yield `num_images` samples, (b, h, w, 3) float32, by the chain that the weights came from.
+
+    Raises UserError for weights that do not say all of it, and Diverged.
+    """
     sampler = load_sampler(ebm_weights, gen_weights, seed=seed)
     for start in range(0, num_images, BATCH_SIZE):
         yield sampler(np.arange(start, min(start + BATCH_SIZE, num_images)))
@@ -48,10 +52,12 @@ def sample_batches(
 def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None = None) -> int:
     """Write images in [-1, 1] as `000000.png`, ... into an empty folder and return how many.
 
-    Raises UserError where something is there, which would be taken for more of them.
+    The folder is made with the first of them. Raises UserError where something is there, which
+    would be taken for more of them.
     """
-    make_folder(folder)
-    if any(list_folder(folder)):
+    if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
+        raise UserError(f"{folder} is a file: name a folder")
+    if tf.io.gfile.isdir(folder) and any(list_folder(folder)):
         raise UserError(f"{folder} is not empty: name another folder, or empty it")
     count = 0
     with tqdm(total=num_images, desc=folder, unit="image", disable=None) as bar:
@@ -65,7 +71,7 @@ def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Save what the command line names."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python3 -m fid_orig.save_images",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -74,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("source", help="a config (data), or weights of an EBM (samples)")
     parser.add_argument("folder", help="where the PNG files go")
     parser.add_argument("--gen", help="samples: weights of the generator that chains start from")
-    parser.add_argument("--images", type=int, default=5000, help="how many (5000)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=whole_number(1), default=5000, help="how many (5000)")
+    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",

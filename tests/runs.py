@@ -1,11 +1,12 @@
 """What the tests of scripts look at in a run folder."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 
-from utils.checkpoint import list_states
+from utils.states import list_states
 
 SMALL_TRAINING = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
@@ -27,6 +28,11 @@ def rows(folder: Path) -> list[dict[str, str]]:
     """Return the rows of a run's metrics."""
     with open(folder / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def splits(folder: Path) -> list[str]:
+    """Return the splits to whose contents a run is held."""
+    return sorted(json.loads((folder / "config.json").read_text())["data"])
 
 
 def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import attack
+from tests.runs import splits
 from utils.config import load_config
 from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
 from utils.errors import UserError
@@ -46,6 +47,7 @@ def test_an_attack_leaves_what_the_design_says(run, capsys):
     folder = run("record_image_states=True", "start_batch=40", "end_batch=None")
     # 243 images in batches of 6: the 41st, and last, has 3.
     assert "round 1/2" in capsys.readouterr().out
+    assert splits(folder) == ["test"]
     stored = results(folder)
     assert stored["class_path"].shape == (3, 9)
     assert stored["ims_adv"].shape == stored["ims_orig"].shape == (9, 32, 32, 3)

@@ -15,13 +15,15 @@ from PIL import Image
 
 import fid
 from nets import create_ebm, create_gen
+from tests.runs import splits
 from utils.chains import load_sampler
-from utils.checkpoint import list_states, save_weights
+from utils.checkpoint import save_weights
 from utils.evaluation import EvaluationRun
 from utils.frechet import Moments, frechet_distance, load_statistics
 from utils.inception import make_extractor
 from utils.pictures import to_float
 from utils.plots import to_uint8
+from utils.states import list_states
 
 SMALL = ["num_samples=20", "batch_size=8", "ebm_width=4", "gen_width=4", "exp_dir=runs"]
 SIZES = {"image_dims": [32, 32, 3], "ebm_width": 4, "gen_width": 4, "z_sz": 128}
@@ -104,6 +106,7 @@ def of_weights(weights: Path) -> list[str]:
 def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
     stored = report(whole)
     assert stored["extractor"].startswith("random_conv (random weights")
+    assert splits(whole) == ["test", "train"]
     expected = [("held-out data", None), ("generator", 0), ("samples", 2), ("samples", 4)]
     assert [(s["of"], s["steps"]) for s in stored["scores"]] == expected
     assert {s["images"] for s in stored["scores"]} == {20}, "exactly num_samples"

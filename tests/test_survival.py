@@ -7,6 +7,7 @@ import resource
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ import tensorflow as tf
 import train
 from nets import create_ebm
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils import checkpoint, run_folder
+from utils import checkpoint, run_folder, states
 from utils.config import parse_command
 from utils.devices import make_strategy
 from utils.errors import UserError
@@ -76,9 +77,9 @@ def test_a_full_disk_is_one_line_and_the_state_before_is_whole(run, disturb, fil
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.match(rf"error: cannot write {folder}/state/3/.*: File too large; free some", error)
     assert not list(folder.rglob(".tmp-*"))
-    assert checkpoint.list_states(str(folder / "state")) == [1, 2]
+    assert states.list_states(str(folder / "state")) == [1, 2]
     train.main(["--resume", str(folder)])
-    assert checkpoint.list_states(str(folder / "state")) == [3, 4]
+    assert states.list_states(str(folder / "state")) == [3, 4]
     assert [int(row["update"]) for row in rows(folder)] == [1, 2, 3, 4]
 
 
@@ -146,12 +147,12 @@ def _object_npz() -> bytes:
 def test_a_crafted_state_is_refused_without_running_it(tmp_path, monkeypatch, content):
     """Its checksums are right, unlike those of an accident."""
     monkeypatch.chdir(tmp_path)
-    checkpoint.write_parts("3", {"ebm": Arrays(a=np.zeros(1))})
+    states.write_parts("3", {"ebm": Arrays(a=np.zeros(1))})
     Path("3/ebm.npz").write_bytes(content)
-    checkpoint.declare_state("3", {"update": 3, "replicas": 1})
-    header = checkpoint.read_header("3")
+    states.declare_state("3", {"update": 3, "replicas": 1})
+    header = states.read_header("3")
     with pytest.raises(UserError, match=r"ebm\.npz is damaged"):
-        checkpoint.restore_parts("3", header, {"ebm": Arrays()}, 1)
+        states.restore_parts("3", header, {"ebm": Arrays()}, 1)
     assert not Path("sprung").exists()
 
 
@@ -236,3 +237,12 @@ def test_weights_that_an_update_made_infinite_are_never_written(run, tmp_path, c
     assert "weights or chain states are not finite" in out
     assert "--set on_divergence=rollback" in out
     assert not list(tmp_path.glob("**/checkpoints/*"))
+
+
+def test_pictures_of_what_is_not_finite_are_left_out_and_said(tmp_path, capsys):
+    """A run whose `on_divergence` is to go on does so, without a black picture."""
+    (tmp_path / "shortrun").mkdir()
+    images = {"good": np.zeros((1, 4, 4, 3)), "bad": np.full((1, 4, 4, 3), np.nan)}
+    Run._draw(SimpleNamespace(chief=True, folder=str(tmp_path)), images)
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["good.png"]
+    assert "bad is not drawn: its images hold NaN or Inf" in capsys.readouterr().out

@@ -17,10 +17,11 @@ from PIL import Image
 
 import train
 from nets import create_gen
-from tests.runs import SMALL_TRAINING, assert_same, rows, state
+from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from utils.chains import load_sampler
-from utils.checkpoint import list_states, network_info
+from utils.checkpoint import network_info
 from utils.import_weights import load_weights
+from utils.states import list_states
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, reposit
     assert "image-steps/s" in done.stdout
     (folder,) = (tmp_path / "tf_out" / "emoji32").iterdir()
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert splits(folder) == ["train"]
     expected = {"config.json", "metrics.csv", "plots/diagnostics.png", "code/train.py"}
     expected |= {"code/nets/sngan.py", "code/configs/smoke.py", "shortrun/data.png"}
     for step in (10, 20):

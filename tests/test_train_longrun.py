@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import train
 import train_longrun
-from tests.runs import SMALL_TRAINING, assert_same, rows, state
+from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from train_longrun import Banks, put_back
 from utils.banks import Bank, redraw_counts
 from utils.config import load_config
@@ -91,6 +91,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_leaves_what_the_design_sa
     """On two replicas, with counts redrawn by a new row of the schedule after the resume."""
     options = ["num_replicas=2", "mcmc_step_info=[[2,2,2,0],[2,2,5,3]]"]
     whole, parts = run(*options), run(*options, "num_training_steps=2")
+    assert splits(whole) == ["train"]
     train_longrun.main(["--resume", str(parts), "--set", "num_training_steps=4"])
     assert_same(state(whole), state(parts))
     times = {"seconds": ""}

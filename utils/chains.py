@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from nets import create_ebm, create_gen
 from utils.checkpoint import network_info
-from utils.errors import UserError
+from utils.errors import Diverged, UserError
 from utils.import_weights import load_weights
 from utils.langevin import langevin, make_potential
 from utils.noise import make_image_noise
@@ -87,12 +87,19 @@ def load_sampler(
     """Return image numbers (b,) -> samples (b, h, w, 3): the chain that the EBM was trained with.
 
     Chains start at the generator's images where there is a generator, else at uniform noise, and
-    take the steps that the weights file says. Raises UserError for weights that do not say them, or
-    whose chain had a prior beside the EBM.
+    take the steps that the weights file says; samples raise Diverged where they are not finite.
+    Raises UserError for weights that do not say them, whose chain had a prior beside the EBM, or
+    started at data: such chains are for `fid.py`, which has a config to say the rest.
     """
-    require_prior(ebm_weights, None)
-    info = _sampler_info(ebm_weights)
-    chain, shape = info["chain"], info["image_dims"]
+    info = network_info(ebm_weights) or {}
+    chain = info.get("chain", {})
+    reason = _why_only_by_config(chain, gen_weights)
+    if reason is not None:
+        raise UserError(
+            f"weights {ebm_weights} {reason}: draw samples by `python3 fid.py CONFIG --set "
+            f"exp_type=sample ebm_weights={ebm_weights}`, with a config of configs_fid/"
+        )
+    shape = info["image_dims"]
     if gen_weights is None and chain.get("init", "").startswith("coop"):
         raise UserError(
             f"weights {ebm_weights} belong to chains that start at a generator: give its weights"
@@ -117,7 +124,24 @@ def load_sampler(
         noise = make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images)
         return in_parts(run, images, noise).images
 
-    return lambda numbers: sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
+    def finite_sample(numbers: np.ndarray) -> np.ndarray:
+        images = sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
+        if not np.isfinite(images).all():
+            raise Diverged(f"chains of {ebm_weights} diverged: a pixel is NaN or Inf")
+        return images
+
+    return finite_sample
+
+
+def _why_only_by_config(chain: Mapping[str, Any], gen_weights: str | None) -> str | None:
+    """Return why the chain that weights tell cannot be run from them alone, None if it can."""
+    if not chain:
+        return "do not say the chain they were trained with"
+    if chain.get("prior_temperature") is not None:
+        return "are half of a potential, they correct a prior EBM"
+    if gen_weights is None and chain.get("init", "").startswith("data"):
+        return "belong to chains that start at data (mcmc_init=data)"
+    return None
 
 
 def generated_starts(gen: keras.Model, seed: int) -> Starts:

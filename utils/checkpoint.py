@@ -1,33 +1,34 @@
-"""What is kept of a run: weights files that say what they are, and whole training states."""
+"""Weights files that say what they are."""
 
 import dataclasses
 import glob
-import hashlib
 import io
 import json
-import math
 import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import h5py
 import keras
-import numpy as np
 import tensorflow as tf
 
-from nets import EBMS, GENERATORS
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
-from utils.files import join, make_room, reserve, whole_file
-from utils.folders import list_folder
-from utils.foreign_weights import checkpoint_sizes, refuse_foreign
+from utils.files import join, reserve, whole_file
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign, serves
+from utils.kinds import CLASSES, DICT, STRING, integer, list_of
 from utils.optim import MovingAverage
 
-STATE_FILE = "state.json"
+INFO_KINDS = {  # what a weights file may say of its network
+    "type": STRING,
+    "image_dims": list_of(integer(1), "[height, width, channels]", length=3),
+    **dict.fromkeys(("width", "depth", "z_sz"), integer(1)),
+    "classes": CLASSES,
+    "chain": DICT,
+}
 SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
-SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
+SHOWN = 10  # updates in an error line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +41,6 @@ class SavedNetwork:
     network: keras.Model
     average: MovingAverage | None
     info: Callable[[int], Mapping[str, Any]]
-
-
-class Part(Protocol):
-    """Something that must survive a resume."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return its arrays."""
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take arrays as `state` gave them."""
 
 
 def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> None:
@@ -83,11 +74,21 @@ def network_info(path: str) -> dict[str, Any] | None:
     try:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
-            return None if stored is None else dict(json.loads(stored))
+            info = None if stored is None else dict(json.loads(stored))
+        _check_info(info or {})
+        return info
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
-    except (OSError, ValueError, TypeError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
+
+
+def _check_info(info: Mapping[str, Any]) -> None:
+    for name in INFO_KINDS.keys() & info.keys():
+        try:
+            INFO_KINDS[name].read(info[name])
+        except ValueError as error:
+            raise ValueError(f"it says {name} {info[name]!r} of its network") from error
 
 
 def located(path: str | None) -> str | None:
@@ -103,15 +104,30 @@ def _is_there(path: str) -> bool:
     return os.path.exists(path) or bool(glob.glob(f"{glob.escape(path)}.*"))
 
 
-def find_weights(folder: str, name: str) -> str:
-    """Return the path of a network's weights in a folder, as `load_weights` takes it.
+def find_weights(folder: str, name: str, step: int) -> str:
+    """Return the path of a network's weights of an update in a folder, as `load_weights` takes it.
 
-    `NAME.weights.h5`, or the prefix `NAME.ckpt` of a published checkpoint; raises UserError.
+    `NAME_STEP.weights.h5`, or the prefix `NAME_STEP.ckpt` of a published checkpoint. Raises
+    UserError, with the updates that are there.
     """
+    stem = f"{name}_{step}"
     for ending, file in ((".weights.h5", ".weights.h5"), (".ckpt", ".ckpt.index")):
-        if tf.io.gfile.exists(join(folder, name + file)):
-            return join(folder, name + ending)
-    raise UserError(f"ckpt_folder {folder} has no {name}.weights.h5 and no {name}.ckpt")
+        if tf.io.gfile.exists(join(folder, stem + file)):
+            return join(folder, stem + ending)
+    there = _updates_of(folder, name)
+    told = f"updates {', '.join(map(str, there[:SHOWN]))}" if there else "no update"
+    told += f", ..., {there[-1]}" if len(there) > SHOWN else ""
+    raise UserError(
+        f"ckpt_folder {folder} has no {stem}.weights.h5 and no {stem}.ckpt, there are those of "
+        f"{told}" + (": set min_step, max_step and step_freq" if there else "")
+    )
+
+
+def _updates_of(folder: str, name: str) -> list[int]:
+    """Return the updates, ascending, of which a folder has weights of a network."""
+    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    pattern = re.compile(rf"{name}_(\d+)\.(?:weights\.h5|ckpt\.index)")
+    return sorted({int(match[1]) for match in map(pattern.fullmatch, names) if match})
 
 
 def with_stored_sizes(
@@ -130,7 +146,7 @@ def with_stored_sizes(
             f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
             f"'{config[type_key]}'"
         )
-    if not _is_for(config["image_dims"], info, config[type_key]):
+    if not serves(config["image_dims"], info, config[type_key]):
         raise UserError(
             f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
             f"'image_dims' is {config['image_dims']}"
@@ -143,158 +159,3 @@ def with_stored_sizes(
                 f"{config[key]}: set '{key}' to {size}"
             )
     return {**config, **stored}
-
-
-def _is_for(image_dims: list[int], info: Mapping[str, Any], kind: str) -> bool:
-    """Return whether stored weights fit images of a size; some networks serve several sizes."""
-    found = info.get("image_dims", image_dims)
-    rows = {**EBMS, **GENERATORS}.get(kind)
-    return found[2] == image_dims[2] and (
-        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
-    )
-
-
-def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
-    """Write one npz a part into the folder of a state that is not declared complete yet.
-
-    The run folder must still be there: made anew it would lack all that a resume needs.
-    """
-    make_room(folder)
-    for name, part in parts.items():
-        with whole_file(join(folder, f"{name}.npz")) as temporary:
-            np.savez(temporary, **part.state())
-
-
-def declare_state(folder: str, header: Mapping[str, Any]) -> None:
-    """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
-    names = [name for name in list_folder(folder).files if name.endswith(".npz")]
-    write_header(folder, {**header, "files": {n: fingerprint(join(folder, n)) for n in names}})
-
-
-def write_header(folder: str, header: Mapping[str, Any]) -> None:
-    """Write the `state.json` of a state."""
-    with whole_file(join(folder, STATE_FILE)) as temporary, open(temporary, "w") as file:
-        json.dump(dict(header), file, indent=1)
-
-
-def list_states(root: str) -> list[int]:
-    """Return the updates of the declared states under `root`, oldest first."""
-    if not tf.io.gfile.isdir(root):
-        return []
-    names = [name for name in list_folder(root).folders if name.isdecimal()]
-    return sorted(int(n) for n in names if tf.io.gfile.exists(join(root, n, STATE_FILE)))
-
-
-def drop_states(root: str, keep: int) -> None:
-    """Delete all but the newest `keep` declared states, and what half-written ones left behind."""
-    declared = list_states(root)
-    keep_names = {str(update) for update in declared[-keep:]}
-    newest = declared[-1] if declared else -1
-    for name in list_folder(root).folders:
-        if name.isdecimal() and name not in keep_names and int(name) <= newest:
-            _delete_state(join(root, name))
-
-
-def drop_states_after(root: str, update: int) -> None:
-    """Delete the states after `update`, which a run that goes on from there will write anew."""
-    for name in list_folder(root).folders:
-        if name.isdecimal() and int(name) > update:
-            _delete_state(join(root, name))
-
-
-def read_header(folder: str) -> dict[str, Any]:
-    """Return `state.json` of a state after checking every file against it; raises UserError."""
-    try:
-        with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
-            header = json.load(file)
-        wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
-    except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
-        raise UserError(f"state {folder} is damaged: {first_line(error)}") from error
-    if wrong:
-        raise UserError(f"state {folder} is damaged: {', '.join(wrong)} is not what was written")
-    return header
-
-
-def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
-    """Return folder and header of the newest whole state; `say` which ones are not whole."""
-    newest = next(whole_states(root, say), None)
-    if newest is None:
-        raise UserError(f"{root} has no whole state to resume from")
-    return newest
-
-
-def whole_states(
-    root: str, say: Callable[[str], None], before: float = math.inf
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield folder and header of the whole states of updates below `before`, the newest first."""
-    for update in reversed([update for update in list_states(root) if update < before]):
-        folder = join(root, str(update))
-        try:
-            yield folder, read_header(folder)
-        except UserError as error:
-            say(f"warning: {error}; using the state before")
-
-
-def restore_parts(
-    folder: str, header: Mapping[str, Any], parts: Mapping[str, Part], replicas: int
-) -> None:
-    """Give every part its arrays back.
-
-    Shares (`bank_0`, `bank_1`, ...) of another number of replicas are joined in order and cut into
-    as many equal pieces as there are `replicas` now.
-    """
-    stored = {name.removesuffix(".npz") for name in header["files"]}
-    for name, part in parts.items():
-        share = SHARE.match(name)
-        if share is None or header["replicas"] == replicas:
-            _restore(part, _read(folder, name, stored), name)
-            continue
-        pieces = [_read(folder, f"{share[1]}_{i}", stored) for i in range(header["replicas"])]
-        _restore(part, _share_of(pieces, int(share[2]), replicas), name)
-
-
-def _share_of(
-    pieces: list[dict[str, np.ndarray]], number: int, replicas: int
-) -> dict[str, np.ndarray]:
-    joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
-    size = len(next(iter(joined.values()))) // replicas
-    return {key: array[number * size : (number + 1) * size] for key, array in joined.items()}
-
-
-def _restore(part: Part, state: dict[str, np.ndarray], name: str) -> None:
-    try:
-        part.restore(state)
-    except (ValueError, KeyError) as error:
-        reason = first_line(error)
-        raise UserError(
-            f"the state's part '{name}' is of another network or config: {reason}"
-        ) from error
-
-
-def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
-    if name not in stored:
-        raise UserError(f"state {folder} has no part '{name}': it is of another config")
-    path = join(folder, f"{name}.npz")
-    with tf.io.gfile.GFile(path, "rb") as raw:
-        try:
-            with np.load(io.BytesIO(raw.read())) as arrays:
-                return {key: arrays[key] for key in arrays.files}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path} is damaged: {first_line(error)}") from error
-
-
-def fingerprint(path: str) -> dict[str, Any]:
-    """Return the size and the SHA-256 of a file."""
-    digest, size = hashlib.sha256(), 0
-    with tf.io.gfile.GFile(path, "rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
-            size += len(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
-
-
-def _delete_state(folder: str) -> None:
-    """Delete a state, its declaration first: a half-deleted state must not look whole."""
-    if tf.io.gfile.exists(join(folder, STATE_FILE)):
-        tf.io.gfile.remove(join(folder, STATE_FILE))
-    tf.io.gfile.rmtree(folder)

@@ -130,8 +130,11 @@ def _check_sampling(config: dict[str, Any]) -> list[str]:
     """Check what `fid.py` draws, and from what."""
     problems = []
     steps, scored = config["mcmc_steps"], config["fid_steps"]
-    if config["num_samples"] is None and config["num_fid_rounds"] is None:
+    count = config["num_samples"] or (config["num_fid_rounds"] or 0) * config["batch_size"]
+    if not count:
         problems.append("'num_samples' is missing: how many images")
+    if count == 1 and config["exp_type"] != "sample":
+        problems.append("'num_samples' must be at least 2: a score needs the spread of images")
     if (config["epsilon"] is None) != (config["mcmc_temp"] is None):
         problems.append(
             "'epsilon' and 'mcmc_temp' go together: give both, or neither for the stored chain"

@@ -10,12 +10,13 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import tensorflow as tf
 
 from utils import keys
 from utils.checks import CHECKS
+from utils.command_line import Parser
 from utils.errors import UserError, closest, first_line
 from utils.files import require_writable
 from utils.unread_keys import is_own_config, warnings_of
@@ -37,7 +38,7 @@ class Command:
 
 def parse_command(script: str, description: str, argv: Sequence[str] | None) -> Command:
     """Read the command line that all scripts share and load the config that it names."""
-    parser = _Parser(
+    parser = Parser(
         prog=f"{script}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -135,13 +136,16 @@ def _no_run_folder(path: str) -> str:
     return f"{path} is not a run folder: {what}"
 
 
-def write_run_config(command: Command, path: str, *, weights: Mapping[str, Any]) -> None:
-    """Write `config.json`, from which `load_run_config` reads, with fingerprints of `weights`."""
+def write_run_config(
+    command: Command, path: str, *, weights: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
     stored = {
         "script": command.script,
         "config_path": command.config_path,
         "config": command.config,
         "weights": weights,
+        "data": data,
     }
     with tf.io.gfile.GFile(path, "w") as file:
         json.dump(stored, file, indent=1)
@@ -208,11 +212,6 @@ def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]
     if problems:
         raise UserError(f"{source}: " + "; ".join(problems))
     return result
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def _unknown(name: Any, script: str) -> str:

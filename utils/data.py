@@ -8,7 +8,6 @@ or in many. Small sets are kept decoded in memory, large ones are decoded as the
 `python3 -m utils.data CONFIG` tells what a config needs, and prepares it.
 """
 
-import argparse
 import contextlib
 import math
 import sys
@@ -19,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.checks import EMBEDDED, data_name
+from utils.command_line import Parser
 from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
 from utils.data_report import report_builder, report_dataset, report_missing
@@ -235,7 +235,7 @@ def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Tell what data a config needs, prepare them if asked, and show what training sees."""
-    parser = argparse.ArgumentParser(prog="python3 -m utils.data", description=main.__doc__)
+    parser = Parser(prog="python3 -m utils.data", description=main.__doc__)
     parser.add_argument("config", help="config file, from here or the repository's root")
     parser.add_argument("--prepare", action="store_true", help="prepare the data set, download it")
     parser.add_argument("--manual-dir", help="folder of files that replace downloads")

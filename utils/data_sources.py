@@ -7,8 +7,8 @@ sources of TensorFlow Datasets.
 
 import contextlib
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from utils.class_labels import (
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line, nearest
 from utils.files import join
+from utils.fingerprints import hash_files
 from utils.image_folder import pictures_by_label, split_folder
 from utils.npz import read_npz
 from utils.pictures import decode
@@ -42,8 +43,8 @@ class Source:
     the source's own order; records come in that order for None, else in an order that `rng`
     decides. `parse` turns a batch of records into (b, ...) encoded pictures and (b,) int64 labels,
     `read` one encoded picture into (h, w, 3) uint8. `describe(index)` names a record to the user.
-    `fingerprint()` tells the user's own pictures from others, by the names and sizes of files or
-    by arrays; it is None where `name` says what they are.
+    `fingerprint(kept, keep=False)` returns what tells these data from others, see
+    `fingerprints.hash_files`: of the user's own pictures their contents, of others the version.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Source:
     parse: Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
     read: Callable[[tf.Tensor], tf.Tensor]
     describe: Callable[[int], str]
-    fingerprint: Callable[[], str] | None = None
+    fingerprint: Callable[..., dict[str, Any]]
 
 
 @contextlib.contextmanager
@@ -181,9 +182,7 @@ def open_folder(config: Mapping[str, Any], split: str) -> Source:
         class_names=None if plain else tuple(folders),
         read=lambda path: decode(tf.io.read_file(path)),
         describe=lambda index: files[index],
-        fingerprint=lambda: _short_hash(
-            f"{f} {tf.io.gfile.stat(f).length}".encode() for f in files
-        ),
+        fingerprint=functools.partial(hash_files, root, files),
     )
 
 
@@ -210,7 +209,7 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
         class_names=class_names,
         read=lambda image: tf.broadcast_to(image, (*images.shape[1:3], 3)),
         describe=lambda index: f"{path}, images[{index}]",
-        fingerprint=lambda: _short_hash(arrays[name].tobytes() for name in sorted(arrays)),
+        fingerprint=functools.partial(hash_files, path, [path]),
     )
 
 
@@ -258,13 +257,6 @@ def _table_source(
         parse=parse,
         **others,
     )
-
-
-def _short_hash(parts: Iterable[bytes]) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part)
-    return whole.hexdigest()[:12]
 
 
 def _existing(config: Mapping[str, Any], what: str) -> str:

@@ -48,6 +48,11 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         parse=parse,
         read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
         describe=describe,
+        fingerprint=lambda kept, keep=False: {
+            "data_set": builder.info.full_name,
+            "split": split,
+            "examples": count,
+        },
     )
 
 

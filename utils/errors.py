@@ -25,6 +25,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """A chain is NaN or Inf; on all workers alike."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, for use inside a one-line error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,12 +8,12 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from utils import checkpoint
+from utils import states
 from utils.array_files import ArrayFiles
 from utils.config import Command
 from utils.devices import barrier, is_chief, local_replicas
@@ -53,16 +53,19 @@ Chains = dict[int, ChainStates]  # by the number of their replica
 
 
 class EvaluationRun:
-    """The folder and the place of a run, new or resumed; `chains` are those under way, if any."""
+    """The folder and the place of a run, new or resumed; `chains` are those under way, if any.
 
-    def __init__(self, command: Command, strategy: tf.distribute.Strategy):
+    `inputs` are the `datasets` and `files` that it reads, see `run_folder.open_run_folder`.
+    """
+
+    def __init__(self, command: Command, strategy: tf.distribute.Strategy, **inputs: Any):
         self.strategy, self.chief = strategy, is_chief(strategy)
         self.state_freq = command.config["state_freq"]
         self.keep_states = command.config["keep_states"]
         self.batch_size = command.config["batch_size"]
         self.place, self.chains, self.segments = Place(), {}, 0
         self.interruption = Interruption()
-        self.folder = open_run_folder(command, strategy, ROOMS)
+        self.folder = open_run_folder(command, strategy, ROOMS, **inputs)
         if command.run_dir is not None:
             self._restore()
         tell_how_to_go_on(how_to_resume(self.folder))
@@ -109,7 +112,7 @@ class EvaluationRun:
         At a checkpoint's start that is all of them, which no earlier state can do without.
         """
         if self.chief and self.place[1:] == (0, 0):
-            checkpoint.drop_states(self.path("state"), 1)
+            states.drop_states(self.path("state"), 1)
         for step, arrays in files.items():
             seen = self.place.batch + (self.place.step > 0 and step <= self.place.step)
             if self.chief:
@@ -122,36 +125,36 @@ class EvaluationRun:
 
     def _save_state(self) -> None:
         folder = self.path("state", str(self.segments))
-        parts = {f"chain_{replica}": states for replica, states in self.chains.items()}
-        checkpoint.write_parts(folder, parts)
+        parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
+        states.write_parts(folder, parts)
         barrier(self.strategy)
         if self.chief:
             replicas = self.strategy.num_replicas_in_sync
             header = {"update": self.segments, "replicas": replicas, **self.place._asdict()}
-            checkpoint.declare_state(folder, header)
-            checkpoint.drop_states(self.path("state"), self.keep_states)
+            states.declare_state(folder, header)
+            states.drop_states(self.path("state"), self.keep_states)
 
     def _restore(self) -> None:
         """Go back to the newest whole state, or to the beginning where there is none yet."""
         root = self.path("state")
-        if not checkpoint.list_states(root):
+        if not states.list_states(root):
             return
-        folder, header = checkpoint.newest_state(root, print)
+        folder, header = states.newest_state(root, print)
         self.segments = header["update"]
         self.place = Place(*(header[name] for name in Place._fields))
         if self.place.step:
             self.chains = {replica: _empty() for replica in local_replicas(self.strategy)}
-            parts = {f"chain_{replica}": states for replica, states in self.chains.items()}
+            parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
             count = self.strategy.num_replicas_in_sync
-            checkpoint.restore_parts(folder, header, parts, count)
+            states.restore_parts(folder, header, parts, count)
         if self.chief:
-            checkpoint.drop_states_after(root, self.segments)
+            states.drop_states_after(root, self.segments)
         barrier(self.strategy)
 
 
 def joined(chains: Chains, name: str) -> np.ndarray:
     """Return `images` or `trace` of all local replicas, in the order of their images."""
-    return np.concatenate([getattr(states, name) for states in chains.values()])
+    return np.concatenate([getattr(chain, name) for chain in chains.values()])
 
 
 def _empty() -> ChainStates:

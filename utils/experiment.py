@@ -9,15 +9,16 @@ Maintenance is not in the loop of a script, which is
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils import checkpoint, plots
+from utils import checkpoint, plots, states
 from utils.config import Command
+from utils.data_sets import Dataset
 from utils.devices import barrier, is_chief, total
 from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join
@@ -45,7 +46,7 @@ class Run:
 
     `parts` holds everything that must survive a resume; all else is a function of config, update
     and `retry`, the number of rollbacks so far. `pictures(samples)` returns
-    images to draw by name, `start_pictures` are drawn once.
+    images to draw by name, `start_pictures` are drawn once. `datasets` are what the run reads.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class Run:
         command: Command,
         strategy: tf.distribute.Strategy,
         *,
-        parts: Mapping[str, checkpoint.Part],
+        parts: Mapping[str, states.Part],
         networks: Mapping[str, checkpoint.SavedNetwork],
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
         plan: Plan = EBM_PLAN,
+        datasets: Sequence[Dataset] = (),
     ):
         self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
@@ -70,7 +72,7 @@ class Run:
         new = command.run_dir is None
         if not new:
             self._require_length(join(command.run_dir, "state"))
-        self.folder = open_run_folder(command, strategy, plan.rooms)
+        self.folder = open_run_folder(command, strategy, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
@@ -95,7 +97,7 @@ class Run:
         )
 
     def _require_length(self, root: str) -> None:
-        done, key = max(checkpoint.list_states(root), default=0), self.plan.length_key
+        done, key = max(states.list_states(root), default=0), self.plan.length_key
         if done > self.total:
             raise UserError(
                 f"'{key}' is {self.total}, but {done} {self.plan.unit}s are done: to go on add "
@@ -181,13 +183,16 @@ class Run:
 
     def _draw(self, pictures: Mapping[str, np.ndarray]) -> None:
         for name, images in pictures.items() if self.chief else ():
+            if not np.isfinite(images).all():  # where `on_divergence` says to go on
+                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
+                continue
             plots.save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
 
     def _save_state(self) -> None:
         """Write the state of now."""
         folder = join(self.folder, "state", str(self.step))
-        own = {n: p for n, p in self.parts.items() if self.chief or checkpoint.SHARE.match(n)}
-        checkpoint.write_parts(folder, own)
+        own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
+        states.write_parts(folder, own)
         barrier(self.strategy)
         if self.chief:
             self.metrics.flush()
@@ -196,16 +201,16 @@ class Run:
                 "retry": self.retry,
                 "replicas": self.strategy.num_replicas_in_sync,
             }
-            checkpoint.declare_state(folder, header)
-            checkpoint.drop_states(join(self.folder, "state"), self.config["keep_states"])
+            states.declare_state(folder, header)
+            states.drop_states(join(self.folder, "state"), self.config["keep_states"])
         self.saved = self.step
 
     def _restore(self, say: Callable[[str], None]) -> None:
         """Go back to the newest state that is whole; name those that are not."""
         root = join(self.folder, "state")
-        folder, header = checkpoint.newest_state(root, say)
+        folder, header = states.newest_state(root, say)
         replicas = self.strategy.num_replicas_in_sync
-        checkpoint.restore_parts(folder, header, self.parts, replicas)
+        states.restore_parts(folder, header, self.parts, replicas)
         if header["replicas"] != replicas:
             say(
                 f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
@@ -214,7 +219,7 @@ class Run:
         self.step, self.retry = header["update"], header["retry"]
         self.saved = self.step
         if self.chief:
-            checkpoint.drop_states_after(root, self.step)
+            states.drop_states_after(root, self.step)
         self.metrics.cut(self.step)
         barrier(self.strategy)
 

@@ -1,9 +1,12 @@
 """Weights that are not files of ours: what published checkpoints show, and what is refused."""
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from nets import EBMS, GENERATORS
 from utils.errors import UserError, first_line
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
@@ -83,3 +86,11 @@ def checkpoint_sizes(path: str) -> dict[str, int] | None:
             case "linear", [inputs, classes]:
                 return {"width": inputs // 64, "depth": 6 * len(blocks) + 4, "classes": classes}
     return {}
+
+
+def serves(image_dims: Sequence[int], info: Mapping[str, Any], kind: str) -> bool:
+    """Return whether a stored network of a kind fits images of a size; some serve several sizes."""
+    found, rows = info.get("image_dims", image_dims), {**EBMS, **GENERATORS}.get(kind)
+    return found[2] == image_dims[2] and (
+        rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])
+    )

@@ -16,9 +16,12 @@ from scipy.linalg.blas import dsyrk
 from utils.errors import UserError
 from utils.files import whole_file
 
-BLOCK = (
-    1024  # rows a rank-k update of the Gram matrix takes at once: near the full rate of the BLAS
-)
+# Rows a rank-k update of the Gram matrix takes at once: near the full rate of the BLAS.
+BLOCK = 1024
+
+EPSILON = np.finfo(np.float64).eps
+# Of a covariance that another tool summed in float32: rounding that its rank is judged by as well.
+FLOAT32_EPSILON = np.finfo(np.float32).eps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +108,20 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
     With S = A A' from its symmetric eigendecomposition, the trace of (S1 S2)^(1/2) is the sum of
     the singular values of A1' A2 (Dowson & Landau 1982; Heusel et al. 2017). They come to the full
     precision of the covariances, where eigenvalues of the product would come to half of it, so
-    nothing is regularised: identical statistics have distance 0 to rounding at any rank.
+    nothing is regularised: identical statistics have distance 0 at any rank. What is within
+    rounding of 0 is 0: d singular values, each exact to float64's epsilon of the largest, and
+    means, exact to as much of their own size.
     """
     if one.dim != other.dim:
         raise UserError(f"statistics of {one.dim} and of {other.dim} features do not compare")
     shift = one.mean - other.mean
-    common = scipy.linalg.svdvals(_factor(one.covariance).T @ _factor(other.covariance)).sum()
-    spread = np.trace(one.covariance) + np.trace(other.covariance) - 2 * common
-    return float(shift @ shift + spread)
+    factors = [_factor(one.covariance), _factor(other.covariance)]
+    common = scipy.linalg.svdvals(factors[0].T @ factors[1]).sum()
+    variance = sum(np.square(factor).sum() for factor in factors)
+    distance = shift @ shift + variance - 2 * common
+    means = np.square(one.mean).sum() + np.square(other.mean).sum()
+    rounding = one.dim * EPSILON * (variance + EPSILON * means)
+    return 0.0 if distance <= rounding else float(distance)
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
@@ -188,21 +197,56 @@ def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: in
     """Read statistics of `dim` features and refuse them where they are not as `expected`.
 
     A file with `mu` and `sigma` alone, as other tools write it, is taken with a warning. Raises
-    UserError for a missing or damaged file and for the first difference, by name.
+    UserError for a missing or damaged file, for arrays that are no statistics, and for the first
+    difference, by name.
     """
     stored = _read_arrays(path)
     mean, covariance = stored.pop("mu"), stored.pop("sigma")
-    if mean.shape != (dim,) or covariance.shape != (dim, dim):
-        raise UserError(f"statistics {path} are of {mean.size} features, this run's have {dim}")
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UserError(f"statistics {path} hold NaN or Inf: compute them again")
     count, features = stored.pop("n", None), stored.pop("features", None)
+    problem = _problem(mean, covariance, count, features, dim)
+    if problem is not None:
+        raise UserError(f"statistics {path}: {problem}; compute them again")
     metadata = {name: value.item() for name, value in stored.items() if value.ndim == 0}
     if metadata:
         _refuse_difference(path, metadata, expected)
     else:
         print(f"warning: statistics {path} do not say what they are of; used as they are")
     return Statistics(mean, covariance, None if count is None else int(count), metadata, features)
+
+
+def _problem(
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    count: np.ndarray | None,
+    features: np.ndarray | None,
+    dim: int,
+) -> str | None:
+    """Return why arrays are no statistics of `dim` features, None if they are.
+
+    A covariance is symmetric and has no eigenvalue below 0, up to float32 rounding of `dim` values
+    of the size of the largest.
+    """
+    arrays = {"mu": mean, "sigma": covariance, "n": count, "features": features}
+    for name, array in arrays.items():
+        if array is not None and array.dtype.kind not in "fiu":
+            return f"'{name}' holds no real numbers"
+        if array is not None and not np.isfinite(array).all():
+            return f"'{name}' holds NaN or Inf"
+    if mean.shape != (dim,):
+        return f"'mu' has the shape {mean.shape}, this run's {dim} features need ({dim},)"
+    if covariance.shape != (dim, dim):
+        return f"'sigma' has the shape {covariance.shape}, this run's features need ({dim}, {dim})"
+    if count is not None and (count.shape != () or count < 2 or count != np.floor(count)):
+        return f"'n' must be one whole number of images from 2, not {count.tolist()}"
+    if features is not None and (features.shape[1:] != (dim,) or len(features) < 2):
+        return f"'features' has the shape {features.shape}, not (images, {dim}) with 2 or more"
+    values = scipy.linalg.eigvalsh((covariance + covariance.T) / 2)
+    rounding = dim * FLOAT32_EPSILON * np.abs(values).max()
+    if np.abs(covariance - covariance.T).max() > rounding:
+        return "'sigma' is not symmetric, so no covariance"
+    if values[0] < -rounding:
+        return f"'sigma' has the eigenvalue {values[0]:.3g} below 0, so it is no covariance"
+    return None
 
 
 def _refuse_difference(path: str, metadata: Mapping, expected: Mapping) -> None:

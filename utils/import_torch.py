@@ -40,10 +40,13 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
     Spectral norms are folded in. Raises UserError.
     """
     state = _load(path)
-    if "model_state_dict" in state:
-        return from_mimicry(_arrays(state["model_state_dict"]))
-    if "generator.gen_z.weight_orig" in state:
-        return from_biggan(_arrays(state))
+    try:
+        if "model_state_dict" in state:
+            return from_mimicry(_arrays(state["model_state_dict"]))
+        if "generator.gen_z.weight_orig" in state:
+            return from_biggan(_arrays(state))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"weights {path} are of no known generator: {first_line(error)}") from error
     raise UserError(
         f"{path} is neither a Mimicry checkpoint (no 'model_state_dict') nor a "
         "pytorch-pretrained-biggan model (no 'generator.gen_z.weight_orig')"

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
 from utils.checkpoint import save_weights
+from utils.command_line import Parser, whole_number
 from utils.errors import UserError, first_line, one_line_errors
 from utils.foreign_weights import TORCH_ENDINGS, VALUE, refuse_foreign
 from utils.import_torch import read_torch
@@ -95,9 +96,12 @@ def _load_h5(model: keras.Model, path: str) -> None:
         found = _h5_shapes(file, path)
         # Keras overlooks what is left over in a file, so that its own check is half of it.
         if len(found) == len(model.weights):
-            with contextlib.suppress(ValueError, KeyError):
-                model.load_weights(file)
-                return
+            try:
+                with contextlib.suppress(ValueError, KeyError):
+                    model.load_weights(file)
+                    return
+            except (OSError, RuntimeError, TypeError) as error:
+                raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     with tempfile.TemporaryDirectory() as folder:
         own = os.path.join(folder, "own.weights.h5")
         model.save_weights(own)
@@ -110,12 +114,14 @@ def _h5_shapes(file: str, path: str) -> dict[str, tuple[int, ...]]:
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
+            if item.dtype.kind not in "fiu":
+                raise UserError(f"weights {path} hold no numbers in {name} but {item.dtype}")
             shapes[name] = tuple(item.shape)
 
     try:
         with h5py.File(file, "r") as stored:
             stored.visititems(visit)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     return shapes
 
@@ -174,15 +180,22 @@ def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert one file."""
-    parser = argparse.ArgumentParser(prog="utils.import_weights", description=__doc__)
+    parser = Parser(
+        prog="python3 -m utils.import_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("source", help="prefix of a TensorFlow checkpoint, or a PyTorch file")
     parser.add_argument("target", help="the file to write, ending in .weights.h5")
     parser.add_argument("--net", required=True, choices=network_names())
-    parser.add_argument("--width", type=int, help="of the network, if not the published one")
-    parser.add_argument("--depth", type=int, help="of a wrn, if not the published one")
-    parser.add_argument("--z_sz", type=int, default=128, help="latent size of a generator")
-    parser.add_argument("--classes", type=int, default=10, help="of a wrn")
-    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
+    parser.add_argument(
+        "--width", type=whole_number(1), help="of the network, if not the published one"
+    )
+    parser.add_argument("--depth", type=whole_number(10), help="of a wrn, if not the published one")
+    parser.add_argument(
+        "--z_sz", type=whole_number(1), default=128, help="latent size of a generator"
+    )
+    parser.add_argument("--classes", type=whole_number(2), default=10, help="of a wrn")
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 

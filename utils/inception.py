@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from nets import create_clf
 from utils.checkpoint import network_info
-from utils.errors import UserError
+from utils.errors import Diverged, UserError
 from utils.import_weights import load_weights
 from utils.plots import to_uint8
 from utils.seeds import Purpose, host_rng
@@ -97,10 +97,10 @@ def make_extractor(
 def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:
     """Return images in [-1, 1] as float32 in [0, 255], clipped; rounded as PNG files hold them.
 
-    Raises UserError for NaN and Inf, which clipping and rounding would hide.
+    Raises Diverged for NaN and Inf, which clipping and rounding would hide.
     """
     if not np.isfinite(images).all():
-        raise UserError("images hold NaN or Inf: their chains have diverged")
+        raise Diverged("images hold NaN or Inf: their chains have diverged")
     if quantize:
         return to_uint8(images).astype(np.float32)
     return ((np.clip(images, -1, 1) + 1) * 127.5).astype(np.float32)

@@ -145,6 +145,8 @@ def _refuse(value: Any) -> None:
     _require(value is None)
 
 
+DICT = Kind("dict", _read_type(dict))
+CLASSES = Kind("number or list of names", _read_type(int | list))
 BOOL = Kind("bool", _read_type(bool))
 STRING = Kind("string", _read_name)
 FILE_NAME = Kind(f"name without '/', at most {LONGEST_NAME} bytes long", _read_file_name)

@@ -11,8 +11,9 @@ from utils.evaluation import EvaluationRun
 from utils.inception import make_extractor
 from utils.reference import (
     data_statistics,
+    load_reference,
+    make_reference,
     reference_count,
-    reference_statistics,
     statistics_of,
 )
 from utils.scores import Report, Score, score
@@ -39,7 +40,8 @@ class Measure:
             raise UserError(
                 f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
             )
-        if not config["reference_stats"]:
+        self.reference = load_reference(config, self.extractor, dataset)
+        if self.reference is None:
             advice = "set num_samples or reference_samples"
             _require(dataset, reference_count(config), advice)
         self.held_out = None
@@ -54,9 +56,10 @@ class Measure:
         self.run = run
         if not run.chief:
             return
-        self.reference = reference_statistics(
-            self.config, self.extractor, self.dataset, run.files("reference"), run.pause
-        )
+        if self.reference is None:
+            self.reference = make_reference(
+                self.config, self.extractor, self.dataset, run.files("reference"), run.pause
+            )
         head = {
             "exp_type": self.config["exp_type"],
             "extractor": self.extractor.label,

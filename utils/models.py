@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from nets import create_ebm, create_gen
-from utils.checkpoint import Part, SavedNetwork, located, with_stored_sizes
+from utils.checkpoint import SavedNetwork, located, with_stored_sizes
 from utils.checks import trains_generator, uses_generator
 from utils.config import Command
 from utils.import_weights import load_weights
@@ -17,6 +17,7 @@ from utils.optim import Learner, create_learner, row_at
 from utils.potential import create_prior
 from utils.seeds import Purpose
 from utils.starts import make_generate
+from utils.states import Part
 
 WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
 EBM_SIZES = {"width": "ebm_width"}

@@ -5,6 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from utils.errors import Diverged
 from utils.files import join, make_folder, whole_file
 
 WINDOW = 5000  # updates that the correlations look back on
@@ -13,7 +14,12 @@ GAP = 208  # grey level between images, told from their white grounds
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Round images from [-1, 1] to 0..255, clipping what lies outside."""
+    """Round images from [-1, 1] to 0..255, clipping what lies outside.
+
+    Raises Diverged for NaN and Inf, which a cast would turn into black or white.
+    """
+    if not np.isfinite(images).all():
+        raise Diverged("images hold NaN or Inf: their chains have diverged")
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 

@@ -10,9 +10,10 @@ from utils.array_files import ArrayFiles
 from utils.data import ORDER_SEED, evaluation_batches
 from utils.data_sets import Dataset
 from utils.files import join, make_folder
+from utils.fingerprints import digest
 from utils.frechet import Moments, Statistics, load_statistics, save_statistics
 from utils.inception import Extractor
-from utils.run_folder import runs_root
+from utils.run_folder import reference_folder
 
 KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
 
@@ -31,23 +32,30 @@ def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> S
     )
 
 
-def reference_statistics(
+def load_reference(
+    config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
+) -> Statistics | None:
+    """Return the statistics of the data that samples are compared with, None where there are none.
+
+    Those of `reference_stats`, else those kept under `<exp_dir>/reference/` by an earlier run.
+    Raises UserError for a file of another extractor, size, rounding or data set.
+    """
+    metadata = data_metadata(config, extractor, dataset)
+    path = config["reference_stats"] or reference_path(config, extractor, metadata)
+    if config["reference_stats"] or tf.io.gfile.exists(path):
+        return load_statistics(path, metadata, extractor.dim)
+    return None
+
+
+def make_reference(
     config: Mapping[str, Any],
     extractor: Extractor,
     dataset: Dataset,
     files: ArrayFiles,
     pause: Callable[[], None],
 ) -> Statistics:
-    """Return the statistics of the data that samples are compared with.
-
-    Those of `reference_stats`, else those kept under `<exp_dir>/reference/` by an earlier run, else
-    computed from the data set and kept there. Raises UserError for a file of another extractor,
-    size, rounding or data set.
-    """
-    metadata = data_metadata(config, extractor, dataset)
-    path = config["reference_stats"] or reference_path(config, extractor, metadata)
-    if config["reference_stats"] or tf.io.gfile.exists(path):
-        return load_statistics(path, metadata, extractor.dim)
+    """Compute these statistics from the data set, and keep them for other runs."""
+    path = reference_path(config, extractor, data_metadata(config, extractor, dataset))
     count = reference_count(config)
     statistics = data_statistics(config, extractor, dataset, count, files, pause)
     make_folder(path.rpartition("/")[0])
@@ -69,19 +77,20 @@ def reference_path(
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
     name += "" if extractor.quantize else "_unrounded_data"
-    return join(runs_root(config), "reference", f"{name.replace('/', '-')}.npz")
+    return join(reference_folder(config), f"{name.replace('/', '-')}.npz")
 
 
 def data_metadata(
     config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
 ) -> dict[str, str | int | bool]:
     """Return what two statistics of data must share, beside the extractor's part."""
-    own = f"-{dataset.fingerprint()}" if dataset.fingerprint else ""  # the user's own pictures
+    record = dataset.fingerprint(reference_folder(config))
+    own = f"{config['data_type']}-{digest(record)[:12]}"  # the user's own pictures
     size, _, channels = config["image_dims"]
     return {
         **extractor.metadata,
         **({} if extractor.quantize else {"data_rounded": False}),  # once they always were
-        "data_set": config["data_type"] + own,
+        "data_set": record.get("data_set", own),
         "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),
         "image_size": size if channels == 3 else f"{size}x{size}x{channels}",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from utils import checkpoint
+from utils import states
 from utils.files import join, one_line_write_errors
 
 
@@ -22,26 +22,26 @@ def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> i
     with it after a kill. Weights of later updates go: the run writes them anew.
     """
     root = join(folder, "state")
-    state, header = checkpoint.newest_state(root, say)
+    state, header = states.newest_state(root, say)
     header["failures"] = header.get("failures", 0) + (header["update"] == step - 1)
     if header["failures"] > 1:
-        before = next(checkpoint.whole_states(root, say, header["update"]), None)
+        before = next(states.whole_states(root, say, header["update"]), None)
         if before is not None:
             say(f"two tries diverged right after {header['update']}: that state is dropped")
             state, header = before
     # Noted before anything is dropped: a run killed in between diverges in the same way again.
-    checkpoint.write_header(state, {**header, "retry": retry})
-    checkpoint.drop_states_after(root, header["update"])
+    states.write_header(state, {**header, "retry": retry})
+    states.drop_states_after(root, header["update"])
     _drop_weights_after(join(folder, "checkpoints"), header["update"])
     return header["update"]
 
 
 def what_is_kept(folder: str, unit: str, step: int) -> str:
     """Return the words on the states that a run leaves which stops, diverged at update `step`."""
-    states = checkpoint.list_states(join(folder, "state"))
-    good = [update for update in states if update < step - 1]
+    updates = states.list_states(join(folder, "state"))
+    good = [update for update in updates if update < step - 1]
     words = []
-    if step - 1 in states:
+    if step - 1 in updates:
         words.append(f"the state and the weights of {unit} {step - 1} may be what diverged")
     words.append(
         f"the last good state, of {unit} {good[-1]}, is kept" if good else "none before is"

@@ -5,15 +5,17 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from utils import keys, lock
-from utils.checkpoint import fingerprint, located
+from utils.checkpoint import located
 from utils.checks import trains_generator
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
+from utils.data_sets import Dataset
 from utils.devices import agree, is_chief
 from utils.errors import UserError
 from utils.files import (
@@ -23,52 +25,104 @@ from utils.files import (
     remove_leftovers,
     whole_file,
 )
+from utils.fingerprints import difference, fingerprint
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
-WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights")
+FROZEN = (
+    *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),
+    "reference_stats",
+)
 SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
 
 
 def open_run_folder(
-    command: Command, strategy: tf.distribute.Strategy, rooms: Sequence[str] = ROOMS
+    command: Command,
+    strategy: tf.distribute.Strategy,
+    rooms: Sequence[str] = ROOMS,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Make the folder of a new run, or return that of the run that goes on; nobody else may.
 
-    What has changed in the config is written, so that the next resume goes on with it. Raises
-    UserError if weights that only files hold are no longer what the run began with.
+    `datasets` and `files`, by config key, are what the run reads beside the files that config keys
+    name. Raises UserError if one of these is no longer what the run began with. What has changed in
+    the config is written, so that the next resume goes on with it.
     """
     if command.run_dir is None:
-        return make_run_folder(command, strategy, rooms)
-    folder = command.run_dir.rstrip("/")
-    if is_chief(strategy):
+        frozen = frozen_files(command) | dict(files or {})
+        return make_run_folder(command, strategy, rooms, datasets=datasets, files=frozen)
+    folder, chief = command.run_dir.rstrip("/"), is_chief(strategy)
+    if chief:
         lock.own(folder)
-    with tf.io.gfile.GFile(join(folder, CONFIG_FILE)) as file:
-        stored = json.load(file)
-    began_with = stored.get("weights", {})
-    for name, found in frozen_weights(command).items():
-        if name in began_with and found != began_with[name]:
-            raise UserError(
-                f"'{name}' {command.config[name]} is not what the run began with: put that file "
-                f"back, or say where it is with --set {name}=PATH"
-            )
-    if is_chief(strategy):
+    require_same_inputs(command, datasets=datasets, files=files)
+    if chief:
         if "://" not in folder:
             remove_leftovers(folder)
-        if stored["config"] != command.config:
-            with (
-                whole_file(join(folder, CONFIG_FILE)) as temporary,
-                open(temporary, "w") as file,
-            ):
-                json.dump({**stored, "config": command.config}, file, indent=1)
+        keep_changes(command, folder)
     return folder
 
 
+def require_same_inputs(
+    command: Command,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Raise UserError if what a run reads is not what it began with; a new run may read anything.
+
+    What the run's folder does not tell, as one made by an older version, is taken as it is.
+    """
+    if command.run_dir is None:
+        return
+    with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
+        began_with = json.load(file)
+    for key, paths in (frozen_files(command) | dict(files or {})).items():
+        then = began_with.get("weights", {}).get(key)
+        changed = [] if then is None else _changed(paths, then)
+        if changed:
+            raise UserError(
+                f"'{key}': {changed[0] or command.config[key]} is not what the run began with: put "
+                f"that file back, or say where it is with --set {key}=PATH"
+            )
+    kept, keep = reference_folder(command.config), not command.dry_run
+    for dataset in datasets:
+        then = began_with.get("data", {}).get(dataset.split)
+        if then and (told := difference(then, dataset.fingerprint(kept, keep=keep))):
+            raise UserError(
+                f"data set {dataset.name}, split {dataset.split}, is not what the run began with "
+                f"({told}): put those data back, or say where they are with --set data_dir=PATH"
+            )
+
+
+def keep_changes(command: Command, folder: str) -> None:
+    """Write the config of a run that goes on to `config.json`, if it has changed."""
+    path = join(folder, CONFIG_FILE)
+    with tf.io.gfile.GFile(path) as file:
+        stored = json.load(file)
+    if stored["config"] != command.config:
+        with whole_file(path) as temporary, open(temporary, "w") as file:
+            json.dump({**stored, "config": command.config}, file, indent=1)
+
+
+def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return which files are not those of the fingerprints of `then`; None is one that is gone."""
+    pairs = zip_longest(paths, then)
+    return [path for path, known in pairs if path is None or fingerprint(path) != known]
+
+
 def make_run_folder(
-    command: Command, strategy: tf.distribute.Strategy, rooms: Sequence[str] = ROOMS
+    command: Command,
+    strategy: tf.distribute.Strategy,
+    rooms: Sequence[str] = ROOMS,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
 
-    A second run of the same second gets `-2` behind its name.
+    A second run of the same second gets `-2` behind its name. `config.json` holds fingerprints of
+    `files`, by config key, and of `datasets`, by their splits.
     """
     config = command.config
     stamp = time.localtime(agree(strategy, int(time.time())))
@@ -80,7 +134,12 @@ def make_run_folder(
     if chief:
         lock.own(folder)
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
-            write_run_config(command, temporary, weights=frozen_weights(command))
+            weights = {
+                key: [fingerprint(path) for path in paths] for key, paths in (files or {}).items()
+            }
+            kept = reference_folder(config)
+            data = {each.split: each.fingerprint(kept, keep=True) for each in datasets}
+            write_run_config(command, temporary, weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for room in rooms:
@@ -88,22 +147,26 @@ def make_run_folder(
     return folder
 
 
-def frozen_weights(command: Command) -> dict[str, list[dict[str, Any]]]:
-    """Return the fingerprints of weights that no state holds: those that a run reads and keeps.
+def frozen_files(command: Command) -> dict[str, list[str]]:
+    """Return the paths of files that no state holds: weights and statistics that a run only reads.
 
-    By config key, a list of files each: a checkpoint of TensorFlow has several.
+    By config key, a list each: a checkpoint of TensorFlow has several.
     """
     learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
     if learned and trains_generator(command.config):
         learned.add("gen_weights")
-    found = {}
-    for name in WEIGHTS:
-        path = located(command.config.get(name))
-        if path and name not in learned:
-            exists = tf.io.gfile.exists(path)
-            files = [path] if exists else sorted(tf.io.gfile.glob(f"{path}.*"))
-            found[name] = [fingerprint(file) for file in files]
-    return found
+    paths = {name: located(command.config.get(name)) for name in FROZEN if name not in learned}
+    return {name: files_of(path) for name, path in paths.items() if path}
+
+
+def files_of(path: str) -> list[str]:
+    """Return the files of weights: the file, or those of a TensorFlow checkpoint's prefix."""
+    return [path] if tf.io.gfile.exists(path) else sorted(tf.io.gfile.glob(f"{path}.*"))
+
+
+def reference_folder(config: Mapping[str, Any]) -> str:
+    """Return the folder of what runs keep of data for each other: statistics, hashes of files."""
+    return join(runs_root(config), "reference")
 
 
 def runs_root(config: Mapping[str, Any]) -> str:

@@ -10,14 +10,10 @@ import tensorflow as tf
 from utils.chains import Starts
 from utils.data import Dataset, evaluation_batches
 from utils.devices import local_replicas, replica_batch, to_host, to_replicas, total
-from utils.errors import UserError
+from utils.errors import Diverged, UserError
 from utils.evaluation import Chains, ChainStates, joined
 from utils.seeds import Purpose
 from utils.validity import COLUMNS
-
-
-class Diverged(UserError):
-    """The energy of a chain is NaN or Inf; on all workers alike."""
 
 
 class Sampler:
@@ -70,8 +66,7 @@ class Sampler:
     def advance(self, batch: int, chains: Chains, first: int, steps: int) -> Chains:
         """Return the chains of a batch `steps` Langevin steps after `first`; raises Diverged."""
         ends = self._on_replicas(batch, chains, first, steps, noisy=True)
-        if total(self.strategy, sum(not np.isfinite(look).all() for _, look in ends)):
-            raise Diverged(f"chains diverged before step {first + steps}: an energy is NaN or Inf")
+        self._require_finite(ends, f"before step {first + steps}")
         later = {}
         for (replica, states), (images, look) in zip(chains.items(), ends, strict=True):
             trace = np.concatenate([states.trace, look[:, np.newaxis]], axis=1)
@@ -79,12 +74,22 @@ class Sampler:
         return later
 
     def finish(self, batch: int, chains: Chains) -> np.ndarray:
-        """Return the images `grad_steps` steps without noise later; the chains stay as they are."""
+        """Return the images `grad_steps` steps without noise later; raises Diverged.
+
+        The chains stay as they are.
+        """
         steps = self.config["grad_steps"]
         if not steps:
             return joined(chains, "images")
         ends = self._on_replicas(batch, chains, 0, steps, noisy=False)
+        self._require_finite(ends, f"in their {steps} 'grad_steps'")
         return np.concatenate([images for images, _ in ends])
+
+    def _require_finite(self, ends: list[tuple[np.ndarray, np.ndarray]], where: str) -> None:
+        """Raise Diverged, on all workers, if an image or what is seen of it is NaN or Inf."""
+        harmed = sum(not np.isfinite(array).all() for end in ends for array in end)
+        if total(self.strategy, harmed):
+            raise Diverged(f"chains diverged {where}: an energy or a pixel is NaN or Inf")
 
     def _on_replicas(
         self, batch: int, chains: Chains, first: int, steps: int, *, noisy: bool

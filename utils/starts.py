@@ -38,6 +38,11 @@ class Sources(NamedTuple):
     batches: Callable[[int], list[np.ndarray]]
     new_states: HostSource
 
+    @property
+    def datasets(self) -> list[Dataset]:
+        """What must not change while a run goes on."""
+        return [] if self.dataset is None else [self.dataset]
+
 
 def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1.0) -> Sources:
     """Open the data of a training run; new states of uniform noise have this scale.

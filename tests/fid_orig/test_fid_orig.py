@@ -100,10 +100,11 @@ def test_the_second_notebook_gives_the_distance_of_the_saved_images(saved, repos
 def test_the_shell_gives_the_same_line_from_folders_and_from_kept_statistics(
     saved, tmp_path, capsys
 ):
-    kept = str(tmp_path / "data.npz")
+    kept = str(tmp_path / "kept/data")
     graph = ["--graph", saved["graph"]]
     original_fid.main([saved["data"], saved["samples"], *graph, "--save-data", kept])
-    original_fid.main([kept, saved["samples"], *graph])
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["data.npz"]
+    original_fid.main([f"{kept}.npz", saved["samples"], *graph])
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
 
@@ -122,14 +123,84 @@ def test_mistakes_are_one_line(saved, tmp_path, capsys):
         original_fid.main([str(tmp_path), saved["data"], "--graph", saved["graph"]])
     assert "is no folder with .png, .jpg" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
-        save_images.main(["data", saved["config"], str(tmp_path), "--images", "21"])
+        save_images.main(["data", saved["config"], str(tmp_path / "out"), "--images", "21"])
     assert "20 images, not 21" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(SystemExit, match="2"):
         save_images.main(["data", saved["config"], str(tmp_path), "--images", "3"])
     assert "is not empty" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"a\.png cannot be read as a picture"):
         next(original_fid.read_batches([str(tmp_path / "a.png")]))
+
+
+@pytest.mark.parametrize("number", ["-5", "0", "1.5", "many"])
+def test_a_number_of_images_is_a_whole_one_from_1(saved, tmp_path, capsys, number):
+    with pytest.raises(SystemExit, match="2"):
+        save_images.main(["data", saved["config"], str(tmp_path / "out"), "--images", number])
+    error = capsys.readouterr().err
+    assert f"argument --images: must be int >= 1, not {number}" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("wrong", ["nowhere", "nowhere.npz", "one"])
+def test_both_sets_are_looked_at_before_the_graph_is_fetched(
+    saved, tmp_path, monkeypatch, capsys, place, wrong
+):
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "one" / "0.png")
+    monkeypatch.setattr(original_fid, "make_extractor", lambda *_: pytest.fail("too early"))
+    sets = [saved["data"], saved["samples"]]
+    sets[place] = str(tmp_path / wrong)
+    with pytest.raises(SystemExit, match="2"):
+        original_fid.main(sets)
+    assert sets[place] in capsys.readouterr().err
+
+
+def test_statistics_are_refused_before_features_are_computed(saved, tmp_path, monkeypatch, capsys):
+    np.savez(tmp_path / "wrong.npz", mu=np.zeros(3), sigma=np.eye(3))
+    monkeypatch.setattr(original_fid, "read_batches", lambda _: pytest.fail("too early"))
+    with pytest.raises(SystemExit, match="2"):
+        original_fid.main([saved["data"], str(tmp_path / "wrong.npz"), "--graph", saved["graph"]])
+    assert "'mu' has the shape (3,)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"init": "data_persistent"}, "belong to chains that start at data (mcmc_init=data)"),
+        ({"prior_temperature": 1e-3}, "are half of a potential"),
+        (None, "do not say the chain they were trained with"),
+    ],
+)
+def test_chains_that_need_a_config_are_left_to_fid(saved, tmp_path, capsys, change, words):
+    """The advice is a command that works, whatever the reason."""
+    sizes = {"net_type": "ebm_sngan", "image_dims": SHAPE, "ebm_width": 8}
+    info = {"type": "ebm_sngan", "image_dims": SHAPE, "width": 8}
+    chain = {} if change is None else {"chain": {**CHAIN, **change}}
+    path = str(tmp_path / "ebm.weights.h5")
+    save_weights(create_ebm(sizes), path, {**info, **chain})
+    for weights in (path, *(["published/ebm.ckpt"] if change is None else [])):
+        with pytest.raises(SystemExit, match="2"):
+            save_images.main(["samples", weights, str(tmp_path / "out")])
+        error = capsys.readouterr().err
+        assert words in error
+        assert f"fid.py CONFIG --set exp_type=sample ebm_weights={weights}" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_chains_that_diverge_leave_no_pictures(tmp_path, capsys):
+    sizes = {"net_type": "ebm_sngan", "image_dims": SHAPE, "ebm_width": 8}
+    info = {"type": "ebm_sngan", "image_dims": SHAPE, "width": 8}
+    chain = {**CHAIN, "epsilon": 1e20, "temperature": 1e-30}
+    path = str(tmp_path / "ebm.weights.h5")
+    save_weights(create_ebm(sizes), path, {**info, "chain": chain})
+    with pytest.raises(SystemExit, match="2"):
+        save_images.main(["samples", path, str(tmp_path / "out"), "--images", "2"])
+    assert "diverged: a pixel is NaN or Inf" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_of_two_sizes_are_refused_and_unfinished_ones_left_out(tmp_path, monkeypatch):

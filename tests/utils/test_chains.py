@@ -68,12 +68,6 @@ def test_weights_without_their_chain_or_of_another_size_are_refused(weights, tmp
     weights["network"].save_weights(bare)
     with pytest.raises(UserError, match="do not say the chain"):
         load_sampler(bare, None)
-    correction = str(tmp_path / "correction.weights.h5")
-    chain = CHAIN | {"prior_temperature": 1e-3}
-    info = {"image_dims": SHAPE, "width": 8, "type": "ebm_sngan", "chain": chain}
-    save_weights(weights["network"], correction, info)
-    with pytest.raises(UserError, match="half of a potential, they correct a prior EBM"):
-        load_sampler(correction, None)
     coop = str(tmp_path / "coop.weights.h5")
     info = {"image_dims": SHAPE, "width": 8, "type": "gen_sngan"}
     save_weights(weights["network"], coop, info | {"chain": CHAIN | {"init": "coop_persistent"}})

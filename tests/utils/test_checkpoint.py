@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils import checkpoint
+from utils import checkpoint, states
 from utils.errors import UserError
 
 
@@ -26,8 +26,8 @@ class Arrays:
 
 def _write(root, update: int, parts, replicas: int = 1) -> str:
     folder = str(root / str(update))
-    checkpoint.write_parts(folder, parts)
-    checkpoint.declare_state(folder, {"update": update, "replicas": replicas})
+    states.write_parts(folder, parts)
+    states.declare_state(folder, {"update": update, "replicas": replicas})
     return folder
 
 
@@ -38,8 +38,8 @@ def test_parts_come_back_to_the_last_bit(tmp_path, rng):
     }
     folder = _write(tmp_path, 5, parts)
     empty = {"ebm": Arrays(a=np.zeros((3, 4), np.float32)), "bank_0": Arrays(n=[0, 0])}
-    header = checkpoint.read_header(folder)
-    checkpoint.restore_parts(folder, header, empty, 1)
+    header = states.read_header(folder)
+    states.restore_parts(folder, header, empty, 1)
     for name, part in parts.items():
         for key, array in part.state().items():
             np.testing.assert_array_equal(empty[name].state()[key], array)
@@ -51,19 +51,21 @@ def test_shares_are_split_anew_in_order(tmp_path, now):
     parts = {f"bank_{r}": Arrays(n=np.arange(4) + 4 * r) for r in range(2)}
     folder = _write(tmp_path, 1, parts, replicas=2)
     new = {f"bank_{r}": Arrays(n=np.zeros(8 // now, int)) for r in range(now)}
-    checkpoint.restore_parts(folder, checkpoint.read_header(folder), new, now)
+    states.restore_parts(folder, states.read_header(folder), new, now)
     joined = np.concatenate([new[f"bank_{r}"].arrays["n"] for r in range(now)])
     np.testing.assert_array_equal(joined, np.arange(8))
 
 
 def test_a_state_without_its_declaration_does_not_exist(tmp_path):
     _write(tmp_path, 3, {"ebm": Arrays(a=[1])})
-    checkpoint.write_parts(str(tmp_path / "7"), {"ebm": Arrays(a=[2])})
-    assert checkpoint.list_states(str(tmp_path)) == [3]
-    assert checkpoint.list_states(str(tmp_path / "nowhere")) == []
+    states.write_parts(str(tmp_path / "7"), {"ebm": Arrays(a=[2])})
+    assert states.list_states(str(tmp_path)) == [3]
+    assert states.list_states(str(tmp_path / "nowhere")) == []
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "gone", "json", "empty json"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "flip", "gone", "json", "empty json", "another update", "no replicas"]
+)
 def test_damage_is_named(tmp_path, harm):
     folder = _write(tmp_path, 3, {"ebm": Arrays(a=np.arange(100))})
     part, declaration = tmp_path / "3" / "ebm.npz", tmp_path / "3" / "state.json"
@@ -75,30 +77,33 @@ def test_damage_is_named(tmp_path, harm):
         part.write_bytes(content)
     elif harm == "gone":
         part.unlink()
+    elif harm in ("another update", "no replicas"):
+        other = {"another update": {"update": 4}, "no replicas": {"replicas": 0}}[harm]
+        declaration.write_text(json.dumps(json.loads(declaration.read_text()) | other))
     else:
         declaration.write_text("{" if harm == "json" else "{}")
     with pytest.raises(UserError, match="3 is damaged"):
-        checkpoint.read_header(folder)
+        states.read_header(folder)
 
 
 def test_the_newest_states_are_kept_and_half_written_older_ones_go(tmp_path):
     for update in (1, 2, 3):
         _write(tmp_path, update, {"ebm": Arrays(a=[update])})
-    checkpoint.write_parts(str(tmp_path / "2000"), {"ebm": Arrays(a=[0])})
+    states.write_parts(str(tmp_path / "2000"), {"ebm": Arrays(a=[0])})
     (tmp_path / "0").mkdir()
-    checkpoint.drop_states(str(tmp_path), keep=2)
+    states.drop_states(str(tmp_path), keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "2000", "3"]
-    checkpoint.drop_states_after(str(tmp_path), 2)
+    states.drop_states_after(str(tmp_path), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["2"]
 
 
 def test_a_state_of_another_config_is_refused(tmp_path):
     folder = _write(tmp_path, 3, {"ebm": Arrays(a=[1])})
-    header = checkpoint.read_header(folder)
+    header = states.read_header(folder)
     with pytest.raises(UserError, match="no part 'gen'"):
-        checkpoint.restore_parts(folder, header, {"gen": Arrays(a=[1])}, 1)
+        states.restore_parts(folder, header, {"gen": Arrays(a=[1])}, 1)
     with pytest.raises(UserError, match="'ebm' is of another network"):
-        checkpoint.restore_parts(folder, header, {"ebm": Arrays(a=[1, 2])}, 1)
+        states.restore_parts(folder, header, {"ebm": Arrays(a=[1, 2])}, 1)
 
 
 def test_object_arrays_are_refused_without_running_them(tmp_path):
@@ -106,7 +111,7 @@ def test_object_arrays_are_refused_without_running_them(tmp_path):
     np.savez(tmp_path / "3" / "ebm.npz", a=np.array([{}], dtype=object))
     header = {"files": {"ebm.npz": {}}, "replicas": 1}
     with pytest.raises(UserError, match="is damaged"):
-        checkpoint.restore_parts(folder, header, {"ebm": Arrays(a=[1])}, 1)
+        states.restore_parts(folder, header, {"ebm": Arrays(a=[1])}, 1)
 
 
 def _network() -> keras.Model:
@@ -138,7 +143,9 @@ def test_a_config_takes_its_sizes_from_the_weights_and_may_not_disagree(tmp_path
     with pytest.raises(UserError, match="type 'ebm_sngan'"):
         checkpoint.with_stored_sizes({**config, "net_type": "ebm_biggan"}, *sizes)
     checkpoint.save_weights(_network(), path, {"type": "ebm_sngan", "image_dims": [32, 32, 1]})
-    with pytest.raises(UserError, match=r"images \[32, 32, 1\], but 'image_dims' is \[32, 32, 3"):
+    with pytest.raises(
+        UserError, match=r"images of \[32, 32, 1\], but 'image_dims' is \[32, 32, 3"
+    ):
         checkpoint.with_stored_sizes({**config, "image_dims": [32, 32, 3]}, *sizes)
     unset = {**config, "ebm_weights": None}
     assert checkpoint.with_stored_sizes(unset, *sizes) == unset
@@ -152,6 +159,10 @@ def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):
     assert checkpoint.network_info(str(foreign)) is None
     assert checkpoint.network_info("published/ebm_1.ckpt") is None
     with pytest.raises(UserError, match="are damaged"):
+        checkpoint.network_info(str(damaged))
+    with h5py.File(damaged, "w") as file:
+        file.attrs["network"] = json.dumps({"image_dims": 32})
+    with pytest.raises(UserError, match="are damaged: it says image_dims 32 of its network"):
         checkpoint.network_info(str(damaged))
     with pytest.raises(UserError, match="not found"):
         checkpoint.network_info(str(tmp_path / "c.weights.h5"))

@@ -191,7 +191,7 @@ def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
                 return encoded, tf.where(tf.equal(records, label), np.int64(-1), labels)
 
             missing = StreamedDataset(
-                dataclasses.replace(source, parse=parse), 12, Augmentation(), "skip"
+                dataclasses.replace(source, parse=parse), [12, 12, 3], Augmentation(), "skip"
             )
             with pytest.raises(UserError, match="without a label"):
                 keep_classes(missing.source, ["cat"])

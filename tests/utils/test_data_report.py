@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from utils.data import TrainingStream, data_config, example_grid, load_data, main
+from utils.data_report import report_dataset
 from utils.errors import UserError
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
@@ -72,6 +73,15 @@ def test_the_command_line_tells_files_sizes_checksums_space_and_commands(tmp_pat
         "python3 -m utils.data CONFIG --prepare --manual-dir DIR",
     ):
         assert told in printed
+
+
+@pytest.mark.parametrize("config", ["in memory"], indirect=True)
+@pytest.mark.parametrize(("names", "label"), [(None, 10**12), (("cat", "dog"), -1)])
+def test_labels_without_a_name_are_counted_by_their_numbers(config, capsys, names, label):
+    dataset = load_data(config)
+    dataset.class_names, dataset.labels[3:] = names, label
+    report_dataset(dataset)
+    assert f"{label}: 9\n" in capsys.readouterr().out
 
 
 def test_the_command_line_prepares(tmp_path, monkeypatch, capsys):

@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from utils.checkpoint import SavedNetwork, list_states
+from utils.checkpoint import SavedNetwork
 from utils.config import Command, find_config, load_config, load_run_config
 from utils.devices import make_strategy
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run
 from utils.optim import WeightsPart
 from utils.plan import EBM_PLAN
+from utils.states import list_states
 
 QUIET = {"grad_norm": 0.0, "gen_loss": 0.0, "saturated": 0.0}
 SETTINGS = ["num_training_steps=6", "state_freq=3", "log_freq=2", "max_abs_energy_diff=100"]

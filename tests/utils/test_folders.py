@@ -5,10 +5,10 @@ import os
 import pytest
 
 from utils.array_files import ArrayFiles
-from utils.checkpoint import STATE_FILE, list_states
 from utils.data_tfds import _versions
 from utils.errors import UserError
 from utils.folders import list_folder
+from utils.states import STATE_FILE, list_states
 
 HIDDEN = (".DS_Store", "._a.png", ".tmp-b.npy", ".ipynb_checkpoints")
 

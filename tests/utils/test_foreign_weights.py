@@ -1,5 +1,6 @@
 """Weights that are there but are something else are named; checkpoints show their own sizes."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -86,3 +87,15 @@ def test_weights_for_images_of_another_size_are_refused_unless_the_network_is_th
     save_weights(network, path, {"type": "gen_biggan_cond", "image_dims": [256, 256, 3]})
     config = {"gen_weights": path, "gen_type": "gen_biggan_cond", "image_dims": [224, 224, 3]}
     assert with_stored_sizes(config, "gen_weights", "gen_type", {}) == config
+
+
+def test_text_in_the_place_of_weights_is_refused(tmp_path):
+    path, network = tmp_path / "net.weights.h5", create_small("ebm_sngan", 32, ebm_width=8)
+    network.save_weights(path)
+    with h5py.File(path, "a") as file:
+        names: list[str] = []
+        file.visititems(lambda n, x: names.append(n) if isinstance(x, h5py.Dataset) else None)
+        shape = file[names[0]].shape
+        del file[names[0]]
+        file[names[0]] = np.ones(shape, "S1")
+    assert "hold no numbers in" in _refused(lambda path: load_weights(network, path), str(path))

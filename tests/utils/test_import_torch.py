@@ -161,6 +161,7 @@ def test_a_generator_of_another_size_is_told_by_name(monkeypatch, save, tmp_path
     [
         ({"weight": torch.zeros(1)}, "is neither a Mimicry checkpoint"),
         (torch.zeros(1), "are no state of a network but a Tensor"),
+        ({"model_state_dict": {"l1.weight": 5}}, "are of no known generator: 'int' object"),
         ({"model_state_dict": Path("code that would run on loading")}, "are damaged: "),
     ],
 )

@@ -223,6 +223,7 @@ def test_the_command_converts_networks_of_grey_images(tmp_path):
         (["{checkpoint}", "ebm.h5"], "the target ebm.h5 must end in .weights.h5"),
         (["{checkpoint}", "{folder}/a.weights.h5", "--width", "9"], "of another shape"),
         (["nowhere.ckpt", "{folder}/a.weights.h5"], "weights nowhere.ckpt not found"),
+        (["a.ckpt", "a.weights.h5", "--width", "0"], "argument --width: must be int >= 1, not 0"),
     ],
 )
 def test_the_command_tells_mistakes_in_one_line(arguments, expected, checkpoint, tmp_path, capsys):

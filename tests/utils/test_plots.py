@@ -2,12 +2,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.plots import correlation, save_diagnostics, save_grid, save_images, tile, to_uint8
+from utils.errors import Diverged
+from utils.plots import (
+    correlation,
+    save_diagnostics,
+    save_grid,
+    save_images,
+    tile,
+    to_uint8,
+)
 
 
 def test_rounding_to_bytes_is_to_the_nearest_and_clips():
     values = np.array([-2.0, -1.0, -1 + 0.49 / 127.5, -1 + 0.51 / 127.5, 0.0, 1.0, 3.0])
     assert to_uint8(values).tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_never_cast_to_bytes(value, tmp_path):
+    images = np.zeros((2, 4, 4, 3), np.float32)
+    images[1, 2, 3, 0] = value
+    for cast in (to_uint8, lambda x: save_images(x, str(tmp_path / "images"))):
+        with pytest.raises(Diverged, match="NaN or Inf"):
+            cast(images)
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_a_grid_has_every_image_in_reading_order():

@@ -75,3 +75,22 @@ def test_features_with_a_gap_are_computed_anew(npz, extractor, tmp_path):
     assert again.count == 24
     assert np.array_equal(again.mean, whole.mean)
     assert np.array_equal(again.covariance, whole.covariance)
+
+
+def test_pictures_of_the_same_names_and_sizes_are_told_apart_by_what_they_show(tmp_path, extractor):
+    """BMP files of one shape have one size, whatever they show."""
+    config = {**CONFIG, "data_type": "image_folder", "data_dir": str(tmp_path / "mine")}
+    (tmp_path / "mine").mkdir()
+    seen = set()
+    for grey in (0, 100):
+        for number in range(2):
+            image = Image.new("RGB", (32, 32), (grey + number,) * 3)
+            image.save(tmp_path / "mine" / f"{number}.bmp")
+        seen.add(kept_at(config, extractor))
+    assert len(seen) == 2
+
+
+def test_another_version_of_a_prepared_set_is_another_data_set(data_dir, extractor):
+    config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir}
+    named = data_metadata(config, extractor, load_data(config))
+    assert named["data_set"] == "emoji32/1.0.0"
