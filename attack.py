@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from utils.attack_record import Record, draw_examples
 from utils.attacks import (
@@ -28,10 +27,10 @@ from utils.attacks import (
 from utils.config import parse_command
 from utils.data import Dataset, evaluation_batches, load_data, require_labels
 from utils.defense import Defense, Use, class_numbers, create_defense
-from utils.devices import is_chief, make_strategy
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
 from utils.experiment import time_update
 from utils.files import join
+from utils.replicas import Replicas
 from utils.run_folder import how_to_resume, open_run_folder
 from utils.seeds import Purpose, host_rng
 from utils.signals import Interruption
@@ -56,17 +55,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Attack as the command line says."""
     command = parse_command("attack", __doc__, argv)
     config = command.config
-    strategy = make_strategy(config["device_type"], config["num_replicas"])
+    replicas = Replicas(config)
     dataset = load_data(config, config["split"])
     require_labels(dataset)
     first, last = batch_range(config, dataset)
-    defense = create_defense(config, dataset.class_names, strategy)
+    defense = create_defense(config, dataset.class_names, replicas)
     tell_what_fills_memory(f"chain_batch than {defense.chains}")
     if command.dry_run:
         time_rounds(config, defense, dataset, last - first)
         return
 
-    folder = open_run_folder(command, strategy, ("data_log",), datasets=[dataset])
+    folder = open_run_folder(command, replicas, ("data_log",), datasets=[dataset])
     tell_how_to_go_on(how_to_resume(folder))
     record = Record(folder, config, resuming=command.run_dir is not None)
     interruption = Interruption()
@@ -74,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     with interruption.noted(lambda: print("stopping after this round ...", flush=True)):
         batches = batches_from(config, dataset, first + record.batches, last)
         for number, batch in enumerate(batches, record.batches):
-            tell = functools.partial(after_round, config, strategy, interruption, folder)
+            tell = functools.partial(after_round, config, replicas, interruption, folder)
             start, before = time.perf_counter(), defense.image_steps
             results = attack_batch(config, defense, batch, tell)
             image_steps = defense.image_steps - before
             # Purified on all workers together, drawn by the chief.
             examples = None if number else find_examples(defense, results)
-            if is_chief(strategy):
+            if replicas.chief:
                 if examples is not None:
                     draw_examples(*examples, join(folder, "data_log", "examples.png"))
                 if not config["record_image_states"]:
@@ -191,7 +190,7 @@ def control(
 
 def after_round(
     config: Mapping[str, Any],
-    strategy: tf.distribute.Strategy,
+    replicas: Replicas,
     interruption: Interruption,
     folder: str,
     number: int,
@@ -206,7 +205,7 @@ def after_round(
             f"verifications {verified}",
             flush=True,
         )
-    if interruption.is_agreed(strategy):
+    if interruption.is_agreed(replicas):
         print(f"stopped in this batch, those before are saved; {how_to_resume(folder)}", flush=True)
         sys.exit(interruption.exit_status)
 

@@ -32,7 +32,6 @@ from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import load_data
 from utils.data_sets import Dataset
-from utils.devices import make_strategy
 from utils.errors import Diverged, one_line_errors
 from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
@@ -41,6 +40,7 @@ from utils.measure import Measure
 from utils.noise import make_image_noise
 from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
+from utils.replicas import Replicas
 from utils.run_folder import files_of, require_same_inputs
 from utils.sampler import Sampler
 from utils.scored_networks import Checkpoint, list_checkpoints, load_networks, resolve
@@ -55,16 +55,16 @@ LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to
 def main(argv: Sequence[str] | None = None) -> None:
     """Score or draw as the command line says."""
     command = parse_command("fid", __doc__, argv)
-    strategy = make_strategy(command.config["device_type"], command.config["num_replicas"])
+    replicas = Replicas(command.config)
     if command.run_dir is None:
         command = dataclasses.replace(command, config=resolve(command.config))
     config = command.config
     checkpoints = list_checkpoints(config)
-    networks = create_networks(config, strategy)
+    networks = create_networks(config, replicas)
     scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
     dataset = load_data(config) if scores or from_data else None
     sampler = Sampler(
-        config, strategy, make_start(config, networks), make_chain(config, networks),
+        config, replicas, make_start(config, networks), make_chain(config, networks),
         dataset if from_data else None,
     )  # fmt: skip
     for checkpoint in reversed(checkpoints):  # all of them: a wrong one is told before any chain
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         time_segments(config, networks, sampler, len(checkpoints))
         return
 
-    run = EvaluationRun(command, strategy, **inputs)
+    run = EvaluationRun(command, replicas, **inputs)
     with run.until_interrupted():
         if measure is not None:
             measure.begin(run)

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Devices, data, networks, chains.
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
-    models = create_models(config, replicas.strategy, load_learned=not resuming)
+    models = create_models(config, replicas, load_learned=not resuming)
     banks = starts.create_banks(config, replicas, models.gen, sources, empty=resuming)
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shows_data = sources.dataset is not None and not resuming
     run = Run(
         command,
-        replicas.strategy,
+        replicas,
         parts={**models.parts(), **bank_parts},
         networks=networks,
         pictures=make_pictures(config, models, banks[0]),

@@ -19,7 +19,6 @@ from nets import create_clf
 from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
-from utils.devices import over_replicas
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run, due, time_update
 from utils.files import join, whole_file
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     replicas = Replicas(config)
     train, test = load_data(config, TRAIN_SPLIT), load_data(config, TEST_SPLIT)
     check_classes(config, train, test)
-    learner = create_learner(config, train.class_names, replicas.strategy)
+    learner = create_learner(config, train.class_names, replicas)
     stream = make_stream(config, train, replicas, Purpose.CLASSIFIER)
     update = make_update(config, replicas, learner, stream)
     steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     run = Run(
         command,
-        replicas.strategy,
+        replicas,
         parts=learner.parts("clf"),
         networks=networks,
         pictures=lambda _: {},
@@ -82,10 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
         datasets=[train, test],
     )
-    classify = over_replicas(
-        replicas.strategy,
-        lambda images: learner.network(images, training=False),
-        config["batch_size"],
+    classify = replicas.rows(
+        lambda images: learner.network(images, training=False), config["batch_size"]
     )
     for epoch in run.updates():
         metrics = train_epoch(learner, update, epoch, steps, run.retry)
@@ -97,10 +94,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def create_learner(
-    config: Mapping[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
+    config: Mapping[str, Any], class_names: Sequence[str], replicas: Replicas
 ) -> Learner:
     """Build the classifier and its SGD; its learning rates are rows [rate, from epoch]."""
-    with strategy.scope():
+    with replicas.strategy.scope():
         network = create_clf({**config, "num_classes": len(class_names)})
         optimizer = keras.optimizers.SGD(momentum=config["momentum"], nesterov=config["nesterov"])
         optimizer.build(network.trainable_variables)

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Devices, data, networks, chains.
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas, config["persistent_init_scale"])
-    models = create_models(config, replicas.strategy, load_learned=not resuming)
+    models = create_models(config, replicas, load_learned=not resuming)
     banks = create_banks(config, replicas, models, sources, empty=resuming)
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shows_data = sources.dataset is not None and not resuming
     run = Run(
         command,
-        replicas.strategy,
+        replicas,
         parts={**models.parts(), **bank_parts(replicas, banks)},
         networks=networks,
         pictures=make_pictures(banks[0]),

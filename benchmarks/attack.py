@@ -19,7 +19,7 @@ from utils.command_line import whole_number
 from utils.config import load_config
 from utils.data import load_data, require_labels
 from utils.defense import Defense, create_defense
-from utils.devices import make_strategy
+from utils.replicas import Replicas
 
 SCHEDULES = {"packed": True, "plain": False}  # values of `attack_packing`
 
@@ -35,10 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     overrides = [*arguments.set, f"batch_size={arguments.images}"]
     config = load_config(arguments.config, overrides, "attack")
-    strategy = make_strategy(config["device_type"], config["num_replicas"])
     dataset = load_data(config, config["split"])
     require_labels(dataset)
-    defense = create_defense(config, dataset.class_names, strategy)
+    defense = create_defense(config, dataset.class_names, Replicas(config))
     (batch,) = batches_from(config, dataset, 1, 2)
 
     attacked({**config, "adv_steps": 1}, defense, batch)  # traces

@@ -69,7 +69,7 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     config = resolve_sizes(config)
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
-    models = create_models(config, replicas.strategy, load_learned=True)
+    models = create_models(config, replicas, load_learned=True)
     make = {train: starts.create_banks, train_longrun: train_longrun.create_banks}[script]
     source = models.gen if script is train else models
     banks = make(config, replicas, source, sources, empty=False)

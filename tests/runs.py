@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.replicas import Replicas
 from utils.states import list_states
 
 SMALL_TRAINING = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
     "mcmc_step_info=[[2,0,0.5,0]]", "info_freq=2", "log_freq=4", "state_freq=2",
 ]  # fmt: skip
+
+
+def cpus(count: int = 1, batch_size: int = 4) -> Replicas:
+    """Return replicas on so many logical CPUs."""
+    return Replicas({"device_type": "cpu", "num_replicas": count, "batch_size": batch_size})
 
 
 def state(folder: Path) -> dict[str, np.ndarray]:

@@ -10,11 +10,12 @@ import pytest
 import tensorflow as tf
 
 import attack
-from tests.runs import splits
+from tests.runs import cpus, splits
 from utils.config import load_config
 from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
 from utils.errors import UserError
 from utils.langevin import make_potential
+from utils.replicas import Replicas
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
 RULES = {
@@ -178,9 +179,8 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
 
     def purified(*changes: str) -> np.ndarray:
         config = load_config("configs_attack/smoke.py", ["langevin_steps=5", *changes], "attack")
-        strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
         classes = config["data_labels"]
-        defense = create_defense(config, classes, strategy)
+        defense = create_defense(config, classes, Replicas(config))
         return defense.purify(images, np.arange(3), Use.PICTURE).rows
 
     ebm = "examples/weights/emoji32_nonconv_ebm.weights.h5"
@@ -204,8 +204,7 @@ def toy(rng, **changes):
     def energy(x):
         return tf.reduce_sum(tf.sin(x), axis=(1, 2, 3))[:, tf.newaxis]
 
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    defense = Defense(config, strategy, make_potential(energy, 1.0), classify)
+    defense = Defense(config, cpus(), make_potential(energy, 1.0), classify)
     images = rng.uniform(-0.8, 0.8, (11, 4, 4, 3)).astype(np.float32)
     labels = classify(images).numpy().argmax(axis=1)
     return config, defense, attack.Batch(images, labels, np.arange(100, 111))
@@ -279,8 +278,7 @@ def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_d
     batch = attack.Batch(*next(evaluation_batches(dataset, 64, seed=0)))
     config["clf_weights"] = str(repository / config["clf_weights"])
     clf = create_classifier(config, dataset.class_names)
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    defense = Defense(config, strategy, None, make_classify(config, clf))
+    defense = Defense(config, cpus(), None, make_classify(config, clf))
     path = attack.attack_batch(config, defense, batch, quiet)["class_path"]
 
     model = foolbox.TensorFlowModel(lambda x: clf(x, training=False), bounds=(-1, 1))

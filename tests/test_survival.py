@@ -19,11 +19,11 @@ from nets import create_ebm
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
 from utils import checkpoint, run_folder, states
 from utils.config import parse_command
-from utils.devices import make_strategy
 from utils.errors import UserError
 from utils.experiment import Run
 from utils.import_weights import load_weights
 from utils.records import Metrics
+from utils.replicas import Replicas
 
 NO_GENERATOR = ["mcmc_init=persistent", "update_generator=False"]  # sooner ready
 SMALL_EBM = {"net_type": "ebm_sngan", "image_dims": [32, 32, 3], "ebm_width": 4}
@@ -111,7 +111,7 @@ def test_a_run_whose_folder_was_deleted_ends_with_one_line(run, disturb, capsys)
 def test_two_runs_of_one_second_get_two_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder.time, "time", lambda: 1_764_000_000)
     command = parse_command("train", "", ["configs/smoke.py", "--set", f"exp_dir={tmp_path}"])
-    one, two = (run_folder.make_run_folder(command, make_strategy("cpu")) for _ in range(2))
+    one, two = (run_folder.make_run_folder(command, Replicas(command.config)) for _ in range(2))
     assert two == f"{one}-2"
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -84,9 +84,9 @@ def test_the_whole_test_split_is_used_and_its_last_partial_batch(data_dir):
 
 
 def test_rows_over_replicas_are_rows_alone():
-    from utils.devices import make_strategy, over_replicas
+    from tests.runs import cpus
 
-    double = over_replicas(make_strategy("cpu", 2), lambda x, y: 2 * x + y, 4)
+    double = cpus(2).rows(lambda x, y: 2 * x + y, 4)
     for count in (1, 4, 7):
         x, y = np.arange(count, dtype=np.float32), np.ones(count, np.float32)
         np.testing.assert_array_equal(double(x, y), 2 * x + y)

@@ -13,7 +13,6 @@ from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from train_longrun import Banks, put_back
 from utils.banks import Bank, redraw_counts
 from utils.config import load_config
-from utils.devices import make_strategy
 from utils.langevin import langevin
 from utils.models import Models, create_models
 from utils.noise import make_noise
@@ -118,11 +117,8 @@ def test_a_prior_of_train_py_is_corrected_and_stays_as_it_is_to_the_last_bit(
 
     monkeypatch.setattr(train_longrun, "create_models", create)
     run(f"prior_weights={weights}", "prior_temp=0.001")
-    stored = create_models(
-        load_config("configs/smoke.py", [*SMALL_TRAINING, f"ebm_weights={weights}"]),
-        make_strategy("cpu"),
-        load_learned=True,
-    )
+    config = load_config("configs/smoke.py", [*SMALL_TRAINING, f"ebm_weights={weights}"])
+    stored = create_models(config, Replicas(config), load_learned=True)
     for now, before in zip(seen[0].prior.weights, stored.ebm.network.weights, strict=True):
         np.testing.assert_array_equal(now.numpy(), before.numpy())
 
@@ -259,7 +255,7 @@ def test_one_batch_of_chains_equals_two(monkeypatch):
     ends = []
     for together in (True, False):
         monkeypatch.setattr(train_longrun, "run_both", lambda *x, t=together: run_both(*x[:-1], t))
-        models = create_models(config, replicas.strategy, load_learned=True)
+        models = create_models(config, replicas, load_learned=True)
         banks = Banks(*(Bank(images.copy()) for images in starts))
         banks.update.counts = np.array([0, 2, 4, 10])
         update = train_longrun.make_update(config, replicas, sources, models, [banks])

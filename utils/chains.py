@@ -20,6 +20,7 @@ from utils.langevin import langevin, make_potential
 from utils.noise import make_image_noise
 from utils.parts import in_parts
 from utils.potential import create_prior, require_prior
+from utils.replicas import Replicas
 from utils.seeds import Purpose, fold, folded, folding_draw
 
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
@@ -33,10 +34,10 @@ class Networks(NamedTuple):
     gen: keras.Model | None
 
 
-def create_networks(config: Mapping[str, Any], strategy: tf.distribute.Strategy) -> Networks:
-    """Build the networks of a config under a strategy; only the prior's weights are loaded."""
+def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
+    """Build the networks of a config on all replicas; only the prior's weights are loaded."""
     gen = None
-    with strategy.scope():
+    with replicas.strategy.scope():
         ebm = create_ebm(config)
         prior = create_prior(config)
         if config["mcmc_init"] == "coop":

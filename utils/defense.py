@@ -18,7 +18,6 @@ from nets import create_clf, create_ebm
 from utils import attacks
 from utils.checkpoint import located, network_info, with_stored_sizes
 from utils.checks import classifier_type
-from utils.devices import over_replicas
 from utils.efficientnet import create_efficientnet, require_imagenet
 from utils.errors import UserError
 from utils.import_weights import load_weights
@@ -26,6 +25,7 @@ from utils.langevin import Chain, Potential, langevin
 from utils.noise import make_image_noise
 from utils.parts import in_parts
 from utils.potential import create_potential, create_prior, require_prior
+from utils.replicas import Replicas
 from utils.seeds import Purpose, fold
 
 
@@ -66,25 +66,25 @@ class Defense:
     def __init__(
         self,
         config: Mapping[str, Any],
-        strategy: tf.distribute.Strategy,
+        replicas: Replicas,
         potential: Potential | None,
         classify: Callable[[tf.Tensor], tf.Tensor],
     ):
         self.config, self.image_steps = config, 0
-        device = tf.DeviceSpec.from_string(strategy.extended.worker_devices[0]).device_type.lower()
-        self.chains = batch = chains_at_once(config, device)
-        least = batch if device == "cpu" else config["batch_size"]  # a CPU gains by one trace
+        self.chains = batch = chains_at_once(config, replicas.device)
+        # A CPU gains by one trace.
+        least = batch if replicas.device == "cpu" else config["batch_size"]
         purify = make_purify(config, potential)
-        self._purify = over_replicas(strategy, lambda *rows: purify(*rows).images, batch, least)
-        self._classify = over_replicas(strategy, classify, batch, least)
+        self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, least)
+        self._classify = replicas.rows(classify, batch, least)
         self._replays = config["attack_gradient"] in ("full", "smoothed")
         if self._replays and config["langevin_steps"]:
             fitting = attacks.chains_in_memory(
                 config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
             )
-            batch = min(batch, fitting * strategy.num_replicas_in_sync)
+            batch = min(batch, fitting * replicas.count)
         gradient = make_gradient(config, potential, classify)
-        self._gradient = over_replicas(strategy, gradient, batch, least)
+        self._gradient = replicas.rows(gradient, batch, least)
 
     def purify(
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1
@@ -207,14 +207,14 @@ def make_gradient(
 
 
 def create_defense(
-    config: Mapping[str, Any], class_names: Sequence[str], strategy: tf.distribute.Strategy
+    config: Mapping[str, Any], class_names: Sequence[str], replicas: Replicas
 ) -> Defense:
     """Build the networks of a config, load their weights, and put them together."""
     paths = {
         name: located(config[name]) for name in ("clf_weights", "ebm_weights", "prior_weights")
     }
     config, potential = {**config, **paths}, None
-    with strategy.scope():
+    with replicas.strategy.scope():
         classifier = create_classifier(config, class_names)
         if config["langevin_steps"]:
             sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
@@ -222,7 +222,7 @@ def create_defense(
             ebm = create_ebm(sized)
             load_weights(ebm, config["ebm_weights"])
             potential = create_potential(config, ebm, create_prior(config))
-    return Defense(config, strategy, potential, make_classify(config, classifier))
+    return Defense(config, replicas, potential, make_classify(config, classifier))
 
 
 def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> keras.Model:

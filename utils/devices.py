@@ -1,11 +1,8 @@
-"""Where a run computes: one way to make a strategy, and how host arrays reach its replicas."""
+"""One way to make a strategy, and what a processor can do side by side."""
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from utils.errors import UserError
@@ -49,18 +46,6 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     )
 
 
-def replica_batch(batch_size: int, strategy: tf.distribute.Strategy) -> int:
-    """Return the batch of one replica; raises UserError when `batch_size` does not divide."""
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise UserError(
-            f"batch_size {batch_size} does not divide over {replicas} replicas: "
-            f"use a multiple of {replicas}, for example --set batch_size="
-            f"{max(1, round(batch_size / replicas)) * replicas}"
-        )
-    return batch_size // replicas
-
-
 def side_by_side(batch: int | None) -> int:
     """Return into how many equal parts to cut a batch whose images do not depend on each other.
 
@@ -76,115 +61,6 @@ def side_by_side(batch: int | None) -> int:
     most = max(CORES, batch // fewest)
     fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
     return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
-
-
-def local_replicas(strategy: tf.distribute.Strategy) -> list[int]:
-    """Return the global numbers of the replicas that this process drives."""
-    numbers: list[int] = []
-
-    def note(context: tf.distribute.experimental.ValueContext) -> np.ndarray:
-        numbers.append(int(context.replica_id_in_sync_group))
-        return np.zeros(1, np.float32)
-
-    strategy.experimental_distribute_values_from_function(note)
-    return numbers
-
-
-def to_replicas(strategy: tf.distribute.Strategy, values: Sequence[Any]) -> Any:
-    """Return an input of `strategy.run`: one structure of arrays for each local replica."""
-    by_number = dict(zip(local_replicas(strategy), values, strict=True))
-
-    def value(context: tf.distribute.experimental.ValueContext) -> Any:
-        arrays = by_number[int(context.replica_id_in_sync_group)]
-        if isinstance(strategy, tf.distribute.TPUStrategy):  # places NumPy arrays by itself
-            return arrays
-        return tf.nest.map_structure(tf.convert_to_tensor, arrays)
-
-    return strategy.experimental_distribute_values_from_function(value)
-
-
-def to_host(strategy: tf.distribute.Strategy, values: Any) -> list[Any]:
-    """Return the NumPy arrays that each local replica returned from `strategy.run`."""
-    flat = [strategy.experimental_local_results(leaf) for leaf in tf.nest.flatten(values)]
-    return [
-        tf.nest.pack_sequence_as(values, [np.asarray(leaf) for leaf in replica])
-        for replica in zip(*flat, strict=True)
-    ]
-
-
-def over_replicas(
-    strategy: tf.distribute.Strategy,
-    function: Callable[..., Any],
-    batch: int,
-    least: int | None = None,
-) -> Callable[..., np.ndarray]:
-    """Return (n, ...) arrays -> `function` of their rows, (n, ...), up to `batch` rows at a time.
-
-    Rows are spread over all replicas. The last ones are filled up by rows that are then left out,
-    to `least` rows (None: `batch`), or to that doubled until they fit: so there are few shapes, and
-    one trace each. `function` must treat every row by itself.
-    """
-    replicas = strategy.num_replicas_in_sync
-    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-    def on_replica(*rows: tf.Tensor) -> tf.Tensor:
-        result = function(*rows)
-        # A mirrored strategy's gathers fail at times when they follow each other.
-        return tf.distribute.get_replica_context().all_gather(result, axis=0) if workers else result
-
-    # Collectives in here: called eagerly each would build a function anew.
-    on_all = tf.function(lambda rows: strategy.run(on_replica, rows))
-
-    def on_rows(*arrays: np.ndarray) -> np.ndarray:
-        count, first, results = len(arrays[0]), 0, []
-        while first < count:
-            share = -(-rows_at_once(count - first, batch, least or batch) // replicas)
-            rows = np.minimum(np.arange(first, first + share * replicas), count - 1)
-            inputs = [
-                tuple(array[rows[number * share : (number + 1) * share]] for array in arrays)
-                for number in local_replicas(strategy)
-            ]
-            values = to_host(strategy, on_all(to_replicas(strategy, inputs)))
-            whole = values[0] if workers else np.concatenate(values)
-            results.append(whole[: count - first])
-            first += share * replicas
-        return np.concatenate(results)
-
-    return on_rows
-
-
-def rows_at_once(count: int, batch: int, least: int) -> int:
-    """Return the size of the next batch of `count` rows: `batch`, or less where fewer are left."""
-    size = least
-    while size < min(count, batch):
-        size *= 2
-    return min(size, batch)
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process writes the run folder: it is alone, or worker 0."""
-    resolver = strategy.cluster_resolver
-    return (
-        resolver is None or resolver.task_type in (None, "chief") or resolver.task_id in (None, 0)
-    )
-
-
-def total(strategy: tf.distribute.Strategy, value: int) -> int:
-    """Return the sum of all workers' values, on every worker."""
-    if strategy.cluster_resolver is None or not os.environ.get("TF_CONFIG"):
-        return value
-    own = [np.int64(0 if i else value) for i in range(len(local_replicas(strategy)))]
-    return int(strategy.reduce("SUM", to_replicas(strategy, own), axis=None))
-
-
-def agree(strategy: tf.distribute.Strategy, value: int) -> int:
-    """Return the chief's `value` on every worker."""
-    return total(strategy, value if is_chief(strategy) else 0)
-
-
-def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Wait until every worker is here."""
-    agree(strategy, 0)
 
 
 def _split_cpu(num_replicas: int) -> None:

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from utils import states
 from utils.array_files import ArrayFiles
 from utils.config import Command
-from utils.devices import barrier, is_chief, local_replicas
 from utils.errors import tell_how_to_go_on
 from utils.files import join
+from utils.replicas import Replicas
 from utils.run_folder import how_to_resume, open_run_folder
 from utils.signals import Interruption
 
@@ -58,14 +57,14 @@ class EvaluationRun:
     `inputs` are the `datasets` and `files` that it reads, see `run_folder.open_run_folder`.
     """
 
-    def __init__(self, command: Command, strategy: tf.distribute.Strategy, **inputs: Any):
-        self.strategy, self.chief = strategy, is_chief(strategy)
+    def __init__(self, command: Command, replicas: Replicas, **inputs: Any):
+        self.replicas, self.chief = replicas, replicas.chief
         self.state_freq = command.config["state_freq"]
         self.keep_states = command.config["keep_states"]
         self.batch_size = command.config["batch_size"]
         self.place, self.chains, self.segments = Place(), {}, 0
         self.interruption = Interruption()
-        self.folder = open_run_folder(command, strategy, ROOMS, **inputs)
+        self.folder = open_run_folder(command, replicas, ROOMS, **inputs)
         if command.run_dir is not None:
             self._restore()
         tell_how_to_go_on(how_to_resume(self.folder))
@@ -92,7 +91,7 @@ class EvaluationRun:
         """
         self.place, self.chains = place, chains or {}
         self.segments += 1
-        stopping = self.interruption.is_agreed(self.strategy)
+        stopping = self.interruption.is_agreed(self.replicas)
         if not self.chains or self.segments % self.state_freq == 0 or stopping:
             self._save_state()
         if stopping:
@@ -117,7 +116,7 @@ class EvaluationRun:
             seen = self.place.batch + (self.place.step > 0 and step <= self.place.step)
             if self.chief:
                 arrays.drop_from(seen * self.batch_size)
-        barrier(self.strategy)
+        self.replicas.barrier()
 
     def _stop(self) -> None:
         print(f"stopped, all saved; {how_to_resume(self.folder)}", flush=True)
@@ -127,9 +126,9 @@ class EvaluationRun:
         folder = self.path("state", str(self.segments))
         parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
         states.write_parts(folder, parts)
-        barrier(self.strategy)
+        self.replicas.barrier()
         if self.chief:
-            replicas = self.strategy.num_replicas_in_sync
+            replicas = self.replicas.count
             header = {"update": self.segments, "replicas": replicas, **self.place._asdict()}
             states.declare_state(folder, header)
             states.drop_states(self.path("state"), self.keep_states)
@@ -143,13 +142,13 @@ class EvaluationRun:
         self.segments = header["update"]
         self.place = Place(*(header[name] for name in Place._fields))
         if self.place.step:
-            self.chains = {replica: _empty() for replica in local_replicas(self.strategy)}
+            self.chains = {replica: _empty() for replica in self.replicas.local}
             parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
-            count = self.strategy.num_replicas_in_sync
+            count = self.replicas.count
             states.restore_parts(folder, header, parts, count)
         if self.chief:
             states.drop_states_after(root, self.segments)
-        barrier(self.strategy)
+        self.replicas.barrier()
 
 
 def joined(chains: Chains, name: str) -> np.ndarray:

@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from utils import checkpoint, plots, states
 from utils.config import Command
 from utils.data_sets import Dataset
-from utils.devices import barrier, is_chief, total
 from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join
 from utils.guard import all_finite, divergence, rate_scale
 from utils.plan import EBM_PLAN, Plan
 from utils.records import Metrics, Progress, make_board, to_board
+from utils.replicas import Replicas
 from utils.rollback import go_back, note_event, what_is_kept
 from utils.run_folder import how_to_resume, open_run_folder
 from utils.signals import Interruption
@@ -52,7 +51,7 @@ class Run:
     def __init__(
         self,
         command: Command,
-        strategy: tf.distribute.Strategy,
+        replicas: Replicas,
         *,
         parts: Mapping[str, states.Part],
         networks: Mapping[str, checkpoint.SavedNetwork],
@@ -61,7 +60,7 @@ class Run:
         plan: Plan = EBM_PLAN,
         datasets: Sequence[Dataset] = (),
     ):
-        self.config, self.strategy, self.chief = command.config, strategy, is_chief(strategy)
+        self.config, self.replicas, self.chief = command.config, replicas, replicas.chief
         self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
         self.total = self.config[plan.length_key]
         self.step = self.saved = self.retry = 0  # updates done, those in a state; rollbacks
@@ -72,7 +71,7 @@ class Run:
         new = command.run_dir is None
         if not new:
             self._require_length(join(command.run_dir, "state"))
-        self.folder = open_run_folder(command, strategy, plan.rooms, datasets=datasets)
+        self.folder = open_run_folder(command, replicas, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
         self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
@@ -138,7 +137,7 @@ class Run:
         """Do all that is due after an update: guard, records, pictures, weights, state."""
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         metrics["seconds"] = time.perf_counter() - self.clock
-        step, self.stopping = update + 1, self.interruption.is_agreed(self.strategy)
+        step, self.stopping = update + 1, self.interruption.is_agreed(self.replicas)
         draws = due(step, self.config[self.plan.log_key]) or step == self.total
         saves = step % self.config["state_freq"] == 0 or step == self.total or self.stopping
         reason, is_kept = divergence(metrics, self.config, self.plan.limits), step <= self.total
@@ -173,7 +172,7 @@ class Run:
     def _is_harmed(self) -> bool:
         """Return whether a weight or a chain state of any worker is NaN or Inf."""
         harmed = not all_finite(part.state() for part in self.parts.values())
-        return total(self.strategy, int(harmed)) > 0
+        return self.replicas.total(int(harmed)) > 0
 
     def _save_pictures(self, step: int, samples: np.ndarray) -> None:
         if not self.chief:
@@ -193,13 +192,13 @@ class Run:
         folder = join(self.folder, "state", str(self.step))
         own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
         states.write_parts(folder, own)
-        barrier(self.strategy)
+        self.replicas.barrier()
         if self.chief:
             self.metrics.flush()
             header = {
                 "update": self.step,
                 "retry": self.retry,
-                "replicas": self.strategy.num_replicas_in_sync,
+                "replicas": self.replicas.count,
             }
             states.declare_state(folder, header)
             states.drop_states(join(self.folder, "state"), self.config["keep_states"])
@@ -209,7 +208,7 @@ class Run:
         """Go back to the newest state that is whole; name those that are not."""
         root = join(self.folder, "state")
         folder, header = states.newest_state(root, say)
-        replicas = self.strategy.num_replicas_in_sync
+        replicas = self.replicas.count
         states.restore_parts(folder, header, self.parts, replicas)
         if header["replicas"] != replicas:
             say(
@@ -221,7 +220,7 @@ class Run:
         if self.chief:
             states.drop_states_after(root, self.step)
         self.metrics.cut(self.step)
-        barrier(self.strategy)
+        self.replicas.barrier()
 
     def _diverged(self, step: int, reason: str) -> None:
         """Go back to an earlier state with new noise, or end the run."""
@@ -243,7 +242,7 @@ class Run:
         if self.chief:
             update = go_back(self.folder, step, retry, self.progress.say)
             note_event(self.folder, step, reason, f"rollback to {update}")
-        barrier(self.strategy)
+        self.replicas.barrier()
         self._restore(self.progress.say)
         scale = rate_scale(retry, self.plan.free_rollbacks)
         self.progress.back_to(self.step)

@@ -15,6 +15,7 @@ from utils.import_weights import load_weights
 from utils.noise import make_noise
 from utils.optim import Learner, create_learner, row_at
 from utils.potential import create_prior
+from utils.replicas import Replicas
 from utils.seeds import Purpose
 from utils.starts import make_generate
 from utils.states import Part
@@ -78,15 +79,13 @@ def sized(command: Command) -> Command:
     return dataclasses.replace(command, config=resolve_sizes(command.config))
 
 
-def create_models(
-    config: Mapping[str, Any], strategy: tf.distribute.Strategy, *, load_learned: bool
-) -> Models:
-    """Build the networks of a config under a strategy and load their weights.
+def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned: bool) -> Models:
+    """Build the networks of a config on all replicas and load their weights.
 
     `load_learned` False leaves those that learn as they are built: a state will fill them.
     """
     gen, gen_learner = None, None
-    with strategy.scope():
+    with replicas.strategy.scope():
         ebm = _create_learner(config, create_ebm(config), "ebm", load_learned)
         if uses_generator(config):
             gen = create_gen(config)

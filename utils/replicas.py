@@ -1,31 +1,60 @@
-"""Where a run computes: its replicas, and the one bridge between the host and their device code."""
+"""Where a run computes: its replicas, and the bridge between host arrays and device code."""
 
+import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from utils.devices import local_replicas, make_strategy, replica_batch, to_host, to_replicas
+from utils.devices import make_strategy
+from utils.errors import UserError
 from utils.seeds import Key
 
 
 class Replicas:
     """The devices of a run: `count` replicas, of which this process drives those numbered `local`.
 
-    `batch` is the share of `batch_size` that one replica takes.
+    Of many processes (workers) one is the `chief`: it writes the run folder.
     """
 
     def __init__(self, config: Mapping[str, Any]):
-        """Raise UserError for a device that is not there, or a batch that does not divide."""
+        """Make the strategy, TensorFlow's first call; raises UserError for a missing device."""
         self.strategy = make_strategy(config["device_type"], config["num_replicas"])
         self.count = self.strategy.num_replicas_in_sync
-        self.local = local_replicas(self.strategy)
-        self.batch = replica_batch(config["batch_size"], self.strategy)
+        self.batch_size = config["batch_size"]
+        self.local: list[int] = []
+        self._on_each(lambda number: self.local.append(number) or np.zeros(1, np.float32))
+        resolver = self.strategy.cluster_resolver
+        self.chief = (
+            resolver is None
+            or resolver.task_type in (None, "chief")
+            or resolver.task_id in (None, 0)
+        )
+        self._alone = resolver is None or not os.environ.get("TF_CONFIG")
+
+    @functools.cached_property
+    def batch(self) -> int:
+        """The part of `batch_size` that one replica takes; raises UserError if it is no whole."""
+        if self.batch_size % self.count:
+            raise UserError(
+                f"batch_size {self.batch_size} does not divide over {self.count} replicas: "
+                f"use a multiple of {self.count}, for example --set batch_size="
+                f"{max(1, round(self.batch_size / self.count)) * self.count}"
+            )
+        return self.batch_size // self.count
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `gpu` or `tpu`."""
+        name = self.strategy.extended.worker_devices[0]
+        return tf.DeviceSpec.from_string(name).device_type.lower()
 
     def compile(
         self, function: Callable[..., tuple], seed: int, then: Callable[[], None] = lambda: None
     ) -> Callable[..., tuple[list, dict[str, tf.Tensor]]]:
-        """Return `function` as one graph over all replicas, between arrays of the host.
+        """Return an update as one graph over all replicas, between arrays of the host.
 
         Called as (step, scalars, *inputs), each input a list of one item per local replica, it runs
         `function(key, *scalars, *items)` on every replica, which returns (arrays, metrics); then
@@ -45,11 +74,108 @@ class Replicas:
             return ends, means
 
         def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Sequence):
-            number, retry, *scalars = (
-                x if isinstance(x, bool) else tf.constant(x, tf.int32) for x in (*step, *scalars)
-            )
-            items = to_replicas(self.strategy, list(zip(*inputs, strict=True)))
-            ends, means = on_all(number, retry, scalars, items)
-            return to_host(self.strategy, ends), means
+            items = self.to_replicas(list(zip(*inputs, strict=True)))
+            ends, means = on_all(*_tensors(step), _tensors(scalars), items)
+            return self.to_host(ends), means
 
         return call
+
+    def each(self, function: Callable[..., Any]) -> Callable[..., list]:
+        """Return `function` as one graph over all replicas, between arrays of the host.
+
+        Called as (scalars, *inputs) like an update; it returns each local replica's arrays.
+        """
+        on_all = tf.function(
+            lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,))
+        )
+
+        def call(scalars: Sequence[int], *inputs: Sequence) -> list:
+            items = list(zip(*inputs, strict=True)) or [()] * len(self.local)
+            return self.to_host(on_all(_tensors(scalars), self.to_replicas(items)))
+
+        return call
+
+    def rows(
+        self, function: Callable[..., Any], batch: int, least: int | None = None
+    ) -> Callable[..., np.ndarray]:
+        """Return (n, ...) arrays -> `function` of their rows, up to `batch` rows at a time.
+
+        Rows are spread over all replicas. The last ones are filled up by rows that are then left
+        out, to `least` rows (None: `batch`), or to that doubled until they fit: so there are few
+        shapes, and one trace each. `function` must treat every row by itself.
+        """
+        workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+        def on_replica(*rows: tf.Tensor) -> tf.Tensor:
+            result, here = function(*rows), tf.distribute.get_replica_context()
+            # A mirrored strategy's gathers fail at times when they follow each other.
+            return here.all_gather(result, axis=0) if workers else result
+
+        # Collectives in here: called eagerly each would build a function anew.
+        on_all = self.each(on_replica)
+
+        def on_rows(*arrays: np.ndarray) -> np.ndarray:
+            count, first, results = len(arrays[0]), 0, []
+            while first < count:
+                share = -(-rows_at_once(count - first, batch, least or batch) // self.count)
+                rows = np.minimum(np.arange(first, first + share * self.count), count - 1)
+                own = [rows[number * share : (number + 1) * share] for number in self.local]
+                values = on_all((), *([array[mine] for mine in own] for array in arrays))
+                whole = values[0] if workers else np.concatenate(values)
+                results.append(whole[: count - first])
+                first += share * self.count
+            return np.concatenate(results)
+
+        return on_rows
+
+    def to_replicas(self, values: Sequence[Any]) -> Any:
+        """Return an input of `strategy.run`: one structure of arrays for each local replica."""
+        by_number = dict(zip(self.local, values, strict=True))
+
+        def value(number: int) -> Any:
+            if isinstance(self.strategy, tf.distribute.TPUStrategy):  # places NumPy arrays itself
+                return by_number[number]
+            return tf.nest.map_structure(tf.convert_to_tensor, by_number[number])
+
+        return self._on_each(value)
+
+    def to_host(self, values: Any) -> list[Any]:
+        """Return the NumPy arrays that each local replica returned from `strategy.run`."""
+        flat = [self.strategy.experimental_local_results(x) for x in tf.nest.flatten(values)]
+        return [
+            tf.nest.pack_sequence_as(values, [np.asarray(leaf) for leaf in replica])
+            for replica in zip(*flat, strict=True)
+        ]
+
+    def total(self, value: int) -> int:
+        """Return the sum of all workers' values, on every worker."""
+        if self._alone:
+            return value
+        own = [np.int64(0 if i else value) for i in range(len(self.local))]
+        return int(self.strategy.reduce("SUM", self.to_replicas(own), axis=None))
+
+    def agree(self, value: int) -> int:
+        """Return the chief's `value` on every worker."""
+        return self.total(value if self.chief else 0)
+
+    def barrier(self) -> None:
+        """Wait until every worker is here."""
+        self.agree(0)
+
+    def _on_each(self, value: Callable[[int], Any]) -> Any:
+        """Return `value(number)` of each local replica as an input of `strategy.run`."""
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: value(int(context.replica_id_in_sync_group))
+        )
+
+
+def rows_at_once(count: int, batch: int, least: int) -> int:
+    """Return the size of the next batch of `count` rows: `batch`, or less where fewer are left."""
+    size = least
+    while size < min(count, batch):
+        size *= 2
+    return min(size, batch)
+
+
+def _tensors(scalars: Sequence[int]) -> list[Any]:
+    return [x if isinstance(x, bool) else tf.constant(x, tf.int32) for x in scalars]

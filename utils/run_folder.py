@@ -16,7 +16,6 @@ from utils.checkpoint import located
 from utils.checks import trains_generator
 from utils.config import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.data_sets import Dataset
-from utils.devices import agree, is_chief
 from utils.errors import UserError
 from utils.files import (
     join,
@@ -26,6 +25,7 @@ from utils.files import (
     whole_file,
 )
 from utils.fingerprints import difference, fingerprint
+from utils.replicas import Replicas
 
 ROOMS = ("checkpoints", "state", "shortrun", "plots")
 FROZEN = (
@@ -37,7 +37,7 @@ SOURCES = ("*.py", "utils/*.py", "nets/*.py", "configs*/*.py", "requirements*.tx
 
 def open_run_folder(
     command: Command,
-    strategy: tf.distribute.Strategy,
+    replicas: Replicas,
     rooms: Sequence[str] = ROOMS,
     *,
     datasets: Sequence[Dataset] = (),
@@ -51,8 +51,8 @@ def open_run_folder(
     """
     if command.run_dir is None:
         frozen = frozen_files(command) | dict(files or {})
-        return make_run_folder(command, strategy, rooms, datasets=datasets, files=frozen)
-    folder, chief = command.run_dir.rstrip("/"), is_chief(strategy)
+        return make_run_folder(command, replicas, rooms, datasets=datasets, files=frozen)
+    folder, chief = command.run_dir.rstrip("/"), replicas.chief
     if chief:
         lock.own(folder)
     require_same_inputs(command, datasets=datasets, files=files)
@@ -113,7 +113,7 @@ def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[st
 
 def make_run_folder(
     command: Command,
-    strategy: tf.distribute.Strategy,
+    replicas: Replicas,
     rooms: Sequence[str] = ROOMS,
     *,
     datasets: Sequence[Dataset] = (),
@@ -125,13 +125,12 @@ def make_run_folder(
     `files`, by config key, and of `datasets`, by their splits.
     """
     config = command.config
-    stamp = time.localtime(agree(strategy, int(time.time())))
+    stamp = time.localtime(replicas.agree(int(time.time())))
     name = f"{config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
     root = runs_root(config)
-    chief = is_chief(strategy)
-    attempt = agree(strategy, _claim_folder(root, name) if chief else 0)
+    attempt = replicas.agree(_claim_folder(root, name) if replicas.chief else 0)
     folder = join(root, _numbered(name, attempt))
-    if chief:
+    if replicas.chief:
         lock.own(folder)
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
             weights = {

@@ -1,17 +1,15 @@
 """The batches of evaluation chains: from image numbers over the replicas to arrays on the host."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from utils.chains import Starts
 from utils.data import Dataset, evaluation_batches
-from utils.devices import local_replicas, replica_batch, to_host, to_replicas, total
 from utils.errors import Diverged, UserError
 from utils.evaluation import Chains, ChainStates, joined
+from utils.replicas import Replicas
 from utils.seeds import Purpose
 from utils.validity import COLUMNS
 
@@ -26,17 +24,17 @@ class Sampler:
     def __init__(
         self,
         config: Mapping[str, Any],
-        strategy: tf.distribute.Strategy,
+        replicas: Replicas,
         start: Starts,
         run_chain: Callable[..., Any],
         dataset: Dataset | None = None,
     ):
-        self.config, self.strategy, self.dataset = config, strategy, dataset
-        self.batch = replica_batch(config["batch_size"], strategy)
-        self.replicas = local_replicas(strategy)
+        self.config, self.replicas, self.dataset = config, replicas, dataset
         self._next = None  # the batch of data that `_coming` gives next
-        self._start = tf.function(lambda numbers: strategy.run(start, (numbers,)))
-        self._run = {noisy: self._on_all(run_chain, noisy) for noisy in (True, False)}
+        self._start = replicas.each(start)
+        self._run = replicas.each(
+            lambda first, steps, noisy, *rows: run_chain(*rows, first, steps, noisy)
+        )
         if dataset is not None and dataset.num_examples < config["num_samples"]:
             raise UserError(
                 f"data set {dataset.name} has {dataset.num_examples} images to start chains "
@@ -46,8 +44,8 @@ class Sampler:
     def numbers(self, batch: int) -> list[np.ndarray]:
         """Return the numbers of the images of each local replica in a batch."""
         first = batch * self.config["batch_size"]
-        own = np.arange(self.batch, dtype=np.int32)
-        return [first + replica * self.batch + own for replica in self.replicas]
+        batch, own = self.replicas.batch, np.arange(self.replicas.batch, dtype=np.int32)
+        return [first + replica * batch + own for replica in self.replicas.local]
 
     def begin(self, batch: int) -> Chains:
         """Return the chains of a batch at their starts."""
@@ -56,10 +54,10 @@ class Sampler:
             images = self._data(batch)
             starts = [images[n % len(images)] for n in numbers]
         else:
-            starts = to_host(self.strategy, self._start(to_replicas(self.strategy, numbers)))
+            starts = self._start((), numbers)
         chains = {
             replica: ChainStates(images, np.zeros((len(images), 0, len(COLUMNS)), np.float32))
-            for replica, images in zip(self.replicas, starts, strict=True)
+            for replica, images in zip(self.replicas.local, starts, strict=True)
         }
         return self.advance(batch, chains, 0, 0)
 
@@ -88,21 +86,14 @@ class Sampler:
     def _require_finite(self, ends: list[tuple[np.ndarray, np.ndarray]], where: str) -> None:
         """Raise Diverged, on all workers, if an image or what is seen of it is NaN or Inf."""
         harmed = sum(not np.isfinite(array).all() for end in ends for array in end)
-        if total(self.strategy, harmed):
+        if self.replicas.total(harmed):
             raise Diverged(f"chains diverged {where}: an energy or a pixel is NaN or Inf")
 
     def _on_replicas(
         self, batch: int, chains: Chains, first: int, steps: int, *, noisy: bool
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         images = [states.images for states in chains.values()]
-        inputs = list(zip(images, self.numbers(batch), strict=True))
-        place = (tf.constant(first), tf.constant(steps))
-        ends = self._run[noisy](to_replicas(self.strategy, inputs), *place)
-        return to_host(self.strategy, ends)
-
-    def _on_all(self, run_chain: Callable[..., Any], noisy: bool) -> Callable[..., Any]:
-        on_one = functools.partial(run_chain, noisy=noisy)
-        return tf.function(lambda inputs, *place: self.strategy.run(on_one, (*inputs, *place)))
+        return self._run((first, steps, noisy), images, self.numbers(batch))
 
     def _data(self, batch: int) -> np.ndarray:
         """Return data to start a batch from, each image of the split at most once."""

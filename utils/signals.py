@@ -5,9 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-import tensorflow as tf
-
-from utils.devices import total
+from utils.replicas import Replicas
 
 
 class Interruption:
@@ -36,13 +34,13 @@ class Interruption:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def is_agreed(self, strategy: tf.distribute.Strategy) -> bool:
+    def is_agreed(self, replicas: Replicas) -> bool:
         """Return whether any worker was given a signal; all must ask, and get the same answer.
 
         `number` stays what this process was given: launchers signal all workers, and the signal
         that comes after the agreement must not count as a second one.
         """
-        return total(strategy, int(self.number is not None)) > 0
+        return replicas.total(int(self.number is not None)) > 0
 
     @property
     def exit_status(self) -> int:

@@ -15,7 +15,6 @@ import tensorflow as tf
 from utils.banks import Bank, Start, bank_share
 from utils.checks import trains_generator
 from utils.data import Dataset, TrainingStream, load_data
-from utils.devices import to_host
 from utils.errors import UserError
 from utils.keys import BANK_INITS
 from utils.memory import free_memory
@@ -221,18 +220,15 @@ def _generated_batches(
     """
     generate, training = make_generate(gen, config["gen_type"]), trains_generator(config)
 
-    @tf.function
-    def make_batch(number: tf.Tensor):
-        def on_replica():
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            key = fold(config["seed"], Purpose.BANK_FILL, numbers.start, number, replica)
-            latents = gen.sample_latents(replicas.batch, key)
-            return generate(latents, key, training), latents
+    def on_replica(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        key = fold(config["seed"], Purpose.BANK_FILL, numbers.start, number, replica)
+        latents = gen.sample_latents(replicas.batch, key)
+        return generate(latents, key, training), latents
 
-        return replicas.strategy.run(on_replica)
-
+    make_batch = replicas.each(on_replica)
     for place in range(len(numbers)):
-        yield to_host(replicas.strategy, make_batch(tf.constant(place)))
+        yield make_batch((place,))
 
 
 def _uniform(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:

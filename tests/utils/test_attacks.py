@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.runs import cpus
 from utils import attacks
 from utils.defense import Defense, Use, make_gradient, make_purify
 from utils.langevin import make_potential
@@ -34,8 +35,7 @@ def linear(weights):
 
 
 def _defense(weights, **changes):
-    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
-    return Defense({**BASE, **changes}, strategy, make_potential(smooth, 1.0), linear(weights))
+    return Defense({**BASE, **changes}, cpus(), make_potential(smooth, 1.0), linear(weights))
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from tests.runs import cpus
 from utils.checkpoint import SavedNetwork
 from utils.config import Command, find_config, load_config, load_run_config
-from utils.devices import make_strategy
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run
 from utils.optim import WeightsPart
@@ -46,7 +46,7 @@ class Growth:
     def _run(self, command: Command) -> None:
         run = Run(
             command,
-            make_strategy("cpu"),
+            cpus(),
             parts={"ebm": WeightsPart(self.network.variables)},
             networks={"ebm": SavedNetwork(self.network, None, lambda update: {})},
             pictures=lambda samples: {},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.runs import cpus
 from utils.config import parse_command
 from utils.data import load_data
-from utils.devices import make_strategy
 from utils.errors import UserError
 from utils.run_folder import open_run_folder
 
@@ -21,7 +21,6 @@ def begin(tmp_path, monkeypatch):
     """Return (changes) -> a function that opens the folder of a run that began with them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("utils.lock.own", lambda folder: None)  # held until a script ends
-    strategy = make_strategy("cpu")
 
     def start(*changes: str, **files):
         command = parse_command("fid", "", ["configs_fid/smoke.py", "--set", *SMALL, *changes])
@@ -30,10 +29,10 @@ def begin(tmp_path, monkeypatch):
             sets = ["--set", *later] if later else []
             again = parse_command("fid", "", ["--resume", folder, *sets])
             datasets = [load_data(again.config)]
-            return open_run_folder(again, strategy, (), datasets=datasets, files=files)
+            return open_run_folder(again, cpus(), (), datasets=datasets, files=files)
 
         datasets = [load_data(command.config)]
-        folder = open_run_folder(command, strategy, (), datasets=datasets, files=files)
+        folder = open_run_folder(command, cpus(), (), datasets=datasets, files=files)
         return open_again
 
     return start
@@ -129,5 +128,5 @@ def test_a_dry_run_of_a_resume_keeps_no_hashes(begin, tmp_path):
     command = parse_command("fid", "", ["--resume", str(folder)])
     command = dataclasses.replace(command, dry_run=True)
     datasets = [load_data(command.config)]
-    open_run_folder(command, make_strategy("cpu"), (), datasets=datasets)
+    open_run_folder(command, cpus(), (), datasets=datasets)
     assert not Path("runs/reference").exists()
