@@ -38,11 +38,11 @@ from utils.experiment import time_update
 from utils.files import whole_file
 from utils.measure import Measure
 from utils.noise import make_image_noise
-from utils.potential import create_potential, make_langevin
 from utils.records import ChainProgress
 from utils.replicas import Replicas
 from utils.run_folder import files_of, require_same_inputs
 from utils.sampler import Sampler
+from utils.sampling import Sampling
 from utils.scored_networks import Checkpoint, list_checkpoints, load_networks, resolve
 from utils.seeds import Purpose
 from utils.validity import Trace, data_energies, describe, make_look, save_trace
@@ -151,8 +151,9 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
 
     Images are (b, h, w, 3) around [-1, 1]; the look is (b, 4), the columns of `validity.Trace`.
     """
-    potential, epsilon = create_potential(config, networks.ebm, networks.prior), config["epsilon"]
-    chain, look = make_langevin(config, potential), make_look(potential, epsilon)
+    sampling = Sampling.of_config(config)
+    potential = sampling.potential(networks.ebm, networks.prior)
+    chain, look = sampling.chains(potential), make_look(potential, sampling.epsilon)
 
     def run_chain(images, numbers, first_step, num_steps, noisy):
         keys = image_keys(config["seed"], Purpose.EVALUATION, numbers)
@@ -226,7 +227,7 @@ def tell_trace(
         np.savez(path, **trace._asdict())
     noise, of_data = config["data_epsilon"], None
     if dataset is not None:
-        potential = create_potential(config, networks.ebm, networks.prior)
+        potential = Sampling.of_config(config).potential(networks.ebm, networks.prior)
         of_data = data_energies(
             potential, dataset, config["num_samples"],
             noise=noise, seed=config["seed"], batch=config["batch_size"],

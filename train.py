@@ -25,8 +25,8 @@ from utils.langevin import share_saturated
 from utils.models import Models, create_models, make_positives, saved_networks, sized
 from utils.noise import make_noise
 from utils.optim import learn_energy, learn_generator, row_at
-from utils.potential import create_potential, make_langevin
 from utils.replicas import Replicas
+from utils.sampling import Sampling
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -73,7 +73,8 @@ def make_update(
     banks: Sequence[Bank],
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
-    chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
+    sampling = Sampling.of_config(config)
+    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior))
     positives = make_positives(config, models, replicas.batch)
     burns_in = any(row[1] for row in config["mcmc_step_info"])
 
@@ -86,7 +87,7 @@ def make_update(
         samples, grad_norms, _ = chain(images, num_steps=steps, noise=noise)
         energy_diff = learn_energy(
             models.ebm, positives(key, data), samples,
-            temperature=config["mcmc_temp"], num_replicas=replicas.count,
+            temperature=sampling.temperature, num_replicas=replicas.count,
         )  # fmt: skip
         gen_loss = learn_generator(
             models.gen_learner, latents, samples,

@@ -28,8 +28,8 @@ from utils.noise import make_noise
 from utils.optim import learn_energy, row_at
 from utils.parts import run_both
 from utils.plan import EBM_PLAN, Plan
-from utils.potential import create_potential, make_langevin
 from utils.replicas import Replicas
+from utils.sampling import Sampling
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -111,7 +111,8 @@ def make_update(
     banks: Sequence[Banks],
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
-    chain = make_langevin(config, create_potential(config, models.ebm.network, models.prior))
+    sampling = Sampling.of_config(config)
+    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior))
     positives = make_positives(config, models, replicas.batch)
 
     def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn: Banks):
@@ -123,7 +124,7 @@ def make_update(
         # The energy learns from the samples of the update bank; the prior stays as it is.
         energy_diff = learn_energy(
             models.ebm, positives(key, data), samples,
-            temperature=config["mcmc_temp"], num_replicas=replicas.count,
+            temperature=sampling.temperature, num_replicas=replicas.count,
         )  # fmt: skip
         new = starts.generate(config, models.gen, key, replicas.batch)
         return (samples, burnt, new), {

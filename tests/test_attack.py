@@ -21,6 +21,7 @@ SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
 RULES = {
     "seed": 0, "image_dims": [4, 4, 3], "batch_size": 4, "chain_batch": None, "langevin_steps": 2,
     "epsilon": 0.4, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
+    "mcmc_temp": 1.0, "tau": None, "prior_weights": None,
     "adv_eps": 12.0, "adv_eta": 3.0, "adv_norm": "linf", "adv_steps": 6, "adv_rand_start": True,
     "eot_attack_reps": 3, "eot_defense_reps": 5, "attack_loss": "cross_entropy",
     "attack_packing": True, "attack_control": True,

@@ -149,6 +149,7 @@ class Toy:
 
     config = {
         "seed": 0, "image_dims": [1, 1, 1], "epsilon": 0.15, "mcmc_temp": 1.0, "prior_temp": 1.0,
+        "prior_weights": "the prior below",
         "tau": None, "clip_langevin_grad": False, "mcmc_init": "data_persistent",
         "data_type": "toy", "data_epsilon": 0.0, "mcmc_step_info": [[10, 10, 20, 0]],
     }  # fmt: skip

@@ -4,7 +4,6 @@ Latents and noise of an image are streams of (seed, image number), so packing, b
 replicas change nothing.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,11 +15,10 @@ from nets import create_ebm, create_gen
 from utils.checkpoint import network_info
 from utils.errors import Diverged, UserError
 from utils.import_weights import load_weights
-from utils.langevin import langevin, make_potential
 from utils.noise import make_image_noise
-from utils.parts import in_parts
-from utils.potential import create_prior, require_prior
+from utils.potential import create_prior
 from utils.replicas import Replicas
+from utils.sampling import Sampling
 from utils.seeds import Purpose, fold, folded, folding_draw
 
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
@@ -45,34 +43,6 @@ def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
     return Networks(ebm, prior, gen)
 
 
-def resolve_chain(config: Mapping[str, Any], ebm_weights: str | None) -> dict[str, Any]:
-    """Return the config with what it leaves open of the chain taken from the EBM's weights.
-
-    `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,
-    tau and clipping. Raises UserError for weights that do not say them. `data_epsilon` None is 0
-    where they do not say it.
-    """
-    result = dict(config)
-    if ebm_weights:
-        require_prior(ebm_weights, config["prior_weights"])
-    if config["data_epsilon"] is None:
-        chain = ((network_info(ebm_weights) if ebm_weights else None) or {}).get("chain", {})
-        result["data_epsilon"] = chain.get("data_epsilon", 0.0)
-    if config["mcmc_steps"] is not None and config["epsilon"] is not None:
-        return result
-    if not ebm_weights:
-        raise UserError("'mcmc_steps', 'epsilon' and 'mcmc_temp' are missing: no 'ebm_weights'")
-    chain = _sampler_info(ebm_weights)["chain"]
-    if config["mcmc_steps"] is None:
-        result["mcmc_steps"] = chain["steps"]
-    if config["epsilon"] is None:
-        norm = chain["max_norm"]
-        result |= {"epsilon": chain["epsilon"], "mcmc_temp": chain["temperature"]}
-        result |= {"tau": chain["tau"], "clip_langevin_grad": norm is not None}
-        result |= {"max_langevin_norm": norm or config["max_langevin_norm"]}
-    return result
-
-
 def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
     """Return the (b, 2) int64 seeds of images' streams, by their numbers (b,)."""
     return tf.map_fn(
@@ -92,16 +62,15 @@ def load_sampler(
     Raises UserError for weights that do not say them, whose chain had a prior beside the EBM, or
     started at data: such chains are for `fid.py`, which has a config to say the rest.
     """
-    info = network_info(ebm_weights) or {}
-    chain = info.get("chain", {})
-    reason = _why_only_by_config(chain, gen_weights)
+    sampling, info = Sampling.of_weights(ebm_weights), network_info(ebm_weights)
+    reason = _why_only_by_config(sampling, gen_weights)
     if reason is not None:
         raise UserError(
             f"weights {ebm_weights} {reason}: draw samples by `python3 fid.py CONFIG --set "
             f"exp_type=sample ebm_weights={ebm_weights}`, with a config of configs_fid/"
         )
     shape = info["image_dims"]
-    if gen_weights is None and chain.get("init", "").startswith("coop"):
+    if gen_weights is None and (sampling.init or "").startswith("coop"):
         raise UserError(
             f"weights {ebm_weights} belong to chains that start at a generator: give its weights"
         )
@@ -111,19 +80,13 @@ def load_sampler(
         start = generated_starts(_load_generator(gen_weights, shape), seed)
     else:
         start = uniform_starts(shape, seed)
-    run = functools.partial(
-        langevin,
-        potential=make_potential(ebm, chain["temperature"], tau=chain["tau"]),
-        num_steps=chain["steps"],
-        epsilon=chain["epsilon"],
-        max_norm=chain["max_norm"],
-    )
+    chains = sampling.chains(sampling.potential(ebm))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
     def sample(numbers: tf.Tensor) -> tf.Tensor:
         images = start(numbers)
         noise = make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images)
-        return in_parts(run, images, noise).images
+        return chains(images, num_steps=sampling.steps, noise=noise).images
 
     def finite_sample(numbers: np.ndarray) -> np.ndarray:
         images = sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
@@ -134,13 +97,13 @@ def load_sampler(
     return finite_sample
 
 
-def _why_only_by_config(chain: Mapping[str, Any], gen_weights: str | None) -> str | None:
+def _why_only_by_config(sampling: Sampling | None, gen_weights: str | None) -> str | None:
     """Return why the chain that weights tell cannot be run from them alone, None if it can."""
-    if not chain:
+    if sampling is None:
         return "do not say the chain they were trained with"
-    if chain.get("prior_temperature") is not None:
+    if sampling.prior_temperature is not None:
         return "are half of a potential, they correct a prior EBM"
-    if gen_weights is None and chain.get("init", "").startswith("data"):
+    if gen_weights is None and (sampling.init or "").startswith("data"):
         return "belong to chains that start at data (mcmc_init=data)"
     return None
 
@@ -178,16 +141,6 @@ def uniform_starts(shape: list[int], seed: int) -> Starts:
         image_keys(seed, Purpose.NOISE_IMAGES, numbers),
         fn_output_signature=tf.TensorSpec(shape, tf.float32),
     )
-
-
-def _sampler_info(ebm_weights: str) -> dict:
-    info = network_info(ebm_weights) or {}
-    if "chain" not in info:
-        raise UserError(
-            f"weights {ebm_weights} do not say the chain they were trained with: "
-            "set mcmc_steps, epsilon and mcmc_temp"
-        )
-    return info
 
 
 def _load_generator(gen_weights: str, shape: list[int]) -> keras.Model:

@@ -6,7 +6,6 @@ full batches as they come.
 """
 
 import enum
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,11 +20,11 @@ from utils.checks import classifier_type
 from utils.efficientnet import create_efficientnet, require_imagenet
 from utils.errors import UserError
 from utils.import_weights import load_weights
-from utils.langevin import Chain, Potential, langevin
+from utils.langevin import Chain, Potential
 from utils.noise import make_image_noise
-from utils.parts import in_parts
-from utils.potential import create_potential, create_prior, require_prior
+from utils.potential import create_prior
 from utils.replicas import Replicas
+from utils.sampling import Sampling, require_prior
 from utils.seeds import Purpose, fold
 
 
@@ -161,17 +160,11 @@ def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Calla
     """Return (images, names, keep_path) -> the chain of `langevin_steps` steps."""
     if not config["langevin_steps"]:  # and no potential
         return lambda images, names, keep_path=False: Chain(images, None, None)
+    chains = Sampling.of_config(config).chains(potential)
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
         noise = make_image_noise(chain_keys(config["seed"], names), images)
-        chain = functools.partial(
-            langevin,
-            potential=potential,
-            num_steps=config["langevin_steps"],
-            epsilon=config["epsilon"],
-            keep_path=keep_path,
-        )
-        return in_parts(chain, images, noise)
+        return chains(images, num_steps=config["langevin_steps"], noise=noise, keep_path=keep_path)
 
     return purify
 
@@ -221,7 +214,7 @@ def create_defense(
             require_prior(config["ebm_weights"], config["prior_weights"])
             ebm = create_ebm(sized)
             load_weights(ebm, config["ebm_weights"])
-            potential = create_potential(config, ebm, create_prior(config))
+            potential = Sampling.of_config(config).potential(ebm, create_prior(config))
     return Defense(config, replicas, potential, make_classify(config, classifier))
 
 

@@ -16,6 +16,7 @@ from utils.noise import make_noise
 from utils.optim import Learner, create_learner, row_at
 from utils.potential import create_prior
 from utils.replicas import Replicas
+from utils.sampling import Sampling
 from utils.seeds import Purpose
 from utils.starts import make_generate
 from utils.states import Part
@@ -118,21 +119,12 @@ def make_positives(
 
 def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
     """Return the networks that a run saves, by the first part of their file names."""
-    chain = {
-        "init": config["mcmc_init"],
-        "epsilon": config["epsilon"],
-        "temperature": config["mcmc_temp"],
-        "tau": config["tau"],
-        "prior_temperature": config["prior_temp"] if models.prior is not None else None,
-        "max_norm": config["max_langevin_norm"] if config["clip_langevin_grad"] else None,
-        "data_epsilon": config["data_epsilon"],
-    }
-    ebm = models.ebm.network
+    sampling, ebm = Sampling.of_config(config), models.ebm.network
     about = {"type": config["net_type"], "image_dims": config["image_dims"], "width": ebm.width}
 
     def about_ebm(update: int) -> dict[str, Any]:
         steps = row_at(config["mcmc_step_info"], update - 1)[0]
-        return {**about, "chain": {**chain, "steps": steps}}
+        return {**about, "chain": sampling.written(steps)}
 
     saved = {"ebm": SavedNetwork(ebm, models.ebm.average, about_ebm)}
     if models.gen is not None:

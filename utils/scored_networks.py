@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from utils.chains import Networks, resolve_chain
+from utils.chains import Networks
 from utils.checkpoint import find_weights, located
 from utils.errors import UserError
 from utils.files import join
 from utils.import_weights import load_weights
 from utils.models import resolve_sizes
+from utils.sampling import resolve_sampling
 
 PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
 SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, which their weights know
@@ -53,7 +54,7 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     config = {**config, **{name: located(config[name]) for name in PATHS}}
     first = list_checkpoints(config)[0]
     sizes = resolve_sizes({**config, "ebm_weights": first.ebm, "gen_weights": first.gen})
-    result = resolve_chain({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
+    result = resolve_sampling({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
     count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
     if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
         raise UserError(

@@ -10,6 +10,7 @@ from utils.langevin import make_potential
 BASE = {
     "seed": 0, "image_dims": [4, 4, 3], "batch_size": 3, "chain_batch": None, "langevin_steps": 4,
     "epsilon": 0.3, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
+    "mcmc_temp": 1.0, "tau": None, "prior_weights": None,
 }  # fmt: skip
 NORMS = ("linf", "l2")
 
