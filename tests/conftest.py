@@ -41,9 +41,9 @@ def start_run(tmp_path, monkeypatch, data_dir) -> Callable[..., Path]:
     monkeypatch.chdir(tmp_path)
 
     def start(main: Callable, config: str, *changes: str) -> Path:
-        before = set(tmp_path.glob("runs/*"))
+        before = set(tmp_path.glob("runs/*/config.json"))
         main([config, "--set", f"data_dir={data_dir}", "exp_dir=runs", *changes])
-        (folder,) = set(tmp_path.glob("runs/*")) - before
-        return folder
+        (made,) = set(tmp_path.glob("runs/*/config.json")) - before
+        return made.parent
 
     return start

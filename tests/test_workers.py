@@ -23,7 +23,7 @@ Workers = list[subprocess.Popen]
 @pytest.fixture
 def changes(data_dir) -> list[str]:
     """Return the changes of a small config; its data are prepared, by one process."""
-    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
+    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32, 3]})
     return ["--set", *SMALL_TRAINING, f"data_dir={data_dir}"]
 
 
@@ -129,7 +129,7 @@ def test_a_signal_ends_workers_that_are_not_at_their_updates(
 
 @pytest.mark.slow
 def test_two_workers_attack_as_one_process_does(repository, tmp_path, data_dir):
-    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32]})
+    load_data({"data_type": "emoji32", "data_dir": data_dir, "image_dims": [32, 32, 3]})
     changes = ["configs_attack/smoke.py", "--set", f"data_dir={data_dir}", "batch_size=6"]
     many = [*changes, f"exp_dir={tmp_path / 'two'}"]
     workers = _start_workers(many, repository, tmp_path, "attack.py")

@@ -196,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--z_sz", type=whole_number(1), default=128, help="latent size of a generator"
     )
     parser.add_argument("--classes", type=whole_number(2), default=10, help="of a wrn")
+    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 

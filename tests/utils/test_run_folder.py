@@ -63,7 +63,7 @@ def test_pictures_of_other_contents_are_refused_and_the_same_elsewhere_taken(beg
     for name in ("0.bmp", "1.bmp", "2.bmp"):
         shutil.copy2(f"{other}/{name}", f"{mine}/{name}")
     with pytest.raises(UserError, match=r"split train, is not what the run began with .contents"):
-        go_on()
+        go_on(f"data_dir={mine}")
     (tmp_path / "copy" / "2.bmp").unlink()
     with pytest.raises(UserError, match=r"files 2, then 3.*--set data_dir=PATH"):
         go_on("data_dir=copy")
