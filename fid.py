@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from utils import plots
 from utils.array_files import ArrayFiles
 from utils.chains import (
     Networks,
@@ -28,7 +27,6 @@ from utils.chains import (
     image_keys,
     uniform_starts,
 )
-from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import load_data
 from utils.data_sets import Dataset
@@ -36,8 +34,10 @@ from utils.errors import Diverged, one_line_errors
 from utils.evaluation import Chains, EvaluationRun, Place, joined
 from utils.experiment import time_update
 from utils.files import whole_file
+from utils.images import save_grid, save_images
 from utils.measure import Measure
 from utils.noise import make_image_noise
+from utils.optim import SavedNetwork
 from utils.records import ChainProgress
 from utils.replicas import Replicas
 from utils.run_folder import files_of, require_same_inputs
@@ -114,10 +114,10 @@ def draw_samples(
         images = sampler.finish(batch, chains) if step else joined(chains, "images")
         images = images[: max(0, config["num_samples"] - first)]
         if batch == 0 and run.chief:
-            plots.save_grid(images[:NUM_SHOWN], run.path("images", f"{stem}grid_{step}.png"))
+            save_grid(images[:NUM_SHOWN], run.path("images", f"{stem}grid_{step}.png"))
         if step in scored and len(images):
             if config["save_images"] or measure is None:
-                plots.save_images(images, run.path("images", f"{stem}samples_{step}"), first)
+                save_images(images, run.path("images", f"{stem}samples_{step}"), first)
             if measure is not None:
                 features[step].put(first, measure.extractor(images))
 

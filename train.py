@@ -22,9 +22,10 @@ from utils.experiment import Outcome, Run, time_update
 from utils.guard import rate_scale
 from utils.keys import BANK_INITS
 from utils.langevin import share_saturated
+from utils.losses import learn_energy, learn_generator
 from utils.models import Models, create_models, make_positives, saved_networks, sized
 from utils.noise import make_noise
-from utils.optim import learn_energy, learn_generator, row_at
+from utils.optim import row_at
 from utils.replicas import Replicas
 from utils.sampling import Sampling
 from utils.seeds import Key, Purpose, host_rng

@@ -16,14 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from nets import create_clf
-from utils.checkpoint import SavedNetwork
 from utils.config import parse_command
 from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run, due, time_update
 from utils.files import join, whole_file
 from utils.guard import rate_scale
-from utils.optim import Learner
+from utils.optim import Learner, SavedNetwork
 from utils.plan import Plan
 from utils.plots import save_learning
 from utils.records import Metrics

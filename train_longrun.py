@@ -23,9 +23,10 @@ from utils.experiment import Outcome, Run, time_update
 from utils.files import join
 from utils.guard import LIMITS, rate_scale
 from utils.langevin import share_saturated
+from utils.losses import learn_energy
 from utils.models import Models, create_models, make_positives, saved_networks, sized
 from utils.noise import make_noise
-from utils.optim import learn_energy, row_at
+from utils.optim import row_at
 from utils.parts import run_both
 from utils.plan import EBM_PLAN, Plan
 from utils.replicas import Replicas

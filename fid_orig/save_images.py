@@ -18,7 +18,7 @@ from utils.command_line import Parser, whole_number
 from utils.data import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
 from utils.folders import list_folder
-from utils.plots import save_images
+from utils.images import save_images
 
 BATCH_SIZE = 100
 

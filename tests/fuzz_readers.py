@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nets import create_ebm
 from tests import fuzz_inputs as inputs
-from utils import checkpoint, import_weights
+from utils import checkpoint, import_weights, networks
 from utils.config import load_config, load_run_config
 from utils.data import evaluation_batches, load_data
 from utils.errors import UserError
@@ -86,7 +86,7 @@ def read_statistics(path: Path) -> None:
 def read_weights(path: Path) -> None:
     config = {**inputs.NETWORK, "ebm_width": None, "ebm_weights": str(path)}
     sizes = ("ebm_weights", "net_type", {"width": "ebm_width"})
-    network = create_ebm(checkpoint.with_stored_sizes(config, *sizes))
+    network = create_ebm(networks.with_stored_sizes(config, *sizes))
     import_weights.load_weights(network, str(path))
     if path.suffix == ".h5":
         stored = []

@@ -14,7 +14,7 @@ from tests.runs import cpus, splits
 from utils.config import load_config
 from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
 from utils.errors import UserError
-from utils.langevin import make_potential
+from utils.potential import make_potential
 from utils.replicas import Replicas
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]

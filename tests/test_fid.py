@@ -20,9 +20,9 @@ from utils.chains import load_sampler
 from utils.checkpoint import save_weights
 from utils.evaluation import EvaluationRun
 from utils.frechet import Moments, frechet_distance, load_statistics
+from utils.images import to_uint8
 from utils.inception import make_extractor
 from utils.pictures import to_float
-from utils.plots import to_uint8
 from utils.states import list_states
 
 SMALL = ["num_samples=20", "batch_size=8", "ebm_width=4", "gen_width=4", "exp_dir=runs"]

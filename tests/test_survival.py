@@ -21,7 +21,7 @@ from utils import checkpoint, run_folder, states
 from utils.config import parse_command
 from utils.errors import UserError
 from utils.experiment import Run
-from utils.import_weights import load_weights
+from utils.published import load_weights
 from utils.records import Metrics
 from utils.replicas import Replicas
 

@@ -20,7 +20,7 @@ from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from utils.chains import load_sampler
 from utils.checkpoint import network_info
-from utils.import_weights import load_weights
+from utils.published import load_weights
 from utils.states import list_states
 
 

@@ -13,7 +13,8 @@ from scipy.stats import binomtest
 
 from utils.errors import UserError
 from utils.files import join, whole_file
-from utils.plots import save_figure, save_grid
+from utils.images import save_grid
+from utils.plots import save_figure
 
 
 class Record:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from utils.langevin import Potential, gradient_of
+from utils.langevin import gradient_of
+from utils.potential import Potential
 
 PER_255 = 2 / 255  # config values are in 1/255 of the range [0, 1]
 HessianProduct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # images, directions -> H directions

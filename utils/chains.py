@@ -14,9 +14,9 @@ import tensorflow as tf
 from nets import create_ebm, create_gen
 from utils.checkpoint import network_info
 from utils.errors import Diverged, UserError
-from utils.import_weights import load_weights
+from utils.networks import create_prior, load_generator
 from utils.noise import make_image_noise
-from utils.potential import create_prior
+from utils.published import load_weights
 from utils.replicas import Replicas
 from utils.sampling import Sampling
 from utils.seeds import Purpose, fold, folded, folding_draw
@@ -77,7 +77,7 @@ def load_sampler(
     ebm = create_ebm({"net_type": info["type"], "image_dims": shape, "ebm_width": info["width"]})
     load_weights(ebm, ebm_weights)
     if gen_weights:
-        start = generated_starts(_load_generator(gen_weights, shape), seed)
+        start = generated_starts(load_generator(gen_weights, shape), seed)
     else:
         start = uniform_starts(shape, seed)
     chains = sampling.chains(sampling.potential(ebm))
@@ -141,13 +141,3 @@ def uniform_starts(shape: list[int], seed: int) -> Starts:
         image_keys(seed, Purpose.NOISE_IMAGES, numbers),
         fn_output_signature=tf.TensorSpec(shape, tf.float32),
     )
-
-
-def _load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
-    info = network_info(gen_weights) or {}
-    if info.get("image_dims") != shape:
-        raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
-    sizes = {"gen_width": info["width"], "z_sz": info["z_sz"]}
-    gen = create_gen({"gen_type": info["type"], "image_dims": shape, **sizes})
-    load_weights(gen, gen_weights)
-    return gen

@@ -1,12 +1,11 @@
 """Weights files that say what they are."""
 
-import dataclasses
 import glob
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -16,9 +15,8 @@ import tensorflow as tf
 from utils.config import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files import join, reserve, whole_file
-from utils.foreign_weights import checkpoint_sizes, refuse_foreign, serves
+from utils.foreign_weights import checkpoint_sizes, refuse_foreign
 from utils.kinds import CLASSES, DICT, STRING, integer, list_of
-from utils.optim import MovingAverage
 
 INFO_KINDS = {  # what a weights file may say of its network
     "type": STRING,
@@ -31,18 +29,6 @@ SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
 SHOWN = 10  # updates in an error line
 
 
-@dataclasses.dataclass(frozen=True)
-class SavedNetwork:
-    """A network whose weights a run saves, with its moving average.
-
-    `info(update)` is what a file of it says that is written after that many updates.
-    """
-
-    network: keras.Model
-    average: MovingAverage | None
-    info: Callable[[int], Mapping[str, Any]]
-
-
 def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> None:
     """Write a `.weights.h5` whose root attribute `network` holds `info` as JSON."""
     with whole_file(path) as temporary:
@@ -50,17 +36,6 @@ def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> No
         network.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file.attrs["network"] = json.dumps(dict(info))
-
-
-def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int) -> None:
-    """Write the weights after an update, and their moving averages where these are kept."""
-    for name, saved in networks.items():
-        info = saved.info(update)
-        save_weights(saved.network, join(folder, f"{name}_{update}.weights.h5"), info)
-        if saved.average is not None:
-            with saved.average.applied():
-                path = join(folder, f"{name}_ema_{update}.weights.h5")
-                save_weights(saved.network, path, info)
 
 
 def network_info(path: str) -> dict[str, Any] | None:
@@ -128,34 +103,3 @@ def _updates_of(folder: str, name: str) -> list[int]:
     names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
     pattern = re.compile(rf"{name}_(\d+)\.(?:weights\.h5|ckpt\.index)")
     return sorted({int(match[1]) for match in map(pattern.fullmatch, names) if match})
-
-
-def with_stored_sizes(
-    config: Mapping[str, Any], path_key: str, type_key: str, sizes: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the config with a network's sizes taken from the weights at `config[path_key]`.
-
-    `sizes` maps names in the file's info to config keys, for example {"width": "ebm_width"}. Raises
-    UserError when the config says another size, or the file holds another kind of network or one
-    for other images.
-    """
-    path = config[path_key]
-    info = (network_info(path) if path else None) or {}
-    if info.get("type", config[type_key]) != config[type_key]:
-        raise UserError(
-            f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
-            f"'{config[type_key]}'"
-        )
-    if not serves(config["image_dims"], info, config[type_key]):
-        raise UserError(
-            f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
-            f"'image_dims' is {config['image_dims']}"
-        )
-    stored = {key: info[name] for name, key in sizes.items() if info.get(name) is not None}
-    for key, size in stored.items():
-        if config[key] is not None and config[key] != size:
-            raise UserError(
-                f"'{path_key}' {path} holds a network with {key} {size}, but '{key}' is "
-                f"{config[key]}: set '{key}' to {size}"
-            )
-    return {**config, **stored}

@@ -11,6 +11,7 @@ from nets import EBMS, GENERATORS, IN_COLOUR
 from utils import keys
 
 EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
+PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
 OWN_FORMATS = ("image_folder", "npz", "generator")  # a `data_type` that is no name of TFDS
 
 

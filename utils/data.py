@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.checks import EMBEDDED, data_name
+from utils.checks import EMBEDDED, PADDED_CROPS, data_name
 from utils.command_line import Parser
 from utils.config import find_config, parse_overrides, read_config_file
 from utils.data_prepare import prepare
@@ -26,9 +26,9 @@ from utils.data_sets import Dataset, MemoryDataset, StreamedDataset
 from utils.data_sources import Source, keep_classes, open_folder, open_npz, unlabelled
 from utils.data_tfds import find_builder, new_builder, open_tfds
 from utils.errors import UserError, one_line_errors
+from utils.images import save_grid
 from utils.keys import KEYS, REQUIRED
-from utils.pictures import PADDED_CROPS, Augmentation, to_float
-from utils.plots import save_grid
+from utils.pictures import Augmentation, to_float
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB

@@ -15,14 +15,15 @@ import tensorflow as tf
 
 from nets import create_clf, create_ebm
 from utils import attacks
-from utils.checkpoint import located, network_info, with_stored_sizes
+from utils.checkpoint import located, network_info
 from utils.checks import classifier_type
 from utils.efficientnet import create_efficientnet, require_imagenet
 from utils.errors import UserError
-from utils.import_weights import load_weights
-from utils.langevin import Chain, Potential
+from utils.langevin import Chain
+from utils.networks import create_prior, with_stored_sizes
 from utils.noise import make_image_noise
-from utils.potential import create_prior
+from utils.potential import Potential
+from utils.published import load_weights
 from utils.replicas import Replicas
 from utils.sampling import Sampling, require_prior
 from utils.seeds import Purpose, fold

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from utils.errors import UserError, first_line
-from utils.import_weights import load_weights
+from utils.published import load_weights
 
 STDDEV = (0.229, 0.224, 0.225)  # of the pixels of ImageNet in [0, 1]
 CLASSES = 1000

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from utils import checkpoint, plots, states
+from utils import states
 from utils.config import Command
 from utils.data_sets import Dataset
 from utils.errors import UserError, tell_how_to_go_on
 from utils.files import join
 from utils.guard import all_finite, divergence, rate_scale
+from utils.images import save_grid
+from utils.optim import Part, SavedNetwork, save_networks
 from utils.plan import EBM_PLAN, Plan
 from utils.records import Metrics, Progress, make_board, to_board
 from utils.replicas import Replicas
@@ -53,8 +55,8 @@ class Run:
         command: Command,
         replicas: Replicas,
         *,
-        parts: Mapping[str, states.Part],
-        networks: Mapping[str, checkpoint.SavedNetwork],
+        parts: Mapping[str, Part],
+        networks: Mapping[str, SavedNetwork],
         pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
         start_pictures: Mapping[str, np.ndarray],
         plan: Plan = EBM_PLAN,
@@ -165,7 +167,7 @@ class Run:
             is_measured = step > 1 or self.plan.measures_result
             saves_networks = self.config["save_networks"] and (is_measured or step == self.total)
             if saves_networks and self.chief:
-                checkpoint.save_networks(join(self.folder, "checkpoints"), self.networks, step)
+                save_networks(join(self.folder, "checkpoints"), self.networks, step)
         if saves:
             self._save_state()
 
@@ -185,7 +187,7 @@ class Run:
             if not np.isfinite(images).all():  # where `on_divergence` says to go on
                 print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
                 continue
-            plots.save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
+            save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
 
     def _save_state(self) -> None:
         """Write the state of now."""
@@ -261,7 +263,7 @@ def due(step: int, freq: int) -> bool:
 def time_update(
     update: Callable[[int], Any],
     total: int,
-    networks: Mapping[str, checkpoint.SavedNetwork],
+    networks: Mapping[str, SavedNetwork],
     name: str = "update",
 ) -> None:
     """Print what `--dry-run` promises: parameters, memory, seconds an update, time to the end."""

@@ -19,8 +19,8 @@ from google.protobuf.message import DecodeError
 from nets import create_clf
 from utils.checkpoint import network_info
 from utils.errors import Diverged, UserError
-from utils.import_weights import load_weights
-from utils.plots import to_uint8
+from utils.images import to_uint8
+from utils.published import load_weights
 from utils.seeds import Purpose, host_rng
 
 Network = Callable[[np.ndarray], np.ndarray]

@@ -1,11 +1,11 @@
-"""Langevin dynamics: the potential, and the one loop that all chains of the project run through."""
+"""Langevin dynamics: the one loop that all chains of the project run through."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-Potential = Callable[[tf.Tensor], tf.Tensor]
+from utils.potential import Potential
 
 
 class Chain(NamedTuple):
@@ -19,33 +19,6 @@ class Chain(NamedTuple):
     images: tf.Tensor
     grad_norms: tf.Tensor
     path: tf.Tensor | None
-
-
-def make_potential(
-    energy: Potential,
-    temperature: float,
-    *,
-    prior: Potential | None = None,
-    prior_temperature: float | None = None,
-    tau: float | None = None,
-    joint_temperature: float = 1.0,
-) -> Potential:
-    """Return U: (b, h, w, c) images -> (b,) potential of each image.
-
-    U(x) = f(x)/temperature + f_prior(x)/prior_temperature + |x|^2/(2 tau^2), the last two only
-    where given. With a prior, `joint_temperature` divides the sum of the first two, not the
-    Gaussian term; without one it is ignored. Networks return (b, 1).
-    """
-
-    def potential(images: tf.Tensor) -> tf.Tensor:
-        value = energy(images)[:, 0] / temperature
-        if prior is not None:
-            value = (value + prior(images)[:, 0] / prior_temperature) / joint_temperature
-        if tau is not None:
-            value += tf.reduce_sum(tf.square(images), axis=(1, 2, 3)) / (2 * tau**2)
-        return value
-
-    return potential
 
 
 def langevin(

@@ -8,18 +8,17 @@ import keras
 import tensorflow as tf
 
 from nets import create_ebm, create_gen
-from utils.checkpoint import SavedNetwork, located, with_stored_sizes
+from utils.checkpoint import located
 from utils.checks import trains_generator, uses_generator
 from utils.config import Command
-from utils.import_weights import load_weights
+from utils.networks import create_prior, with_stored_sizes
 from utils.noise import make_noise
-from utils.optim import Learner, create_learner, row_at
-from utils.potential import create_prior
+from utils.optim import Learner, Part, SavedNetwork, create_learner, row_at
+from utils.published import load_weights
 from utils.replicas import Replicas
 from utils.sampling import Sampling
 from utils.seeds import Purpose
 from utils.starts import make_generate
-from utils.states import Part
 
 WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
 EBM_SIZES = {"width": "ebm_width"}

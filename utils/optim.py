@@ -1,17 +1,31 @@
-"""What learns: schedules, optimizers, moving averages, and the EBM's learning step."""
+"""What learns, and what of it is kept: optimizers, schedules, moving averages, parts of states."""
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from utils.checkpoint import save_weights
+from utils.files import join
+
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7),
     "sgd": lambda: keras.optimizers.SGD(),
 }
+
+
+class Part(Protocol):
+    """Something that must survive a resume."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return its arrays."""
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take arrays as `state` gave them."""
 
 
 def row_at(rows: Sequence[Sequence], update: int) -> Sequence:
@@ -54,6 +68,29 @@ class MovingAverage:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take the arrays of `state`."""
         _assign_numbered(self.averages, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedNetwork:
+    """A network whose weights a run saves, with its moving average.
+
+    `info(update)` is what a file of it says that is written after that many updates.
+    """
+
+    network: keras.Model
+    average: MovingAverage | None
+    info: Callable[[int], Mapping[str, Any]]
+
+
+def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int) -> None:
+    """Write the weights after an update, and their moving averages where these are kept."""
+    for name, saved in networks.items():
+        info = saved.info(update)
+        save_weights(saved.network, join(folder, f"{name}_{update}.weights.h5"), info)
+        if saved.average is not None:
+            with saved.average.applied():
+                path = join(folder, f"{name}_ema_{update}.weights.h5")
+                save_weights(saved.network, path, info)
 
 
 @dataclasses.dataclass
@@ -109,56 +146,6 @@ def create_learner(
     optimizer.build(network.trainable_variables)
     average = MovingAverage(network, decay) if decay > 0 else None
     return Learner(network, optimizer, rates, average, max_grad_norm)
-
-
-def learn_energy(
-    learner: Learner,
-    data: tf.Tensor,
-    samples: tf.Tensor,
-    *,
-    temperature: float,
-    num_replicas: int,
-) -> tf.Tensor:
-    """Take the maximum-likelihood step of an EBM; return this replica's energy difference.
-
-    Minimises (mean f(data) - mean f(samples)) / temperature, whose gradient is that of the negative
-    log-likelihood at temperature `temperature` with `samples` as negative samples. Both are
-    (b, h, w, c); they pass the network as one batch.
-    """
-    with tf.GradientTape() as tape:
-        energies = learner.network(tf.concat([data, samples], axis=0))
-        of_data, of_samples = tf.split(energies, [tf.shape(data)[0], tf.shape(samples)[0]])
-        difference = (tf.reduce_mean(of_data) - tf.reduce_mean(of_samples)) / temperature
-        loss = difference / num_replicas
-    learner.descend(tape, loss)
-    return difference
-
-
-def learn_generator(
-    learner: Learner | None,
-    latents: tf.Tensor,
-    samples: tf.Tensor,
-    *,
-    training: bool,
-    num_replicas: int,
-) -> tf.Tensor:
-    """Let a generator follow the chains; return this replica's loss.
-
-    Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, for the latents
-    (b, z) that the chains of `samples` (b, h, w, c) started from (cooperative learning, Xie et al.
-    2018, eq. 12, with the variance of the generator's noise left to the learning rate). Without a
-    learner there is nothing to do, and the loss is 0.
-    """
-    if learner is None:
-        return tf.constant(0.0)
-    with tf.GradientTape() as tape:
-        errors = tf.reduce_sum(
-            tf.square(samples - learner.network(latents, training=training)), axis=(1, 2, 3)
-        )
-        loss = tf.reduce_mean(errors)
-        share = loss / num_replicas
-    learner.descend(tape, share)
-    return loss
 
 
 @dataclasses.dataclass

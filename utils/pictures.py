@@ -14,7 +14,6 @@ from PIL import Image
 
 SHAPE = (None, None, 3)
 PILLOW_FORMATS = ("BMP", "GIF", "WEBP")
-PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
 PADDING = 4
 _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 

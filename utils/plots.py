@@ -1,57 +1,13 @@
-"""Pictures: grids of images by array tiling, and the diagnostics of training."""
+"""Plots of curves: the diagnostics of training."""
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 
-from utils.errors import Diverged
-from utils.files import join, make_folder, whole_file
+from utils.files import whole_file
 
 WINDOW = 5000  # updates that the correlations look back on
 MAX_LAG = 15
-GAP = 208  # grey level between images, told from their white grounds
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Round images from [-1, 1] to 0..255, clipping what lies outside.
-
-    Raises Diverged for NaN and Inf, which a cast would turn into black or white.
-    """
-    if not np.isfinite(images).all():
-        raise Diverged("images hold NaN or Inf: their chains have diverged")
-    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
-
-
-def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
-    """Lay (n, h, w, c) images out as one (H, W, c) picture, `gap` grey pixels between them."""
-    count, height, width, channels = images.shape
-    columns = columns or int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    cells = np.full((rows * columns, height + gap, width + gap, channels), GAP, np.uint8)
-    cells[:count, :height, :width] = images
-    grid = cells.reshape(rows, columns, height + gap, width + gap, channels)
-    picture = grid.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
-    return np.pad(picture, ((gap, 0), (gap, 0), (0, 0)), constant_values=GAP)
-
-
-def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
-    """Write (n, h, w, c) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
-    make_folder(folder)
-    for number, image in enumerate(to_uint8(images), first):
-        with whole_file(join(folder, f"{number:06}.png")) as temporary:
-            _picture(image).save(temporary)
-
-
-def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:
-    """Write (n, h, w, c) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
-    with whole_file(path) as temporary:
-        _picture(tile(to_uint8(images), columns)).save(temporary)
-
-
-def _picture(pixels: np.ndarray) -> Image.Image:
-    """Return (h, w, 1 or 3) uint8 pixels as a grey picture or one in colour."""
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def save_figure(figure: Figure, path: str) -> None:

@@ -1,25 +1,34 @@
-"""The frozen prior EBM of a potential."""
+"""The potential of chains: the EBM, the prior and the Gaussian term."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
-import keras
+import tensorflow as tf
 
-from nets import create_ebm
-from utils.checkpoint import with_stored_sizes
-from utils.import_weights import load_weights
+Potential = Callable[[tf.Tensor], tf.Tensor]
 
 
-def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
-    """Return the frozen prior EBM with its weights; None without one.
+def make_potential(
+    energy: Potential,
+    temperature: float,
+    *,
+    prior: Potential | None = None,
+    prior_temperature: float | None = None,
+    tau: float | None = None,
+    joint_temperature: float = 1.0,
+) -> Potential:
+    """Return U: (b, h, w, c) images -> (b,) potential of each image.
 
-    It is as wide as its weights say, else as `ebm_width`.
+    U(x) = f(x)/temperature + f_prior(x)/prior_temperature + |x|^2/(2 tau^2), the last two only
+    where given. With a prior, `joint_temperature` divides the sum of the first two, not the
+    Gaussian term; without one it is ignored. Networks return (b, 1).
     """
-    path = config["prior_weights"]
-    if not path:
-        return None
-    open_width, sizes = {**config, "ebm_width": None}, {"width": "ebm_width"}
-    sized = with_stored_sizes(open_width, "prior_weights", "net_type", sizes)
-    prior = create_ebm({**sized, "ebm_width": sized["ebm_width"] or config["ebm_width"]})
-    load_weights(prior, path)
-    return prior
+
+    def potential(images: tf.Tensor) -> tf.Tensor:
+        value = energy(images)[:, 0] / temperature
+        if prior is not None:
+            value = (value + prior(images)[:, 0] / prior_temperature) / joint_temperature
+        if tau is not None:
+            value += tf.reduce_sum(tf.square(images), axis=(1, 2, 3)) / (2 * tau**2)
+        return value
+
+    return potential

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from utils.checkpoint import network_info
 from utils.errors import UserError
-from utils.langevin import Chain, Potential, langevin, make_potential
+from utils.langevin import Chain, langevin
 from utils.noise import Noise
 from utils.parts import in_parts
+from utils.potential import Potential, make_potential
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from utils.chains import Networks
 from utils.checkpoint import find_weights, located
 from utils.errors import UserError
 from utils.files import join
-from utils.import_weights import load_weights
 from utils.models import resolve_sizes
+from utils.published import load_weights
 from utils.sampling import resolve_sampling
 
 PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")

@@ -6,7 +6,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,19 +15,10 @@ from utils.errors import UserError, first_line
 from utils.files import join, make_room, whole_file
 from utils.fingerprints import fingerprint
 from utils.folders import list_folder
+from utils.optim import Part
 
 STATE_FILE = "state.json"
 SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
-
-
-class Part(Protocol):
-    """Something that must survive a resume."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return its arrays."""
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take arrays as `state` gave them."""
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:

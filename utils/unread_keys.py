@@ -12,12 +12,12 @@ from utils import keys
 from utils.checks import (
     EMBEDDED,
     OWN_FORMATS,
+    PADDED_CROPS,
     classifier_type,
     data_name,
     trains_generator,
     uses_generator,
 )
-from utils.pictures import PADDED_CROPS
 
 WHOLE_UNITS = ("adv_eps", "adv_eta")  # in 1/255: hardly ever below a half
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.data import ORDER_SEED, Dataset, evaluation_batches
-from utils.langevin import Potential, langevin, share_saturated
+from utils.langevin import langevin, share_saturated
 from utils.plots import save_figure
+from utils.potential import Potential
 from utils.seeds import Purpose, host_rng
 
 SETTLED = 0.5  # share of a chain, its end, over which drift is measured

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tests.runs import cpus
 from utils import attacks
 from utils.defense import Defense, Use, make_gradient, make_purify
-from utils.langevin import make_potential
+from utils.potential import make_potential
 
 BASE = {
     "seed": 0, "image_dims": [4, 4, 3], "batch_size": 3, "chain_batch": None, "langevin_steps": 4,

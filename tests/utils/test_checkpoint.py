@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils import checkpoint, states
+from utils import checkpoint, networks, states
 from utils.errors import UserError
 
 
@@ -136,19 +136,19 @@ def test_a_config_takes_its_sizes_from_the_weights_and_may_not_disagree(tmp_path
     config = {"ebm_weights": path, "net_type": "ebm_sngan", "ebm_width": None}
     config["image_dims"] = [32, 32, 3]
     sizes = ("ebm_weights", "net_type", {"width": "ebm_width"})
-    assert checkpoint.with_stored_sizes(config, *sizes)["ebm_width"] == 2
-    assert checkpoint.with_stored_sizes({**config, "ebm_width": 2}, *sizes)["ebm_width"] == 2
+    assert networks.with_stored_sizes(config, *sizes)["ebm_width"] == 2
+    assert networks.with_stored_sizes({**config, "ebm_width": 2}, *sizes)["ebm_width"] == 2
     with pytest.raises(UserError, match="'ebm_width' is 3"):
-        checkpoint.with_stored_sizes({**config, "ebm_width": 3}, *sizes)
+        networks.with_stored_sizes({**config, "ebm_width": 3}, *sizes)
     with pytest.raises(UserError, match="type 'ebm_sngan'"):
-        checkpoint.with_stored_sizes({**config, "net_type": "ebm_biggan"}, *sizes)
+        networks.with_stored_sizes({**config, "net_type": "ebm_biggan"}, *sizes)
     checkpoint.save_weights(_network(), path, {"type": "ebm_sngan", "image_dims": [32, 32, 1]})
     with pytest.raises(
         UserError, match=r"images of \[32, 32, 1\], but 'image_dims' is \[32, 32, 3"
     ):
-        checkpoint.with_stored_sizes({**config, "image_dims": [32, 32, 3]}, *sizes)
+        networks.with_stored_sizes({**config, "image_dims": [32, 32, 3]}, *sizes)
     unset = {**config, "ebm_weights": None}
-    assert checkpoint.with_stored_sizes(unset, *sizes) == unset
+    assert networks.with_stored_sizes(unset, *sizes) == unset
 
 
 def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):

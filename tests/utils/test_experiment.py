@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from tests.runs import cpus
-from utils.checkpoint import SavedNetwork
 from utils.config import Command, find_config, load_config, load_run_config
 from utils.errors import UserError, one_line_errors
 from utils.experiment import Outcome, Run
-from utils.optim import WeightsPart
+from utils.optim import SavedNetwork, WeightsPart
 from utils.plan import EBM_PLAN
 from utils.states import list_states
 

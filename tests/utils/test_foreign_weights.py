@@ -6,10 +6,10 @@ import pytest
 
 from tests.nets.cases import create_small, weights_of
 from tests.utils.test_import_weights import ROWS, published_arrays, write_checkpoint
-from utils.checkpoint import network_info, save_weights, with_stored_sizes
+from utils.checkpoint import network_info, save_weights
 from utils.errors import UserError
-from utils.import_weights import load_weights
-from utils.potential import create_prior
+from utils.networks import create_prior, with_stored_sizes
+from utils.published import load_weights
 
 FOREIGN = {
     "gen.pth": ("a PyTorch file", "utils.import_weights {path} {folder}/gen.weights.h5 --net"),

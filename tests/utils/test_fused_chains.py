@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from tests.nets import plain
 from tests.nets.cases import create, distance, train_like, weights_of
-from utils.langevin import langevin, make_potential
+from utils.langevin import langevin
 from utils.noise import make_noise
+from utils.potential import make_potential
 from utils.seeds import Purpose, fold
 
 EPSILON, TEMPERATURE, STEPS = 0.05, 3e-5, 20

@@ -12,7 +12,8 @@ import pytest
 from tests.nets.cases import create
 from utils.errors import UserError
 from utils.import_torch import read_torch
-from utils.import_weights import assign, load_weights, main
+from utils.import_weights import main
+from utils.published import assign, load_weights
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (requirements_convert.txt)")
 

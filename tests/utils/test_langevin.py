@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.langevin import image_norms, langevin, make_potential, share_saturated
+from utils.langevin import image_norms, langevin, share_saturated
 from utils.noise import make_noise
+from utils.potential import make_potential
 from utils.seeds import Purpose, fold
 
 SHAPE = (6, 4, 4, 3)

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from utils.devices import make_strategy
-from utils.optim import create_learner, learn_energy, learn_generator, row_at
+from utils.losses import learn_energy, learn_generator
+from utils.optim import create_learner, row_at
 
 SHAPE = (4, 4, 3)
 

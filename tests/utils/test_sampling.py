@@ -8,7 +8,7 @@ from nets import create_ebm
 from utils.checkpoint import save_weights
 from utils.config import load_config
 from utils.errors import UserError
-from utils.langevin import make_potential
+from utils.potential import make_potential
 from utils.sampling import Sampling
 
 NETWORK = {"image_dims": [32, 32, 3], "net_type": "ebm_sngan", "ebm_width": 4}
