@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.attack_record import Record, draw_examples
-from utils.attacks import (
+from utils.attack.attacks import (
     PER_255,
     loss_slopes,
     project,
@@ -24,16 +23,17 @@ from utils.attacks import (
     random_in_ball,
     step_up,
 )
-from utils.config import parse_command
-from utils.data import Dataset, evaluation_batches, load_data, require_labels
-from utils.defense import Defense, Use, class_numbers, create_defense
+from utils.attack.defense import Defense, Use, class_numbers, create_defense
+from utils.attack.record import Record, draw_examples
+from utils.config.load import parse_command
+from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
-from utils.experiment import time_update
-from utils.files import join
+from utils.files.whole import join
 from utils.replicas import Replicas
-from utils.run_folder import how_to_resume, open_run_folder
+from utils.run.folder import how_to_resume, open_run_folder
+from utils.run.signals import Interruption
+from utils.run.training import time_update
 from utils.seeds import Purpose, host_rng
-from utils.signals import Interruption
 
 NUM_SHOWN = 8  # broken and defended images in the picture, each
 

@@ -18,8 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from utils.array_files import ArrayFiles
-from utils.chains import (
+from utils.config.load import parse_command
+from utils.data.sets import Dataset
+from utils.data.streams import load_data
+from utils.errors import Diverged, one_line_errors
+from utils.files.whole import whole_file
+from utils.images import save_grid, save_images
+from utils.learning.learners import SavedNetwork
+from utils.mcmc.image_chains import (
     Networks,
     Starts,
     create_networks,
@@ -27,25 +33,19 @@ from utils.chains import (
     image_keys,
     uniform_starts,
 )
-from utils.config import parse_command
-from utils.data import load_data
-from utils.data_sets import Dataset
-from utils.errors import Diverged, one_line_errors
-from utils.evaluation import Chains, EvaluationRun, Place, joined
-from utils.experiment import time_update
-from utils.files import whole_file
-from utils.images import save_grid, save_images
-from utils.measure import Measure
-from utils.noise import make_image_noise
-from utils.optim import SavedNetwork
-from utils.records import ChainProgress
+from utils.mcmc.noise import make_image_noise
+from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
-from utils.run_folder import files_of, require_same_inputs
-from utils.sampler import Sampler
-from utils.sampling import Sampling
-from utils.scored_networks import Checkpoint, list_checkpoints, load_networks, resolve
+from utils.run.array_files import ArrayFiles
+from utils.run.folder import files_of, require_same_inputs
+from utils.run.records import ChainProgress
+from utils.run.training import time_update
+from utils.scores.measure import Measure
+from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolve
+from utils.scores.sampler import Sampler
+from utils.scores.segments import Chains, EvaluationRun, Place, joined
+from utils.scores.validity import Trace, data_energies, describe, make_look, save_trace
 from utils.seeds import Purpose
-from utils.validity import Trace, data_energies, describe, make_look, save_trace
 
 NUM_SHOWN = 64  # images in a picture
 LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next

@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils import starts
-from utils.banks import Bank, Start, choose_rejuvenated
-from utils.config import parse_command
+from utils.config.keys import BANK_INITS
+from utils.config.load import parse_command
 from utils.errors import one_line_errors
-from utils.experiment import Outcome, Run, time_update
-from utils.guard import rate_scale
-from utils.keys import BANK_INITS
-from utils.langevin import share_saturated
-from utils.losses import learn_energy, learn_generator
-from utils.models import Models, create_models, make_positives, saved_networks, sized
-from utils.noise import make_noise
-from utils.optim import row_at
+from utils.learning.learners import row_at
+from utils.learning.losses import learn_energy, learn_generator
+from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
+from utils.mcmc import starts
+from utils.mcmc.banks import Bank, Start, choose_rejuvenated
+from utils.mcmc.langevin import share_saturated
+from utils.mcmc.noise import make_noise
+from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
-from utils.sampling import Sampling
+from utils.run.guard import rate_scale
+from utils.run.training import Outcome, Run, time_update
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture

@@ -16,19 +16,25 @@ import numpy as np
 import tensorflow as tf
 
 from nets import create_clf
-from utils.config import parse_command
-from utils.data import Dataset, TrainingStream, evaluation_batches, load_data, require_labels
+from utils.config.load import parse_command
+from utils.data.streams import (
+    Dataset,
+    TrainingStream,
+    evaluation_batches,
+    load_data,
+    require_labels,
+)
 from utils.errors import UserError, one_line_errors
-from utils.experiment import Outcome, Run, due, time_update
-from utils.files import join, whole_file
-from utils.guard import rate_scale
-from utils.optim import Learner, SavedNetwork
-from utils.plan import Plan
-from utils.plots import save_learning
-from utils.records import Metrics
+from utils.files.whole import join, whole_file
+from utils.learning.learners import Learner, SavedNetwork
+from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
+from utils.run.guard import rate_scale
+from utils.run.plan import Plan
+from utils.run.plots import save_learning
+from utils.run.records import Metrics
+from utils.run.training import Outcome, Run, due, time_update
 from utils.seeds import Key, Purpose
-from utils.starts import make_stream
 
 COLUMNS = ("epoch", "loss", "accuracy", "test_loss", "test_accuracy", "lr", "seconds", "retry")
 SHOWN = (

@@ -15,22 +15,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from utils import plots, starts
-from utils.banks import Bank, Drawn, redraw_counts
-from utils.config import parse_command
+from utils.config.load import parse_command
 from utils.errors import one_line_errors
-from utils.experiment import Outcome, Run, time_update
-from utils.files import join
-from utils.guard import LIMITS, rate_scale
-from utils.langevin import share_saturated
-from utils.losses import learn_energy
-from utils.models import Models, create_models, make_positives, saved_networks, sized
-from utils.noise import make_noise
-from utils.optim import row_at
-from utils.parts import run_both
-from utils.plan import EBM_PLAN, Plan
+from utils.files.whole import join
+from utils.learning.learners import row_at
+from utils.learning.losses import learn_energy
+from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
+from utils.mcmc import starts
+from utils.mcmc.banks import Bank, Drawn, redraw_counts
+from utils.mcmc.langevin import share_saturated
+from utils.mcmc.noise import make_noise
+from utils.mcmc.parts import run_both
+from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
-from utils.sampling import Sampling
+from utils.run import plots
+from utils.run.guard import LIMITS, rate_scale
+from utils.run.plan import EBM_PLAN, Plan
+from utils.run.training import Outcome, Run, time_update
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from attack import Batch, attack_batch, batches_from
-from utils.command_line import whole_number
-from utils.config import load_config
-from utils.data import load_data, require_labels
-from utils.defense import Defense, create_defense
+from utils.attack.defense import Defense, create_defense
+from utils.config.command_line import whole_number
+from utils.config.load import load_config
+from utils.data.streams import load_data, require_labels
 from utils.replicas import Replicas
 
 SCHEDULES = {"packed": True, "plain": False}  # values of `attack_packing`

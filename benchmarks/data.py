@@ -23,9 +23,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from utils.banks import Bank
-from utils.data import TrainingStream, load_data
-from utils.data_prepare import prepare
+from utils.data.prepare import prepare
+from utils.data.streams import TrainingStream, load_data
+from utils.mcmc.banks import Bank
 
 STEPS = 20  # of Langevin per update
 BATCH = 32

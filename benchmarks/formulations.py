@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from benchmarks.networks import as_published
 from nets import create_ebm, sngan
-from utils.langevin import langevin
-from utils.noise import make_noise
-from utils.parts import in_parts
-from utils.potential import make_potential
+from utils.mcmc.langevin import langevin
+from utils.mcmc.noise import make_noise
+from utils.mcmc.parts import in_parts
+from utils.mcmc.potential import make_potential
 from utils.seeds import Purpose, fold
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None

@@ -1,4 +1,4 @@
-"""Statistics and Fréchet distance of `utils.frechet` against the usual ways, measured in one run.
+"""Our statistics and Fréchet distance against the usual ways, measured in one run.
 
     python3 -m benchmarks.frechet [--images 50000] [--dim 2048] [--repeats 3] [--json PATH]
 
@@ -19,8 +19,8 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
-from utils.command_line import whole_number
-from utils.frechet import BLOCK, Moments, Statistics, frechet_distance
+from utils.config.command_line import whole_number
+from utils.scores.frechet import BLOCK, Moments, Statistics, frechet_distance
 
 BATCH = 500
 

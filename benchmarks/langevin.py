@@ -33,11 +33,11 @@ from matplotlib.figure import Figure
 from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, Formulation, multiply_adds
 from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
-from utils.command_line import whole_number
-from utils.devices import make_strategy
+from utils.config.command_line import whole_number
+from utils.devices.strategy import make_strategy
 from utils.errors import first_line
-from utils.files import make_folder
-from utils.plots import save_figure
+from utils.files.whole import make_folder
+from utils.run.plots import save_figure
 
 Ask = Callable[..., Any]  # (variant, function, *arguments) -> what it returns in its process
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.life_cycle_report import Regime, report
 from benchmarks.stages import Stage, Work
-from utils.config import load_config
+from utils.config.load import load_config
 from utils.errors import one_line_errors
 
 RATE = 2000  # image-steps/s of one EBM of width 32 on two cores, to plan with

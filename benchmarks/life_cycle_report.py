@@ -12,9 +12,9 @@ from PIL import Image
 
 from benchmarks.machine import machine
 from benchmarks.stages import Work
-from utils.config import REPOSITORY
-from utils.files import make_folder, whole_file
-from utils.plots import save_figure
+from utils.config.load import REPOSITORY
+from utils.files.whole import make_folder, whole_file
+from utils.run.plots import save_figure
 
 FACTORS = (1, 10, 100)  # times the training chain
 ACCURACIES = ("natural", "control", "robust")

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from utils.devices import CORES
+from utils.devices.strategy import CORES
 
 
 def machine() -> dict[str, Any]:

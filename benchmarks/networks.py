@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from nets import create_clf, create_ebm, create_gen, layers, sngan
-from utils.command_line import whole_number
+from utils.config.command_line import whole_number
 
 # name: (type, image size, width or None for the published one, batch)
 NETWORKS = {

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from utils.config import REPOSITORY, load_config
+from utils.config.load import REPOSITORY, load_config
 from utils.errors import UserError
-from utils.files import make_folder, whole_file
-from utils.signals import Interruption
-from utils.states import list_states
+from utils.files.whole import make_folder, whole_file
+from utils.run.signals import Interruption
+from utils.run.states import list_states
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,10 +27,10 @@ import tensorflow as tf
 
 import train
 import train_longrun
-from utils import starts
-from utils.command_line import whole_number
-from utils.config import load_config
-from utils.models import Models, create_models, resolve_sizes
+from utils.config.command_line import whole_number
+from utils.config.load import load_config
+from utils.learning.models import Models, create_models, resolve_sizes
+from utils.mcmc import starts
 from utils.replicas import Replicas
 from utils.seeds import Key
 

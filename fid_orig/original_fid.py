@@ -14,13 +14,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils.command_line import Parser
+from utils.config.command_line import Parser
+from utils.data.image_folder import IMAGE_FILES, picture_files
+from utils.data.pictures import decode, to_float
 from utils.errors import UserError, one_line_errors
-from utils.files import make_folder
-from utils.frechet import Moments, Statistics, load_statistics, save_statistics, score_line
-from utils.image_folder import IMAGE_FILES, picture_files
-from utils.inception import Extractor, make_extractor
-from utils.pictures import decode, to_float
+from utils.files.whole import make_folder
+from utils.scores.extractors import Extractor, make_extractor
+from utils.scores.frechet import Moments, Statistics, load_statistics, save_statistics, score_line
 
 BATCH_SIZE = 50
 ENDING = ".npz"  # of statistics

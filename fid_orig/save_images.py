@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils.chains import load_sampler
-from utils.command_line import Parser, whole_number
-from utils.data import data_config, evaluation_batches, load_data
+from utils.config.command_line import Parser, whole_number
+from utils.data.streams import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
-from utils.folders import list_folder
+from utils.files.folders import list_folder
 from utils.images import save_images
+from utils.mcmc.image_chains import load_sampler
 
 BATCH_SIZE = 100
 

@@ -16,8 +16,8 @@ from PIL import Image
 from nets import create_ebm
 from tests.nets.cases import weights_of
 from tests.utils.test_import_weights import write_checkpoint
-from utils import checkpoint
-from utils.config import load_config
+from utils.config.load import load_config
+from utils.weights import files as checkpoint
 
 SIZE, DIM = 12, 4  # of pictures, of features
 PICTURES = (".png", ".jpg", ".bmp", ".gif")

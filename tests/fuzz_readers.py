@@ -28,11 +28,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nets import create_ebm
 from tests import fuzz_inputs as inputs
-from utils import checkpoint, import_weights, networks
-from utils.config import load_config, load_run_config
-from utils.data import evaluation_batches, load_data
+from utils import import_weights
+from utils.config.load import load_config, load_run_config
+from utils.data.streams import evaluation_batches, load_data
 from utils.errors import UserError
-from utils.frechet import load_statistics
+from utils.scores.frechet import load_statistics
+from utils.weights import files as checkpoint
+from utils.weights import networks
 
 SIZE = inputs.SIZE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.replicas import Replicas
-from utils.states import list_states
+from utils.run.states import list_states
 
 SMALL_TRAINING = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",

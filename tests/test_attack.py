@@ -11,10 +11,10 @@ import tensorflow as tf
 
 import attack
 from tests.runs import cpus, splits
-from utils.config import load_config
-from utils.defense import Defense, Use, create_classifier, create_defense, make_classify
+from utils.attack.defense import Defense, Use, create_classifier, create_defense, make_classify
+from utils.config.load import load_config
 from utils.errors import UserError
-from utils.potential import make_potential
+from utils.mcmc.potential import make_potential
 from utils.replicas import Replicas
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
@@ -270,7 +270,7 @@ def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng):
 @pytest.mark.slow
 def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_dir):
     foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
-    from utils.data import evaluation_batches, load_data
+    from utils.data.streams import evaluation_batches, load_data
 
     changes = [f"data_dir={data_dir}", "adv_steps=40", "adv_rand_start=False", "adv_eps=2"]
     changes += ["adv_eta=0.25", "attack_control=False", "langevin_steps=0"]

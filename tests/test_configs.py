@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.config import find_config, load_config
+from utils.config.load import find_config, load_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PUBLISHED = json.loads((Path(__file__).parent / "reference" / "configs.json").read_text())

@@ -16,14 +16,14 @@ from PIL import Image
 import fid
 from nets import create_ebm, create_gen
 from tests.runs import splits
-from utils.chains import load_sampler
-from utils.checkpoint import save_weights
-from utils.evaluation import EvaluationRun
-from utils.frechet import Moments, frechet_distance, load_statistics
+from utils.data.pictures import to_float
 from utils.images import to_uint8
-from utils.inception import make_extractor
-from utils.pictures import to_float
-from utils.states import list_states
+from utils.mcmc.image_chains import load_sampler
+from utils.run.states import list_states
+from utils.scores.extractors import make_extractor
+from utils.scores.frechet import Moments, frechet_distance, load_statistics
+from utils.scores.segments import EvaluationRun
+from utils.weights.files import save_weights
 
 SMALL = ["num_samples=20", "batch_size=8", "ebm_width=4", "gen_width=4", "exp_dir=runs"]
 SIZES = {"image_dims": [32, 32, 3], "ebm_width": 4, "gen_width": 4, "z_sz": 128}

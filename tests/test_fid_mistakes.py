@@ -8,7 +8,7 @@ from PIL import Image
 
 import fid
 from nets import create_ebm
-from utils.checkpoint import save_weights
+from utils.weights.files import save_weights
 
 # name: (--set of the smoke config, words that the line must hold)
 WRONG = {

@@ -28,6 +28,19 @@ from tests.source import (
 )
 
 FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
+LADDER = (  # of the packages and modules of utils, the lowest first
+    ("console", "seeds"),
+    ("errors",),
+    ("files", "devices"),
+    ("images", "config", "replicas"),
+    ("weights",),
+    ("data", "import_weights"),
+    ("mcmc",),
+    ("learning",),
+    ("run",),
+    ("scores",),
+    ("attack",),
+)
 STATELESS = {
     "tf.random": ("stateless_", "fold_in", "split"),
     "tf.image": ("stateless_random_",),
@@ -51,13 +64,35 @@ def test_imports_run_one_way_from_scripts_to_utils_to_nets():
 def test_modules_import_each_other_in_no_circle():
     modules = {module_name(path): path for path in [*UTILS, *NETS]}
     below = {
-        name: {target for target, _ in imported(path) if target in modules.keys() - {name}}
+        name: {
+            target
+            for target, _ in imported(path)  # a package does not lie below its own modules
+            if target in modules and not f"{name}.".startswith(f"{target}.")
+        }
         for name, path in modules.items()
     }
     while below:  # take away what imports nothing that is left; a circle stays
         leaves = {name for name, targets in below.items() if not targets}
         assert leaves, f"circle among {sorted(below)}"
         below = {name: targets - leaves for name, targets in below.items() if name not in leaves}
+
+
+def test_packages_of_utils_are_a_ladder():
+    """A package imports those below it alone; every module of utils has its step."""
+    step = {name: number for number, names in enumerate(LADDER) for name in names}
+    upward = []
+    for path in UTILS:
+        room = module_name(path).split(".")[1:2]
+        if not room:  # utils itself, the map
+            continue
+        targets = [(name.split(".")[1], node) for name, node in imported(path)
+                   if name.startswith("utils.")]  # fmt: skip
+        upward += [
+            f"{place(path, node)} imports {name}"
+            for name, node in targets
+            if name != room[0] and step[name] >= step[room[0]]
+        ]
+    assert not upward
 
 
 @pytest.mark.parametrize("path", [*PROJECT, *CONFIGS], ids=place)
@@ -124,7 +159,7 @@ def test_nine_functions_in_ten_are_shorter_still():
 
 
 def test_exactly_one_place_adds_langevin_noise():
-    """Of all products of a step size with a noise, there is one, in utils/langevin.py."""
+    """Of all products of a step size with a noise, there is one, in utils/mcmc/langevin.py."""
     products = [
         (path, node)
         for path in [*SCRIPTS, *UTILS, *NETS, *FID_ORIG]
@@ -132,7 +167,7 @@ def test_exactly_one_place_adds_langevin_noise():
         if _is_epsilon_times_noise(node)
     ]
     assert len(products) == 1, [place(path, node) for path, node in products]
-    assert products[0][0] == REPOSITORY / "utils" / "langevin.py"
+    assert products[0][0] == REPOSITORY / "utils" / "mcmc" / "langevin.py"
 
 
 def _is_epsilon_times_noise(node: ast.AST) -> bool:

@@ -17,13 +17,15 @@ import tensorflow as tf
 import train
 from nets import create_ebm
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils import checkpoint, run_folder, states
-from utils.config import parse_command
+from utils.config.load import parse_command
 from utils.errors import UserError
-from utils.experiment import Run
-from utils.published import load_weights
-from utils.records import Metrics
 from utils.replicas import Replicas
+from utils.run import folder as run_folder
+from utils.run import states
+from utils.run.records import Metrics
+from utils.run.training import Run
+from utils.weights import files as checkpoint
+from utils.weights.published import load_weights
 
 NO_GENERATOR = ["mcmc_init=persistent", "update_generator=False"]  # sooner ready
 SMALL_EBM = {"net_type": "ebm_sngan", "image_dims": [32, 32, 3], "ebm_width": 4}

@@ -18,8 +18,8 @@ from tests.source import (
     place,
     tree,
 )
-from utils import keys
-from utils.config import load_config
+from utils.config import keys
+from utils.config.load import load_config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=place)

@@ -18,10 +18,10 @@ from PIL import Image
 import train
 from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
-from utils.chains import load_sampler
-from utils.checkpoint import network_info
-from utils.published import load_weights
-from utils.states import list_states
+from utils.mcmc.image_chains import load_sampler
+from utils.run.states import list_states
+from utils.weights.files import network_info
+from utils.weights.published import load_weights
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 import train_clf
 from tests.runs import rows, splits, state
-from utils.data import evaluation_batches, load_data
+from utils.data.streams import evaluation_batches, load_data
 
 LABELS = ["Smileys & Emotion", "Flags"]
 SMALL = [

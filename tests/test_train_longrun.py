@@ -11,16 +11,16 @@ import train
 import train_longrun
 from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
 from train_longrun import Banks, put_back
-from utils.banks import Bank, redraw_counts
-from utils.config import load_config
-from utils.langevin import langevin
-from utils.models import Models, create_models
-from utils.noise import make_noise
-from utils.optim import create_learner
-from utils.parts import run_both
+from utils.config.load import load_config
+from utils.learning.learners import create_learner
+from utils.learning.models import Models, create_models
+from utils.mcmc.banks import Bank, redraw_counts
+from utils.mcmc.langevin import langevin
+from utils.mcmc.noise import make_noise
+from utils.mcmc.parts import run_both
+from utils.mcmc.starts import Sources, open_sources
 from utils.replicas import Replicas
 from utils.seeds import Purpose, fold, host_rng
-from utils.starts import Sources, open_sources
 
 SMALL = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "persistent_size=8", "burnin_size=8",

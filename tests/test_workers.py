@@ -14,8 +14,8 @@ import pytest
 
 import train
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils.data import load_data
-from utils.states import list_states
+from utils.data.streams import load_data
+from utils.run.states import list_states
 
 Workers = list[subprocess.Popen]
 

@@ -1,1 +1,13 @@
-"""What the scripts share: each module has one subject, named by its file."""
+"""What the scripts share: each line may import those below it, never those above.
+
+attack    the defence by purification, and attacks on it
+scores    features, distances, references, long chains and their validity
+run       run folders, the loop of training, states, records and plots
+learning  optimizers and averages, losses, the networks of a training run
+mcmc      Langevin chains, read first: the potential, the step, noise, banks, starts
+data      from a data set, a folder or an npz to batches of images
+weights   weights files of ours, published and foreign ones; images: networks' images as PNG
+config    the table of keys, checks, the command line
+replicas  where a run computes; devices: strategies, memory, signals; files: whole or not at all
+errors    mistakes in one line; console; seeds: named random streams
+"""

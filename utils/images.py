@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from utils.errors import Diverged
-from utils.files import join, make_folder, whole_file
+from utils.files.whole import join, make_folder, whole_file
 
 GAP = 208  # grey level between images, told from their white grounds
 

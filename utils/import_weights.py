@@ -3,7 +3,7 @@
     python3 -m utils.import_weights SOURCE TARGET.weights.h5 --net gen_sngan_32
 
 writes SOURCE once and for all as a weights file of ours. SOURCE is the prefix of a published
-TensorFlow checkpoint (`ebm_140000.ckpt`) or a PyTorch file (`utils.import_torch`). The scripts
+TensorFlow checkpoint (`ebm_140000.ckpt`) or a PyTorch file (`utils.weights.pytorch`). The scripts
 take such a prefix wherever a config names weights; PyTorch files have to be converted.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 import keras
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
-from utils.checkpoint import save_weights
-from utils.command_line import Parser, whole_number
+from utils.config.command_line import Parser, whole_number
 from utils.errors import UserError, one_line_errors
-from utils.foreign_weights import TORCH_ENDINGS
-from utils.import_torch import read_torch
-from utils.published import assign, load_weights
+from utils.weights.files import save_weights
+from utils.weights.foreign import TORCH_ENDINGS
+from utils.weights.published import assign, load_weights
+from utils.weights.pytorch import read_torch
 
 
 def network_names() -> list[str]:

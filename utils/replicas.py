@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.devices import make_strategy
+from utils.devices.strategy import make_strategy
 from utils.errors import UserError
 from utils.seeds import Key
 

@@ -13,9 +13,9 @@ import pytest
 from benchmarks.life_cycle import FULL, QUICK, make_stages, mean_chain_steps
 from benchmarks.stages import Stage, Work
 from train_longrun import Banks, put_back
-from utils.banks import Bank, choose_rejuvenated, redraw_counts
-from utils.config import load_config
+from utils.config.load import load_config
 from utils.errors import UserError
+from utils.mcmc.banks import Bank, choose_rejuvenated, redraw_counts
 
 SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
 STAGE = Stage("shortrun", "train", "configs/smoke.py", SMALL, 0, {"ebm": 2})

@@ -10,11 +10,11 @@ from PIL import Image
 from fid_orig import original_fid, save_images
 from nets import create_ebm, create_gen
 from tests.stand_in_graph import DIM, stand_in_graph
-from utils.chains import load_sampler
-from utils.checkpoint import save_weights
 from utils.errors import UserError
-from utils.frechet import Moments, frechet_distance
-from utils.inception import TF1_FILE, make_extractor
+from utils.mcmc.image_chains import load_sampler
+from utils.scores.extractors import TF1_FILE, make_extractor
+from utils.scores.frechet import Moments, frechet_distance
+from utils.weights.files import save_weights
 
 COUNT, SHAPE = 12, [32, 32, 3]
 CHAIN = {"steps": 2, "epsilon": 1e-2, "temperature": 1e-3, "tau": None, "max_norm": None}

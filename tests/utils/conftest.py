@@ -8,8 +8,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.testing.mocking import RandomFakeGenerator
 
-import utils.emoji32  # noqa: F401
-from utils.data_prepare import prepare
+import utils.data.emoji32  # noqa: F401
+from utils.data.prepare import prepare
 
 
 @pytest.fixture(scope="session")

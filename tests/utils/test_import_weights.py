@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from tests.nets.cases import PUBLISHED, create_small, train_like, weights_of
-from utils.checkpoint import network_info
 from utils.errors import UserError
 from utils.import_weights import main
-from utils.published import load_weights
+from utils.weights.files import network_info
+from utils.weights.published import load_weights
 
 ROWS = {
     "ebm_sngan_64": ("ebm_sngan", 64, {}),

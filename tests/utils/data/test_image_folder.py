@@ -1,0 +1,97 @@
+"""Folders of pictures: their splits, their labels, and what is passed over or refused."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from fid_orig.original_fid import image_files
+from utils.data.streams import load_data
+from utils.errors import UserError
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Return a folder of two labels with two pictures each."""
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.webp"):
+        picture(tmp_path / "pets" / name)
+    return tmp_path / "pets"
+
+
+def open_pictures(folder, wanted="train", **others):
+    config = {"data_type": "image_folder", "data_dir": str(folder), "image_dims": [8, 8, 3]}
+    return load_data({**config, **others}, wanted)
+
+
+def test_hidden_files_and_folders_are_no_pictures(pets, capsys):
+    picture(pets / ".ipynb_checkpoints" / "0-checkpoint.png")
+    (pets / "cat" / "._0.png").write_bytes(b"\x00\x05\x16\x07")
+    (pets / "dog" / ".ipynb_checkpoints").mkdir()
+    (pets / ".DS_Store").write_bytes(b"")
+    dataset = open_pictures(pets)
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [0, 0, 1, 1]
+    picture(pets / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    assert open_pictures(pets / "cat").num_examples == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_passed_over_is_counted_in_one_line(pets, capsys):
+    for name in ("more/0.png", "more/1.png"):
+        picture(pets / "dog" / name)
+    (pets / "bird").mkdir()
+    (pets / "export.png").mkdir()  # a folder that is named like a picture
+    (pets / "notes.txt").write_text("")
+    (pets / "cat" / "0.txt").write_text("")
+    (pets / "cat" / "2.png").symlink_to("nowhere.png")
+    assert open_pictures(pets).num_examples == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"warning: {pets}: passed over: files that are no pictures: 2 (.txt); broken links, or "
+        "names not in UTF-8: 1 (2.png); pictures one folder too deep: 2 (dog/more); folders "
+        "without pictures, no classes: 2 (bird, export.png)"
+    )
+
+
+def test_the_original_fid_reads_the_same_files(pets, capsys):
+    (pets / "dog" / "._0.png").write_bytes(b"")
+    (pets / "dog" / "2.png").symlink_to("nowhere.png")
+    folder = str(pets / "dog")
+    assert image_files(folder) == [f"{folder}/0.png", f"{folder}/1.webp"]
+    assert "broken links, or names not in UTF-8: 1 (2.png)" in capsys.readouterr().err
+
+
+def test_labels_beside_splits_are_refused_with_what_to_do(pets):
+    shutil.copytree(pets, pets / "test")
+    with pytest.raises(UserError, match=r"\(cat, dog\) beside folders of splits \(test\): move.*"
+                       "/pets/train/cat"):  # fmt: skip
+        open_pictures(pets)
+    (pets / "dog").rename(pets / "test" / "fox")
+    (pets / "cat").rename(pets / "extra")
+    for others in ({"split": "extra"}, {"heldout_split": "extra"}):
+        with pytest.raises(UserError, match="no folder 'train' for that split; it has extra, test"):
+            open_pictures(pets, **others)
+    assert open_pictures(pets, "extra").num_examples == 2
+    assert open_pictures(pets, "test", split="extra").class_names == ("cat", "dog", "fox")
+
+
+@pytest.mark.parametrize(
+    ("folder", "split", "line"),
+    [
+        ("pets", "test", "no folder 'test' for that split"),
+        ("pets/cat/0.png", "train", "0.png is a file: name the folder of the pictures"),
+        (".", "train", r"no pictures \(.*\) in it; some lie deeper, in .*/pets/cat"),
+        ("sets/train", "test", "data_dir is one folder too deep, name .*/sets$"),
+    ],
+)
+def test_a_wrong_folder_is_one_line_that_names_the_right_one(pets, folder, split, line):
+    picture(pets.parent / "sets" / "train" / "0.png")
+    picture(pets.parent / "sets" / "test" / "0.png")
+    with pytest.raises(UserError, match=line) as error:
+        open_pictures(pets.parent / folder, split)
+    assert "\n" not in str(error.value)

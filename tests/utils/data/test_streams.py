@@ -1,0 +1,291 @@
+"""Streams and passes: order, augmentation and replicas are functions of seed, epoch and place."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from utils.data.pictures import Augmentation, flip, padded_crop, to_float
+from utils.data.sets import StreamedDataset
+from utils.data.sources import keep_classes
+from utils.data.streams import TrainingStream, evaluation_batches, load_data, require_labels
+from utils.errors import UserError
+from utils.seeds import Purpose, host_rng
+
+
+def names(images: np.ndarray) -> list[int]:
+    """Return the numbers that `image_folder` hid in its pictures."""
+    return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def all_names(batches) -> list[int]:
+    return names(np.concatenate(list(batches)))
+
+
+def test_an_epoch_is_one_pass_in_another_order_each_time(config):
+    stream = TrainingStream(load_data(config), batch_size=3, seed=5)
+    epochs = [all_names(stream.batches(4 * e + i)[0] for i in range(4)) for e in range(3)]
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_batches_are_float_images_in_minus_one_to_one(config):
+    (images,) = TrainingStream(load_data(config), batch_size=12).batches(0)
+    assert images.shape == (12, 12, 12, 3)
+    assert images.dtype == np.float32
+    assert -1 <= images.min() < -0.9 < 0.9 < images.max() <= 1
+
+
+def test_the_order_is_decided_by_seed_and_purpose(config):
+    dataset = load_data(config)
+
+    def order(seed, purpose):
+        return names(
+            TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batches(0)[0]
+        )
+
+    assert order(1, Purpose.DATA) == order(1, Purpose.DATA)
+    assert order(1, Purpose.DATA) != order(2, Purpose.DATA)
+    assert order(1, Purpose.DATA) != order(1, Purpose.CHAIN_DATA)
+
+
+@pytest.mark.parametrize(
+    ("memory", "augmentation"), [(100, "data_flip"), (0, "data_flip"), (0, "random_crop")]
+)
+def test_opening_at_an_update_reads_what_an_uninterrupted_run_reads(
+    image_folder, memory, augmentation
+):
+    config = {
+        "data_type": "image_folder", "data_dir": str(image_folder), "image_dims": [8, 8, 3],
+        "data_memory": memory, augmentation: True,
+    }  # fmt: skip
+    dataset = load_data(config)
+    replicas = {"batch_size": 2, "num_replicas": 2, "local_replicas": [0, 1], "seed": 3}
+    whole = TrainingStream(dataset, **replicas)
+    read = [np.stack(whole.batches(update)) for update in range(6)]
+    for update in (5, 2):
+        resumed = TrainingStream(dataset, **replicas)
+        np.testing.assert_array_equal(np.stack(resumed.batches(update)), read[update])
+        np.testing.assert_array_equal(np.stack(whole.batches(update)), read[update])  # a rollback
+
+
+def test_replicas_never_share_an_element_in_one_pass(config):
+    stream = TrainingStream(load_data(config), batch_size=3, num_replicas=2, local_replicas=[0, 1])
+    read = all_names(images for update in range(2) for images in stream.batches(update))
+    assert sorted(read) == list(range(12))
+
+
+def test_two_workers_read_together_what_one_process_reads(config):
+    dataset = load_data(config)
+
+    def stream(local):
+        return TrainingStream(dataset, batch_size=2, num_replicas=3, local_replicas=local, seed=1)
+
+    together, workers = stream([0, 1, 2]), [stream([0, 2]), stream([1])]
+    for update in range(5):
+        zero, two = workers[0].batches(update)
+        (one,) = workers[1].batches(update)
+        np.testing.assert_array_equal(together.batches(update), [zero, one, two])
+
+
+def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_batches_only(config, monkeypatch):
+    dataset = load_data(config)
+    batches, asked = dataset.batches, []
+
+    def watched(batch_size, places, **others):
+        asked.append(places.tolist())
+        return batches(batch_size, places, **others)
+
+    monkeypatch.setattr(dataset, "batches", watched)
+    worker = TrainingStream(dataset, batch_size=2, num_replicas=4, local_replicas=[1, 3])
+    for update in range(3):  # 2 epochs of 6 batches
+        worker.batches(update)
+    assert asked == [[1, 3, 5], [1, 3, 5]]
+
+
+class CifarSize:
+    """Stands for 50,000 pictures; notes which batches of an epoch are asked for, and made."""
+
+    name, split, has_labels = "cifar-size", "train", False
+    num_examples = num_indices = 50_000
+    augmentation = Augmentation()
+
+    def __init__(self):
+        self.asked, self.made = [], 0
+
+    def batches(self, batch_size, places, **_):
+        self.asked.append((places[0], places[-1]))
+        for place in places:
+            self.made += 1
+            images = np.full((batch_size, 1, 1, 3), place % 256, np.uint8)
+            yield images, np.zeros(batch_size), np.arange(batch_size)
+
+
+def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
+    dataset = CifarSize()
+    (images,) = TrainingStream(dataset, batch_size=128).batches(100_000)
+    assert dataset.asked == [(100_000 % 390, 389)]
+    assert set(names(images)) == {100_000 % 390}
+    assert dataset.made == 1
+
+
+@pytest.mark.parametrize("config", ["streamed"], indirect=True)
+def test_pictures_that_came_before_are_not_decoded(config, image_folder):
+    first = TrainingStream(load_data(config), batch_size=3).labelled_batches(0)[0]
+    for number in names(first[0]):
+        label, picture = ("cat", "dog")[number // 6], number % 6
+        (image_folder / "train" / label / f"{picture}.png").write_bytes(b"")
+    resumed = TrainingStream(load_data({**config, "data_corrupt": "stop"}), batch_size=3)
+    assert len(all_names(resumed.batches(update)[0] for update in (1, 2, 3))) == 9
+    with pytest.raises(UserError, match="cannot be decoded"):
+        resumed.batches(0)
+
+
+def test_batch_j_of_the_order_belongs_to_replica_j_mod_r(config):
+    dataset = load_data(config)
+    single = TrainingStream(dataset, batch_size=2, seed=1)
+    double = TrainingStream(dataset, batch_size=2, num_replicas=2, local_replicas=[0, 1], seed=1)
+    for update in range(6):
+        for replica, images in enumerate(double.batches(update)):
+            np.testing.assert_array_equal(images, single.batches(2 * update + replica)[0])
+
+
+def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
+    stream = TrainingStream(load_data(config), batch_size=5)
+    assert stream.batches_per_epoch == 2
+    epochs = [set(names(np.concatenate([stream.batches(2 * e + i)[0] for i in (0, 1)])))
+              for e in range(6)]  # fmt: skip
+    assert all(len(epoch) == 10 for epoch in epochs)
+    assert len(set.union(*epochs)) == 12
+
+
+def test_labels_go_with_their_images(config):
+    stream = TrainingStream(load_data(config), batch_size=6)
+    for update in range(4):
+        ((images, labels),) = stream.labelled_batches(update)
+        np.testing.assert_array_equal(labels, np.array(names(images)) // 6)
+
+
+def test_labels_of_classes_without_names_are_refused(config):
+    dataset = load_data(config)
+    require_labels(dataset)
+    dataset.class_names = None  # as of an attribute of TFDS that is a number
+    with pytest.raises(UserError, match="numbers without names of classes"):
+        require_labels(dataset)
+
+
+def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
+    """TFDS gives -1 to those of test splits that nobody may know."""
+    for label in (0, 8):  # the first and a later one
+        dataset = load_data(config)
+        source = getattr(dataset, "source", None)
+        if source is None:
+            dataset.labels[label] = -1
+            missing = dataset
+        else:
+
+            def parse(records, label=label, source=source):
+                encoded, labels = source.parse(records)
+                return encoded, tf.where(tf.equal(records, label), np.int64(-1), labels)
+
+            missing = StreamedDataset(
+                dataclasses.replace(source, parse=parse), [12, 12, 3], Augmentation(), "skip"
+            )
+            with pytest.raises(UserError, match="without a label"):
+                keep_classes(missing.source, ["cat"])
+        assert len(list(evaluation_batches(missing, 12))) == 1
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            require_labels(missing)
+        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+            TrainingStream(missing, batch_size=12).labelled_batches(0)
+
+
+def test_fewer_pictures_than_a_batch_are_refused(config):
+    with pytest.raises(UserError, match="12 pictures are fewer than a replica's batch of 13"):
+        TrainingStream(load_data(config), batch_size=13)
+
+
+def test_evaluation_is_one_pass_in_order_with_the_last_partial_batch(config):
+    batches = list(evaluation_batches(load_data({**config, "data_flip": True}), 5))
+    assert [len(images) for images, _, _ in batches] == [5, 5, 2]
+    assert all_names(images for images, _, _ in batches) == list(range(12))
+    for images, labels, indices in batches:
+        np.testing.assert_array_equal(indices, names(images))
+        np.testing.assert_array_equal(labels, indices // 6)
+
+
+def test_shuffled_evaluation_is_decided_by_the_seed_and_keeps_indices(config):
+    dataset = load_data(config)
+    orders = {}
+    for seed in (1, 1, 2):
+        batches = list(evaluation_batches(dataset, 5, seed=seed))
+        order = np.concatenate([indices for _, _, indices in batches]).tolist()
+        assert order == all_names(images for images, _, _ in batches)
+        assert orders.setdefault(seed, order) == order
+    assert sorted(orders[1]) == sorted(orders[2]) == list(range(12))
+    assert orders[1] != orders[2]
+
+
+def test_evaluation_can_start_at_a_later_batch(config):
+    dataset = load_data(config)
+    whole = list(evaluation_batches(dataset, 5, seed=1))
+    for start in (1, 2):
+        for ours, theirs in zip(
+            evaluation_batches(dataset, 5, seed=1, start=start), whole[start:], strict=True
+        ):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+    assert not list(evaluation_batches(dataset, 5, start=3))
+
+
+def test_random_crop_of_emoji32_pads_crops_and_flips_by_epoch_and_element(emoji_config):
+    dataset = load_data({**emoji_config, "random_crop": True})
+    stream = TrainingStream(dataset, batch_size=100, seed=7)
+    for update in (0, 1, stream.batches_per_epoch):
+        epoch, place = divmod(update, stream.batches_per_epoch)
+        order = host_rng(7, Purpose.DATA, epoch, 0).permutation(1492)
+        rows = order[100 * place : 100 * (place + 1)]
+        draws = host_rng(7, Purpose.DATA, epoch, 1).random((1492, 3), np.float32)[rows]
+        wanted = flip(padded_crop(to_float(dataset.images[rows]), draws), draws)
+        np.testing.assert_array_equal(stream.batches(update)[0], wanted)
+
+
+def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
+    config = {"data_type": "image_folder", "data_dir": str(image_folder), "random_crop": True}
+    stream = TrainingStream(load_data({**config, "image_dims": [12, 12, 3]}), batch_size=12)
+    places = set()
+    whole = {index: np.asarray(picture) for index, picture in enumerate(pictures_of(image_folder))}
+    for update in range(8):
+        for image in stream.batches(update)[0]:
+            square = np.rint((image + 1) * 127.5).astype(np.uint8)
+            places |= {
+                left for picture in whole.values() for left in range(5)
+                if np.array_equal(picture[:, left : left + 12], square)
+            }  # fmt: skip
+    assert places == {0, 1, 2, 3, 4}
+
+
+def pictures_of(folder):
+    return [Image.open(path) for path in sorted((folder / "train").glob("*/*.png"))]
+
+
+def test_a_set_without_labels_asked_for_them_gives_one_line(config, image_folder):
+    dataset = load_data({**config, "data_dir": str(image_folder / "train" / "cat")})
+    with pytest.raises(UserError, match="has no labels") as error:
+        TrainingStream(dataset, batch_size=3).labelled_batches(0)
+    assert "\n" not in str(error.value)
+    assert next(iter(evaluation_batches(dataset, 3)))[1] is None
+
+
+@pytest.mark.parametrize(("side", "told"), [(8, True), (9, False)])
+def test_a_random_crop_of_pictures_that_fit_is_said_to_do_nothing(tmp_path, side, told, capsys):
+    np.savez(tmp_path / "data.npz", images=np.zeros((3, side, side), np.uint8))
+    config = {"data_type": "npz", "data_dir": str(tmp_path / "data.npz"), "image_dims": [8, 8, 3]}
+    load_data({**config, "random_crop": True})
+    assert ("random_crop does nothing" in capsys.readouterr().err) == told
+
+
+def test_the_version_of_a_data_set_does_not_change_its_crops(emoji_config):
+    versioned = {**emoji_config, "data_type": "emoji32:1.0.0", "random_crop": True}
+    assert load_data(versioned).augmentation == Augmentation(padded_crop=True)

@@ -1,0 +1,58 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nets import create_ebm
+from utils.config.load import load_config
+from utils.errors import UserError
+from utils.mcmc.potential import make_potential
+from utils.mcmc.sampling import Sampling
+from utils.weights.files import save_weights
+
+NETWORK = {"image_dims": [32, 32, 3], "net_type": "ebm_sngan", "ebm_width": 4}
+SAID = ["mcmc_temp=1e-3", "epsilon=0.02", "tau=0.2", "clip_langevin_grad=True", "seed=3"]
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory):
+    """Return (chain) -> path of weights that say it."""
+
+    def written(chain) -> str:
+        path = str(tmp_path_factory.mktemp("weights") / "ebm.weights.h5")
+        save_weights(create_ebm(NETWORK), path, {"type": "ebm_sngan", "chain": chain})
+        return path
+
+    return written
+
+
+def test_what_a_config_says_comes_back_from_the_weights(write):
+    sampling = Sampling.of_config(load_config("configs/smoke.py", SAID))
+    assert (sampling.epsilon, sampling.temperature, sampling.tau) == (0.02, 1e-3, 0.2)
+    assert sampling.max_norm == 1.0
+    read = Sampling.of_weights(write(sampling.written(7)))
+    assert read == dataclasses.replace(sampling, steps=7)
+
+
+def test_weights_that_say_nothing_or_nonsense(write):
+    assert Sampling.of_weights(write({"epsilon": 1, "temperature": 1})) == Sampling(1, 1)
+    for wrong in ({"epsilon": 1}, {"epsilon": None, "temperature": 1}):
+        with pytest.raises(UserError, match="say a chain that is none"):
+            Sampling.of_weights(write(wrong))
+
+
+def test_its_potential_and_its_chains_are_those_of_the_equation(rng):
+    sampling = Sampling(epsilon=0.1, temperature=0.5, tau=0.3, prior_temperature=2.0)
+    images = tf.constant(rng.normal(size=(2, 4, 4, 3)))
+
+    def energy(x):
+        return tf.reduce_sum(x**2, axis=(1, 2, 3))[:, None]
+
+    expected = make_potential(energy, 0.5, prior=energy, prior_temperature=2.0, tau=0.3)
+    potential = sampling.potential(energy, energy)
+    np.testing.assert_array_equal(potential(images), expected(images))
+    # Without noise a step is x - (eps^2/2) grad U, and U is (1/0.5 + 1/2 + 1/(2 0.3^2)) |x|^2.
+    moved = sampling.chains(potential)(images, num_steps=1, noise=None).images
+    slope = 2 * (1 / 0.5 + 1 / 2 + 1 / (2 * 0.3**2))
+    np.testing.assert_allclose(moved, images * (1 - 0.1**2 / 2 * slope), rtol=1e-12)

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nets import create_gen
+from utils.config.load import load_config
+from utils.data.streams import load_data
+from utils.errors import UserError
+from utils.mcmc import starts
+from utils.mcmc.banks import Start
+from utils.replicas import Replicas
+from utils.seeds import Key, Purpose
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return load_data(_config("data", data_dir=str(tmp_path_factory.mktemp("emoji32"))))
+
+
+def _config(mcmc_init: str, **changes) -> dict:
+    config = {"batch_size": 4, "persistent_size": 16, "mcmc_init": mcmc_init, **changes}
+    return load_config("configs/smoke.py") | {"update_generator": False} | config
+
+
+def _is_data(images: np.ndarray, dataset) -> bool:
+    known = {image.tobytes() for image in dataset.images}
+    return all(np.rint((x + 1) * 127.5).astype(np.uint8).tobytes() in known for x in images)
+
+
+def _fill(config, dataset=None, gen=None, size="persistent_size"):
+    sources = starts.Sources(dataset, None, None)
+    return starts.create_banks(config, Replicas(config), gen, sources, empty=False, size=size)
+
+
+def test_persistent_banks_start_uniform_with_the_scale():
+    scaled = _config("persistent", persistent_init_scale=0.5, persistent_size=32)
+    banks = _fill({**scaled, "num_replicas": 2, "batch_size": 8})
+    values = np.concatenate([bank.images for bank in banks]).ravel()
+    # Uniform in [-s, s] has the variance s^2/3; its estimate's relative error is sqrt(0.8/n).
+    assert np.var(values) == pytest.approx(0.25 / 3, rel=5 * np.sqrt(0.8 / values.size))
+    assert np.abs(values).max() <= 0.5
+    assert not np.array_equal(banks[0].images, banks[1].images)
+
+
+def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
+    config = _config("data_persistent", burnin_size=8)
+    one, other = (
+        _fill(config, dataset, size=size)[0].images for size in ("persistent_size", "burnin_size")
+    )
+    (whole,) = _fill({**config, "persistent_size": 24}, dataset)
+    np.testing.assert_array_equal(np.concatenate([one, other]), whole.images)  # one stream
+    assert _is_data(whole.images, dataset)
+    assert len({image.tobytes() for image in whole.images}) == 24  # the stream's first epoch
+
+
+def test_banks_larger_than_the_free_memory_are_refused(monkeypatch):
+    changes = {"persistent_size": 64, "burnin_size": 32, "num_replicas": 2}
+    config = _config("coop_persistent", **changes)
+    replicas, place = Replicas(config), 4 * (32 * 32 * 3 + 128) + 9
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place)
+    shares = starts.bank_shares(config, replicas)
+    assert shares == {"persistent_size": 32, "burnin_size": 16}
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place - 1)
+    with pytest.raises(UserError, match=r"'persistent_size' 64 and 'burnin_size' 32: the chains "):
+        starts.bank_shares(config, replicas)
+
+
+def test_generator_banks_hold_latents_and_their_images():
+    config = _config("coop_persistent")
+    gen = create_gen(config)
+    (bank,) = _fill(config, gen=gen)
+    assert bank.latents.shape == (16, 128)
+    np.testing.assert_allclose(bank.images, gen(bank.latents, training=False), atol=1e-5)
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_only_a_generator_that_is_trained_moves_its_statistics_in_filling(trains):
+    config = _config("coop_persistent", update_generator=trains)
+    gen = create_gen(config)
+    before = [variable.numpy() for variable in gen.non_trainable_variables]
+    _fill(config, gen=gen)
+    moved = [
+        np.any(b != v.numpy()) for b, v in zip(before, gen.non_trainable_variables, strict=True)
+    ]
+    assert any(moved) == trains
+
+
+def test_chains_from_data_never_start_from_the_batch_learned_on(dataset):
+    config = _config("data")
+    source = starts.make_host_source(config, dataset, Replicas(config))
+    learned = starts.make_stream(config, dataset, Replicas(config), Purpose.DATA)
+    for update in range(5):
+        start, data = source(update, 0)[0], learned.batches(update)[0]
+        assert _is_data(start, dataset)
+        assert not np.array_equal(start, data)
+
+
+def test_noise_starts_are_uniform_and_new_after_a_rollback():
+    config = _config("noise", num_replicas=2)
+    source = starts.make_host_source(config, None, Replicas(config))
+    one, again, retried = source(3, 0), source(3, 0), source(3, 1)
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one).max() <= 1
+    assert not np.array_equal(one, retried)
+    assert not np.array_equal(one[0], one[1])
+    config = _config("coop")
+    assert starts.make_host_source(config, None, Replicas(config)) is None
+
+
+def test_rejuvenation_changes_only_the_chosen_places_and_latents_move_with_images(rng):
+    config = _config("coop_persistent")
+    gen, unread = create_gen(config), np.zeros(4)
+    images = tf.constant(rng.normal(size=(4, 32, 32, 3)), tf.float32)
+    latents = tf.constant(rng.normal(size=(4, 128)), tf.float32)
+    chosen = tf.constant([True, False, True, False])
+    start = Start(unread, images, latents, unread, chosen, unread)
+    new_images, new_latents = starts.rejuvenate(config, gen, Key(0, 1, 0, 0), start)
+    for i in (1, 3):
+        np.testing.assert_array_equal(new_images[i], images[i])
+        np.testing.assert_array_equal(new_latents[i], latents[i])
+    generated = gen(new_latents, training=False)
+    for i in (0, 2):
+        np.testing.assert_array_equal(new_images[i], generated[i])
+        assert np.all(new_latents[i] != latents[i])

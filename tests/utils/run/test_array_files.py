@@ -1,0 +1,35 @@
+"""Laws of arrays that grow by batches: whole or not there, and gone on from anywhere."""
+
+import numpy as np
+import pytest
+
+from utils.errors import UserError
+from utils.run.array_files import ArrayFiles
+
+
+def test_batches_come_back_in_the_order_of_their_images(tmp_path, rng):
+    files, rows = ArrayFiles(str(tmp_path / "features")), rng.normal(size=(250, 3))
+    assert files.numbers() == []
+    for first in (200, 0, 100):
+        files.put(first, rows[first : first + 100])
+    assert files.numbers() == [0, 100, 200]
+    assert np.array_equal(np.concatenate(list(files.batches())), rows)
+
+
+def test_what_follows_a_place_is_dropped_and_a_half_written_file_is_none(tmp_path):
+    files = ArrayFiles(str(tmp_path))
+    for first in (0, 8, 12, 16):
+        files.put(first, np.zeros(4))
+    (tmp_path / ".tmp-00000020.npy").write_bytes(b"half")
+    files.drop_from(12)
+    assert files.numbers() == [0, 8]
+    files.drop()
+    assert not tmp_path.exists()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    ArrayFiles(str(tmp_path)).put(4, np.zeros(3))
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"00000004.npy is damaged"):
+        list(ArrayFiles(str(tmp_path)).batches())

@@ -1,0 +1,45 @@
+import numpy as np
+
+from utils.run.records import Metrics, Progress
+
+COLUMNS = ("update", "energy_diff")
+
+
+def _metrics(path, rows: int) -> Metrics:
+    metrics = Metrics(str(path), COLUMNS)
+    for update in range(1, rows + 1):
+        metrics.append({"update": update, "energy_diff": update / 3})
+    metrics.flush()
+    return metrics
+
+
+def test_rows_read_back_to_the_last_bit(tmp_path):
+    metrics = _metrics(tmp_path / "m.csv", 5)
+    lines = (tmp_path / "m.csv").read_text().splitlines()
+    assert lines[0] == "update,energy_diff"
+    assert [float(line.split(",")[1]) for line in lines[1:]] == [u / 3 for u in range(1, 6)]
+    np.testing.assert_array_equal(metrics.series("energy_diff"), np.arange(1, 6) / 3)
+
+
+def test_cutting_back_leaves_no_gap_and_no_double_row(tmp_path):
+    path = tmp_path / "m.csv"
+    _metrics(path, 5)
+    with open(path, "a") as file:
+        file.write("6,2.0\n7,0.3")  # a kill broke the last row off
+    again = Metrics(str(path), COLUMNS)
+    again.cut(4)
+    again.append({"update": 5, "energy_diff": 5 / 3})
+    again.flush()
+    assert path.read_text() == "\n".join(
+        ["update,energy_diff", *(f"{u},{u / 3!r}" if u != 3 else "3,1" for u in range(1, 6)), ""]
+    )
+    assert len(again.series("update")) == 5
+
+
+def test_without_a_terminal_a_line_comes_every_so_many_updates(capsys):
+    progress = Progress(total=7, done=0, images_per_update=8, every=3)
+    for step in range(1, 8):
+        progress.show(step, {"energy_diff": 0.5, "grad_norm": 1.0}, chain_steps=10)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == ["1/7", "3/7", "6/7", "7/7"]
+    assert all("image-steps/s" in line and "left" in line for line in lines)

@@ -1,0 +1,26 @@
+import signal
+
+import pytest
+
+from utils.run.signals import Interruption
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_is_noted_and_told_by_the_exit_status(name):
+    interruption, number = Interruption(), signal.Signals[name]
+    with interruption.noted(lambda: None):
+        signal.raise_signal(number)
+        assert interruption.number == number
+    assert interruption.exit_status == 128 + number
+
+
+def test_a_closed_terminal_that_was_to_be_ignored_stays_ignored():
+    """As `nohup` has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interruption = Interruption()
+        with interruption.noted(lambda: None):
+            signal.raise_signal(signal.SIGHUP)
+        assert interruption.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,61 @@
+"""Which weights a scoring run takes, and what it says of those that are not there."""
+
+import pytest
+
+from utils.errors import UserError
+from utils.scores.networks import list_checkpoints
+
+CONFIG = {
+    "exp_type": "folder", "mcmc_init": "coop", "gen_weights": None, "fixed_gen": False,
+    "use_averages": False, "min_step": 200, "max_step": 400, "step_freq": 200,
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return (names) -> a folder of files so named, for the updates 200 and 400 each."""
+
+    def make(*names: str) -> str:
+        for name in names:
+            for step in (200, 400):
+                (tmp_path / f"{name}_{step}.weights.h5").touch()
+        return str(tmp_path)
+
+    return make
+
+
+def _names(config: dict) -> list[tuple[str, str]]:
+    """Return the files of each checkpoint, without their folder and ending."""
+    found = list_checkpoints(config)
+    assert [each.name for each in found] == ["200", "400"]
+    stems = [(each.ebm, each.gen) for each in found]
+    return [tuple(p.rpartition("/")[2].partition(".")[0] for p in pair) for pair in stems]
+
+
+def test_averages_are_scored_where_they_are_asked_for(folder):
+    config = {**CONFIG, "ckpt_folder": folder("ebm", "gen", "ebm_ema", "gen_ema")}
+    assert _names(config) == [("ebm_200", "gen_200"), ("ebm_400", "gen_400")]
+    averaged = _names({**config, "use_averages": True})
+    assert averaged == [("ebm_ema_200", "gen_ema_200"), ("ebm_ema_400", "gen_ema_400")]
+
+
+def test_a_generator_without_averages_is_taken_as_it_is(folder):
+    config = {**CONFIG, "use_averages": True, "ckpt_folder": folder("ebm", "gen", "ebm_ema")}
+    assert _names(config) == [("ebm_ema_200", "gen_200"), ("ebm_ema_400", "gen_400")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"min_step": 0, "max_step": 0}, "has no gen_0.weights.h5 and no gen_0.ckpt"),
+        ({"max_step": 600}, "has no gen_600.weights.h5"),
+        ({"mcmc_init": "noise", "min_step": 0}, "has no ebm_0.weights.h5"),
+        ({"min_step": 0}, ", there are those of updates 200, 400: set min_step, max_step"),
+        ({"use_averages": True}, "has no ebm_ema_200.weights.h5"),
+        ({"use_averages": True}, ", there are those of no update"),
+    ],
+)
+def test_the_updates_that_are_there_are_told(folder, changes, words):
+    with pytest.raises(UserError, match="ckpt_folder") as refusal:
+        list_checkpoints({**CONFIG, "ckpt_folder": folder("ebm", "gen"), **changes})
+    assert words in str(refusal.value)

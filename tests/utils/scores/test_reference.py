@@ -1,0 +1,96 @@
+"""Statistics of data: kept under what they are of, and whole whatever a kill left behind."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.data.streams import load_data
+from utils.run.array_files import ArrayFiles
+from utils.scores.extractors import make_extractor
+from utils.scores.reference import data_metadata, data_statistics, reference_path
+
+CONFIG = {
+    "data_labels": None,
+    "image_dims": [32, 32, 3],
+    "batch_size": 8,
+    "num_samples": 24,
+    "reference_samples": None,
+    "exp_dir": "runs",
+    "gs_path": None,
+}
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return make_extractor("random_conv", None)
+
+
+@pytest.fixture
+def npz(tmp_path, rng):
+    """Return a function that makes a data set of random pictures, and returns its config."""
+
+    def make(name):
+        images = rng.integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
+        np.savez(tmp_path / name, images=images)
+        return {**CONFIG, "data_type": "npz", "data_dir": str(tmp_path / name)}
+
+    return make
+
+
+def kept_at(config, extractor):
+    return reference_path(config, extractor, data_metadata(config, extractor, load_data(config)))
+
+
+def test_arrays_of_ones_own_are_told_apart_by_what_they_hold(npz, extractor):
+    """All of one type, split, size and number, and of one `exp_dir`."""
+    one, other = npz("one.npz"), npz("other.npz")
+    assert kept_at(one, extractor) == kept_at(one, extractor) != kept_at(other, extractor)
+    before = kept_at(one, extractor)
+    npz("one.npz")
+    assert kept_at(one, extractor) != before
+
+
+def test_a_folder_of_pictures_is_another_data_set_with_one_more(tmp_path, extractor):
+    config = {**CONFIG, "data_type": "image_folder", "data_dir": str(tmp_path / "mine")}
+    (tmp_path / "mine").mkdir()
+    seen = set()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 32)).save(tmp_path / "mine" / name)
+        seen.add(kept_at(config, extractor))
+    assert len(seen) == 2
+
+
+def test_grey_images_have_statistics_of_their_own(npz, extractor):
+    config = npz("data.npz")
+    assert kept_at(config, extractor) != kept_at({**config, "image_dims": [32, 32, 1]}, extractor)
+
+
+def test_features_with_a_gap_are_computed_anew(npz, extractor, tmp_path):
+    """As a kill while they are deleted would leave them."""
+    config, files = npz("data.npz"), ArrayFiles(str(tmp_path / "features"))
+    dataset = load_data(config)
+    whole = data_statistics(config, extractor, dataset, 24, files, lambda: None)
+    (tmp_path / "features" / "00000008.npy").unlink()
+    again = data_statistics(config, extractor, dataset, 24, files, lambda: None)
+    assert again.count == 24
+    assert np.array_equal(again.mean, whole.mean)
+    assert np.array_equal(again.covariance, whole.covariance)
+
+
+def test_pictures_of_the_same_names_and_sizes_are_told_apart_by_what_they_show(tmp_path, extractor):
+    """BMP files of one shape have one size, whatever they show."""
+    config = {**CONFIG, "data_type": "image_folder", "data_dir": str(tmp_path / "mine")}
+    (tmp_path / "mine").mkdir()
+    seen = set()
+    for grey in (0, 100):
+        for number in range(2):
+            image = Image.new("RGB", (32, 32), (grey + number,) * 3)
+            image.save(tmp_path / "mine" / f"{number}.bmp")
+        seen.add(kept_at(config, extractor))
+    assert len(seen) == 2
+
+
+def test_another_version_of_a_prepared_set_is_another_data_set(data_dir, extractor):
+    config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir}
+    named = data_metadata(config, extractor, load_data(config))
+    assert named["data_set"] == "emoji32/1.0.0"

@@ -1,0 +1,75 @@
+"""Laws of scores: the numbers of `frechet`, the best checkpoint, a report read again."""
+
+import numpy as np
+import pytest
+
+from utils.scores.frechet import Moments, Statistics, frechet_distance, kernel_distance
+from utils.scores.report import Report, score
+from utils.seeds import Purpose, host_rng
+
+HEAD = {"exp_type": "folder", "extractor": "classifier"}
+
+
+@pytest.fixture
+def statistics(rng):
+    """Return (shift, count) -> statistics of normal features around a shift."""
+
+    def make(shift: float, count: int = 50) -> Statistics:
+        features = rng.normal(shift, size=(count, 4)).astype(np.float32)
+        moments = Moments(4)
+        moments.add(features)
+        plain = moments.statistics()
+        return Statistics(plain.mean, plain.covariance, count, {}, features)
+
+    return make
+
+
+def of_checkpoint(statistics, reference, shift, name, steps=20):
+    place = {"checkpoint": name, "steps": steps}
+    return score("samples", statistics(shift), reference, extractor="classifier", seed=0, **place)
+
+
+def test_a_score_holds_both_distances_and_tells_them_with_their_extractor(statistics):
+    data, samples = statistics(0), statistics(1)
+    found = score("samples", samples, data, extractor="classifier", seed=3, steps=20)
+    assert found.fid == frechet_distance(data, samples)
+    rng = host_rng(3, Purpose.SUBSETS)
+    kid = kernel_distance(samples.features, data.features, rng)
+    assert (found.kid, found.kid_error) == kid
+    assert found.line.startswith(f"samples after 20 steps: FID[classifier] {found.fid:.6g}")
+    assert f"KID[classifier] {found.kid:.6g} +- " in found.line
+    assert found.warning is None
+
+
+def test_few_images_have_a_kid_without_an_error_and_a_warning(statistics):
+    found = score("samples", statistics(1, 4), statistics(0), extractor="classifier", seed=0)
+    assert np.isfinite(found.kid)
+    assert found.kid_error is None
+    assert "use more images" in found.warning
+
+
+def test_the_best_checkpoint_is_the_nearest_at_the_end_of_its_chains(statistics, tmp_path):
+    (tmp_path / "plots").mkdir()
+    reference = statistics(0)
+    report = Report(str(tmp_path), HEAD)
+    shifts = {"10": 2, "20": 1, "30": 3}
+    near_start = of_checkpoint(statistics, reference, 0, "10", steps=0)
+    ends = {name: of_checkpoint(statistics, reference, s, name) for name, s in shifts.items()}
+    report.put([near_start, *ends.values()])
+    assert report.best() == ends["20"]
+
+
+def test_a_report_is_read_again_and_a_second_measurement_takes_the_place_of_the_first(
+    statistics, tmp_path
+):
+    (tmp_path / "plots").mkdir()
+    reference = statistics(0)
+    first, again = (of_checkpoint(statistics, reference, s, "10") for s in (2, 1))
+    other = of_checkpoint(statistics, reference, 3, "20")
+    Report(str(tmp_path), HEAD).put([first, other])
+    report = Report(str(tmp_path), HEAD)
+    assert report.scores == [first, other]
+    report.put([again])
+    assert Report(str(tmp_path), HEAD).scores == [again, other]
+    values = np.load(tmp_path / "fid_vals.npy")
+    assert values.tolist() == [[10, again.fid, again.kid], [20, other.fid, other.kid]]

@@ -1,0 +1,1 @@
+"""The defence by purification, and attacks on it."""

@@ -1,0 +1,220 @@
+"""Configs are data: loaded once, completed and checked against the table of `utils.config.keys`."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import json
+import os
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from utils.config import keys
+from utils.config.checks import CHECKS
+from utils.config.command_line import Parser
+from utils.config.unread_keys import is_own_config, warnings_of
+from utils.errors import UserError, closest, first_line
+from utils.files.whole import require_writable
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG_FILE = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What a script was asked to do: a new run of a config, or to go on with `run_dir`."""
+
+    script: str
+    config: dict[str, Any]
+    config_path: str
+    run_dir: str | None
+    dry_run: bool
+
+
+def parse_command(script: str, description: str, argv: Sequence[str] | None) -> Command:
+    """Read the command line that all scripts share and load the config that it names."""
+    parser = Parser(
+        prog=f"{script}.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    path = os.path.expanduser
+    parser.add_argument(
+        "config", nargs="?", type=path, help="config file, from here or the repository's root"
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN_DIR", type=path, help="go on with this run, bit for bit"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="change config keys; values are Python literals, bare words are strings",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, time one update, make no run folder",
+    )
+    arguments = parser.parse_args(argv)
+    if (arguments.config is None) == (arguments.resume is None):
+        parser.error("give either a config file or --resume RUN_DIR")
+    written = parse_overrides(arguments.set)
+    if arguments.resume is not None:
+        config, config_path = load_run_config(arguments.resume, arguments.set, script)
+    else:
+        path = find_config(arguments.config)
+        content, config_path = read_config_file(path), str(path)
+        config = complete({**content, **written}, script, config_path)
+        if not is_own_config(path, REPOSITORY):
+            written |= content
+        if not config["gs_path"]:
+            require_writable(config["exp_dir"], "exp_dir")
+    for line in warnings_of(config, script, written):
+        print(f"warning: {line}", file=sys.stderr)
+    return Command(script, config, config_path, arguments.resume, arguments.dry_run)
+
+
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), script: str = "train"
+) -> dict[str, Any]:
+    """Return the complete config of a file: defaults filled in, every value checked.
+
+    `overrides` are the strings of `--set`. Raises UserError with all problems of the file at once.
+    """
+    path = find_config(path)
+    return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
+
+
+def load_run_config(
+    run_dir: str, overrides: Sequence[str], script: str
+) -> tuple[dict[str, Any], str]:
+    """Return the config with which a run folder was made, and the path of its file.
+
+    `overrides` may change only what the table marks as resumable.
+    """
+    path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            stored = json.load(file)
+        owner, config, config_path = stored["script"], stored["config"], stored["config_path"]
+        config = {**config}
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
+        raise UserError(_no_run_folder(run_dir)) from error
+    except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        raise UserError(f"{path} is damaged: {first_line(error)}") from error
+    if owner != script:
+        raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
+    changes = parse_overrides(overrides)
+    known = keys.keys_of(script)
+    fixed = [name for name in changes if name in known and not known[name].resumable]
+    if fixed:
+        allowed = ", ".join(name for name, key in known.items() if key.resumable)
+        raise UserError(
+            f"--set {fixed[0]}: a resumed run keeps its config; only these may change: {allowed}"
+        )
+    return complete({**config, **changes}, script, path), config_path
+
+
+def _no_run_folder(path: str) -> str:
+    """Return what is wrong with the argument of `--resume`, and the run folder that is meant."""
+    if path.endswith(".py") and Path(path).is_file():
+        return f"{path} is a config, not a run folder: start a new run with it, without --resume"
+    parent = "" if "://" in path else path.rstrip("/")
+    while parent := parent.rpartition("/")[0]:
+        if tf.io.gfile.exists(f"{parent}/{CONFIG_FILE}"):
+            return f"{path} is inside a run folder: give the folder itself, --resume {parent}"
+    what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "there is no such folder"
+    what = "it is a file" if Path(path).is_file() else what
+    return f"{path} is not a run folder: {what}"
+
+
+def write_run_config(
+    command: Command, path: str, *, weights: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
+    stored = {
+        "script": command.script,
+        "config_path": command.config_path,
+        "config": command.config,
+        "weights": weights,
+        "data": data,
+    }
+    with tf.io.gfile.GFile(path, "w") as file:
+        json.dump(stored, file, indent=1)
+
+
+def find_config(path: str | Path) -> Path:
+    """Return the config file, looked up from here, then from the repository's root."""
+    for candidate in (Path(path), REPOSITORY / path):
+        if candidate.is_file():
+            return candidate
+    available = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("configs*/*.py"))
+    hint = difflib.get_close_matches(str(path), available, n=1, cutoff=0.3)
+    hint = f"; did you mean {hint[0]}?" if hint else f"; there are {', '.join(available)}"
+    raise UserError(f"config {path} not found, neither from here nor in {REPOSITORY}{hint}")
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Run a config file and return its dict as written; raises UserError if there is none."""
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except Exception as error:  # the file is the user's program: whatever it raises is theirs
+        raise UserError(
+            f"config {path} is not Python that runs: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(config, dict):
+        raise UserError(f"config {path} does not define a dict named 'config'")
+    return config
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the keys and values of `KEY=VALUE` strings."""
+    changes = {}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set {override}: write KEY=VALUE, for example --set batch_size=32")
+        try:
+            changes[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changes[name] = text
+    return changes
+
+
+def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]:
+    """Return the config with defaults filled in and values read by their kinds.
+
+    Raises UserError, naming `source`, with every problem found.
+    """
+    known = keys.keys_of(script)
+    problems = [_unknown(name, script) for name in config if name not in known]
+    result = {}
+    for name, key in known.items():
+        if name not in config:
+            if key.default is keys.REQUIRED:
+                problems.append(f"key '{name}' is missing ({key.help})")
+            result[name] = key.default
+            continue
+        try:
+            result[name] = key.kind.read(config[name])
+        except ValueError:
+            problems.append(f"'{name}' must be {key.kind.label}, not {config[name]!r}")
+    if not problems:
+        problems = [problem for check in CHECKS[script] for problem in check(result)]
+    if problems:
+        raise UserError(f"{source}: " + "; ".join(problems))
+    return result
+
+
+def _unknown(name: Any, script: str) -> str:
+    close = closest(name, keys.keys_of(script))
+    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see the README's table)"
+    return f"unknown key '{name}'{hint}"

@@ -1,0 +1,62 @@
+"""Tell what data a config needs, prepare them if asked, and show what training sees.
+
+python3 -m utils.data CONFIG [--prepare] [--manual-dir DIR] [--set KEY=VALUE ...]
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.config.checks import EMBEDDED, data_name
+from utils.config.command_line import Parser
+from utils.data.prepare import prepare
+from utils.data.report import report_builder, report_dataset, report_missing
+from utils.data.sets import Dataset
+from utils.data.streams import OPENERS, TrainingStream, data_config, load_data
+from utils.data.tfds import find_builder, new_builder
+from utils.errors import one_line_errors
+from utils.images import save_grid
+from utils.seeds import Purpose, host_rng
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Tell what data a config needs, prepare them if asked, and show what training sees."""
+    parser = Parser(prog="python3 -m utils.data", description=main.__doc__)
+    parser.add_argument("config", help="config file, from here or the repository's root")
+    parser.add_argument("--prepare", action="store_true", help="prepare the data set, download it")
+    parser.add_argument("--manual-dir", help="folder of files that replace downloads")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
+    arguments = parser.parse_args(argv)
+    config = data_config(arguments.config, arguments.set)
+    if config["data_type"] == "generator":
+        print("data come from a generator: there is nothing to prepare")
+        return
+    if config["data_type"] not in OPENERS:
+        builder = find_builder(config)
+        if builder is None:
+            builder = new_builder(config)
+            if not arguments.prepare and data_name(config) != EMBEDDED:
+                report_missing(builder, arguments.manual_dir)
+                sys.exit(1)
+            prepare(builder, arguments.manual_dir)
+        report_builder(builder)
+    dataset = load_data(config)
+    report_dataset(dataset)
+    save_grid(example_grid(dataset, config), "data.png")
+    print("data.png  what the network sees, augmented and with the noise of data_epsilon")
+
+
+def example_grid(dataset: Dataset, config: Mapping[str, Any]) -> np.ndarray:
+    """Return up to 64 images as an update would learn from them."""
+    count = min(64, dataset.num_examples)
+    stream = TrainingStream(dataset, batch_size=count, seed=config["seed"])
+    images = stream.batches(0)[0]
+    noise = host_rng(config["seed"], Purpose.PLOTS).standard_normal(images.shape, np.float32)
+    return images + config["data_epsilon"] * noise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Preparing TensorFlow Datasets: from files put there by hand, or from the network."""
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import shutil
+import sys
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from utils.config.load import REPOSITORY
+from utils.errors import UserError, first_line
+
+COMMAND = "python3 -m utils.data CONFIG --prepare"
+CONNECT_SECONDS = 10
+# SHA-256 of a .gz that TFDS knows: that of what is in it. The four files of Fashion-MNIST, which
+# Debian's package `dataset-fashion-mnist` has with other gzip headers.
+CONTENTS = {
+    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84":
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845":
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073":
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5":
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class RequiredFile:
+    """A file that a data set is prepared from, as TFDS' own records describe it."""
+
+    name: str
+    size: int  # bytes
+    sha256: str
+    url: str
+
+    def is_packed_anew(self, path: str) -> bool:
+        """Return whether a file is another .gz of the same content."""
+        return self.sha256 in CONTENTS and _content_sha256(path) == CONTENTS[self.sha256]
+
+
+def required_files(builder: tfds.core.DatasetBuilder) -> list[RequiredFile]:
+    """Return the files that a data set is prepared from, as far as TFDS has records of them."""
+    infos = type(builder).url_infos or {}
+    files = [
+        RequiredFile(info.filename or PurePosixPath(url).name, int(info.size), info.checksum, url)
+        for url, info in infos.items()
+    ]
+    return sorted(files, key=lambda file: file.name)
+
+
+def manual_folder(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> str:
+    """Return the folder whose files are used instead of downloads.
+
+    Raises UserError for a `manual_dir` that is no folder.
+    """
+    if manual_dir and not tf.io.gfile.isdir(manual_dir):
+        is_file = tf.io.gfile.exists(manual_dir)
+        wrong = "is a file: name the folder that it lies in" if is_file else "not found"
+        raise UserError(f"--manual-dir {manual_dir} {wrong}")
+    return manual_dir or f"{builder.data_dir_root}/downloads/manual"
+
+
+def needed_bytes(builder: tfds.core.DatasetBuilder, missing: Iterable[RequiredFile]) -> int:
+    """Return the free disk space that preparing takes, about: TFDS itself often does not know.
+
+    What is prepared takes about as much as the compressed files that it is prepared from.
+    """
+    prepared = int(builder.info.dataset_size) or sum(f.size for f in required_files(builder))
+    return int(1.25 * prepared) + sum(file.size for file in missing)
+
+
+def how_to_prepare(builder: tfds.core.DatasetBuilder) -> str:
+    """Return the commands that prepare a data set, for the end of a one-line error."""
+    names = ", ".join(file.name for file in required_files(builder))
+    by_hand = f"put {names or 'its files'} into DIR and run `{COMMAND} --manual-dir DIR`"
+    in_folder = f"in {REPOSITORY}"
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        return f"{by_hand} {in_folder}"
+    return f"run `{COMMAND}` {in_folder}, or without a network {by_hand}"
+
+
+def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> None:
+    """Prepare a data set from files put there by hand, the others from the network.
+
+    Raises UserError naming files of another size or content, and at once when the network is
+    needed and not there (TFDS would try for minutes).
+    """
+    folder = manual_folder(builder, manual_dir)
+    if manual_dir and not tf.io.gfile.exists(manual_dir):
+        raise UserError(f"--manual-dir {manual_dir} not found")
+    missing, packed_anew = _check_files(builder, folder)
+    _check_space(builder, missing)
+    tfds.display_progress_bar(sys.stderr.isatty())
+    print(f"preparing {builder.name} in {builder.data_dir}", flush=True)
+    settings = tfds.download.DownloadConfig(
+        manual_dir=folder if tf.io.gfile.exists(folder) else None,
+        try_download_gcs=False,
+        # Of its own: TFDS takes up what it extracted before from any file of the same name, and
+        # the files of MNIST, Fashion-MNIST and KMNIST have the same names.
+        extract_dir=f"{builder.data_dir_root}/downloads/extracted/{builder.name}",
+    )
+    try:
+        # What TFDS prints says less than the line above.
+        with _expected(builder, packed_anew), contextlib.redirect_stdout(None):
+            builder.download_and_prepare(download_config=settings)
+    except Exception as error:  # the builders of 1,000 data sets raise what they like
+        if builder.is_prepared():  # by another process, at the same time
+            return
+        raise UserError(
+            f"{builder.name} could not be prepared: {type(error).__name__}: {first_line(error)}; "
+            + how_to_prepare(builder)
+        ) from error
+
+
+def _check_files(
+    builder: tfds.core.DatasetBuilder, folder: str
+) -> tuple[list[RequiredFile], list[RequiredFile]]:
+    """Check what lies in the manual folder; return what is missing there and can be downloaded.
+
+    And what is there as another .gz of the same content, with its own size and digest.
+    """
+    missing, packed_anew = [], []
+    for file in required_files(builder):
+        path = f"{folder}/{file.name}"
+        if not tf.io.gfile.exists(path):
+            missing.append(file)
+            continue
+        size = tf.io.gfile.stat(path).length
+        digest = _sha256(path, size) if size == file.size else None
+        if digest == file.sha256:
+            continue
+        if file.is_packed_anew(path):
+            found = {"size": size, "sha256": digest or _sha256(path, size)}
+            packed_anew.append(dataclasses.replace(file, **found))
+        elif digest is None:
+            raise UserError(
+                f"{path} has {size:,} bytes, expected {file.size:,}: "
+                "it is truncated or another file; copy or download it again"
+            )
+        else:
+            raise UserError(f"{path} is damaged: its SHA-256 is {digest}, expected {file.sha256}")
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        if missing and len(missing) == len(required_files(builder)):
+            raise UserError(
+                f"{builder.name} cannot be downloaded and {folder} holds none of its files; "
+                + how_to_prepare(builder)
+            )
+        return [], packed_anew
+    if missing:
+        _check_network(builder, missing)
+    return missing, packed_anew
+
+
+@contextlib.contextmanager
+def _expected(
+    builder: tfds.core.DatasetBuilder, packed_anew: Sequence[RequiredFile]
+) -> Iterator[None]:
+    """Let TFDS expect these files in place of those that it knows, whose content they have."""
+    infos = type(builder).url_infos or {}  # one dict of the class, which TFDS reads as it prepares
+    known = dict(infos)
+    if packed_anew:
+        names = ", ".join(file.name for file in packed_anew)
+        print(
+            f"{names}: not the .gz that TFDS knows, but the SHA-256 of what they hold is right: "
+            "TFDS' own check is skipped for them",
+            flush=True,
+        )
+    for file in packed_anew:
+        info = known[file.url]
+        infos[file.url] = dataclasses.replace(info, size=file.size, checksum=file.sha256)
+    try:
+        yield
+    finally:
+        infos.update(known)
+
+
+def _check_network(builder: tfds.core.DatasetBuilder, missing: list[RequiredFile]) -> None:
+    """Raise UserError if the missing files' server cannot be reached at all."""
+    if list(Path(builder.data_dir_root).glob("downloads/*.INFO")):
+        return  # TFDS may have the files from an earlier attempt
+    request = urllib.request.Request(missing[0].url, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # a server answered; what it thinks of HEAD does not matter
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"{builder.name} is not prepared and {request.host} cannot be reached ({reason}); "
+            + how_to_prepare(builder)
+        ) from error
+
+
+def _check_space(builder: tfds.core.DatasetBuilder, missing: list[RequiredFile]) -> None:
+    folder = str(builder.data_dir_root)
+    if "://" in folder:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write data_dir {folder}: {error.strerror}") from error
+    needed, free = needed_bytes(builder, missing), shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{builder.name} needs about {needed / 1e9:.1f} GB in {folder}, "
+            f"{free / 1e9:.1f} GB are free: make space or choose another data_dir"
+        )
+
+
+def _content_sha256(path: str) -> str | None:
+    """Return the SHA-256 of what a .gz holds, None if it cannot be unpacked."""
+    digest = hashlib.sha256()
+    try:
+        with tf.io.gfile.GFile(path, "rb") as packed, gzip.open(packed) as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    except (OSError, EOFError, zlib.error):  # gzip's own errors among them
+        return None
+    return digest.hexdigest()
+
+
+def _sha256(path: str, size: int) -> str:
+    digest = hashlib.sha256()
+    with (
+        tf.io.gfile.GFile(path, "rb") as file,
+        tqdm(
+            desc=f"checking {PurePosixPath(path).name}",
+            total=size,
+            unit="B",
+            unit_scale=True,
+            delay=1,
+            disable=None,
+        ) as bar,
+    ):
+        while block := file.read(1 << 24):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()

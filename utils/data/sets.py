@@ -1,0 +1,243 @@
+"""Data sets that can be drawn from: decoded as they are read, or decoded once and kept in memory.
+
+Both hand out the batches of an order from any place on, so that whoever draws needs no memory of
+what was drawn before.
+"""
+
+import functools
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from utils.data import pictures
+from utils.data.pictures import Augmentation
+from utils.data.sources import CHUNK, Source, all_labels, one_line_read_errors
+from utils.errors import UserError
+
+READ_BATCH = 512  # records decoded at once when a set is read into memory
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
+
+
+class StreamedDataset:
+    """One split, decoded as it is read; `num_examples` counts damaged pictures too.
+
+    Resized pictures are rounded to uint8, or without `rounded` float32 in [0, 255].
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        image_dims: Sequence[int],
+        augmentation: Augmentation,
+        on_corrupt: str,
+        *,
+        rounded: bool = True,
+    ):
+        self.source, self.image_dims = source, tuple(image_dims)
+        self.dtype = tf.uint8 if rounded else tf.float32
+        self.augmentation, self.on_corrupt = augmentation, on_corrupt
+        self.name, self.split, self.class_names = source.name, source.split, source.class_names
+        self.num_examples, self.num_indices = source.num_records, source.num_indices
+        self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
+        self.corrupt: set[int] = set()
+        self.told_grey = False
+        self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
+
+    @property
+    def num_whole(self) -> int:
+        """How many pictures decode, once all have been read."""
+        return self.num_examples - len(self.corrupt)
+
+    @functools.cached_property
+    def first_labels(self) -> np.ndarray:
+        """The int64 labels of the first pictures, in the source's order."""
+        return all_labels(self.source, CHUNK)
+
+    def batches(
+        self,
+        batch_size: int,
+        places: np.ndarray,
+        *,
+        rng: np.random.Generator | None = None,
+        draws: np.ndarray | None = None,
+        fill: bool = False,
+    ) -> Iterator[Batch]:
+        """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
+
+        A batch is (b, h, w, c) uint8 images, (b,) labels and (b,) indices of the images in the
+        data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
+        picture is left out, or with `fill` replaced by another one of its batch, so that the
+        batch keeps its size and all others what they hold.
+        """
+        with tf.device("CPU"):
+            draws = None if draws is None else tf.constant(draws)
+        decoded = self._chosen(batch_size, places, rng).map(
+            lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
+        )
+        with one_line_read_errors(self.source):
+            for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
+                if lost and not self.told_grey:
+                    self._tell_grey()
+                if len(good) < len(indices):
+                    self._report_corrupt(np.delete(indices, good))
+                    if fill and len(good):
+                        kept = np.arange(len(indices)) % len(good)
+                        images, good = images[kept], good[kept]
+                yield images, labels[good], indices[good]
+
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass in batches of pictures that decode, from batch `start` on.
+
+        Only the last may be smaller. What comes before `start` is decoded, too: nobody knows
+        beforehand which pictures are damaged.
+        """
+        places = np.arange(-(-self.num_examples // batch_size))
+        parts = self.batches(batch_size, places, rng=rng)
+        return itertools.islice(_filled_up(parts, batch_size), start, None)
+
+    def _chosen(
+        self, batch_size: int, places: np.ndarray, rng: np.random.Generator | None
+    ) -> tf.data.Dataset:
+        """Return the undecoded batches at `places`; what comes before is skipped unread."""
+        first = places[0]
+        wanted = np.zeros(places[-1] + 1 - first, bool)
+        wanted[places - first] = True
+        records = self.source.records(rng).skip(first * batch_size).batch(batch_size)
+        return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(wanted)).filter(
+            lambda _, is_wanted: is_wanted
+        )
+
+    def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
+        """Return the k pictures that decode, their places in the batch, and all labels, indices.
+
+        Last, whether a picture lost its colours.
+        """
+        encoded, labels = self.source.parse(records)
+        size, _, channels = self.image_dims
+
+        def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
+            image, lost = self.source.read(picture), False
+            if channels == 1:
+                lost = tf.reduce_any(tf.not_equal(image, image[..., :1]))
+                image = pictures.grey(image)
+            if draws is None:
+                return pictures.center_crop(image, size, self.dtype), place, lost
+            return pictures.random_crop(image, size, draws[index], self.dtype), place, lost
+
+        count = tf.size(indices)
+        good = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count))).map(fit)
+        # A last element of no picture, so that there is a batch even if no picture decodes.
+        last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
+        padded = good.ignore_errors(log_warning=False).concatenate(last)
+        images, places, lost = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
+        return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
+
+    def _tell_grey(self) -> None:
+        self.told_grey = True
+        print(
+            f"{self.name}, split {self.split}: colour pictures become grey, as 'image_dims' "
+            f"{[*self.image_dims]} says",
+            flush=True,
+        )
+
+    def _report_corrupt(self, indices: np.ndarray) -> None:
+        """Name damaged pictures, each once; raise UserError if the config wants to stop."""
+        for index in sorted({*indices.tolist()} - self.corrupt):
+            name = self.source.describe(index)
+            if self.on_corrupt == "stop":
+                raise UserError(
+                    f"data set {self.name}: picture cannot be decoded: {name}; replace it, or "
+                    "leave such pictures out with --set data_corrupt=skip"
+                )
+            self.corrupt.add(index)
+            print(
+                f"warning: {self.name}: picture cannot be decoded, left out "
+                f"({len(self.corrupt)} so far): {name}",
+                file=sys.stderr,
+            )
+
+
+class MemoryDataset:
+    """One split in memory: images (n, h, w, c) as `stream` has them, labels and indices (n,)."""
+
+    def __init__(self, stream: StreamedDataset):
+        """Decode what `stream` has; damaged pictures are left out for good."""
+        self.name, self.split, self.class_names = stream.name, stream.split, stream.class_names
+        self.has_labels, self.num_indices = stream.has_labels, stream.num_indices
+        self.fingerprint = stream.fingerprint
+        self.augmentation = stream.augmentation
+        self.images, self.labels, self.indices = _read_all(stream)
+        self.corrupt = stream.corrupt
+        self.num_examples = self.num_whole = len(self.images)
+        self.first_labels = self.labels
+        if not self.num_examples:
+            raise UserError(
+                f"data set {self.name}, split {self.split}: none of its pictures decode"
+            )
+
+    def batches(
+        self,
+        batch_size: int,
+        places: np.ndarray,
+        *,
+        rng: np.random.Generator | None = None,
+        draws: np.ndarray | None = None,
+        fill: bool = False,
+    ) -> Iterator[Batch]:
+        """Yield as `StreamedDataset.batches` does; no picture is damaged, none left to crop."""
+        del draws, fill
+        count = self.num_examples
+        order = np.arange(count) if rng is None else rng.permutation(count)
+        for place in places:
+            rows = order[place * batch_size : (place + 1) * batch_size]
+            yield self.images[rows], self.labels[rows], self.indices[rows]
+
+    def whole_batches(
+        self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield one pass from batch `start` on, as `StreamedDataset.whole_batches` does."""
+        places = np.arange(start, -(-self.num_examples // batch_size))
+        return self.batches(batch_size, places, rng=rng)
+
+
+Dataset = StreamedDataset | MemoryDataset
+
+
+def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
+    """Yield batches of `batch_size` made of smaller ones, and what is left over at the end."""
+    held = None
+    for part in parts:
+        if held is not None:
+            part = tuple(np.concatenate(pair) for pair in zip(held, part, strict=True))
+        held = part
+        if len(part[0]) >= batch_size:
+            yield tuple(array[:batch_size] for array in part)
+            held = (
+                tuple(array[batch_size:] for array in part) if len(part[0]) > batch_size else None
+            )
+    if held is not None and len(held[0]):
+        yield held
+
+
+def _read_all(stream: StreamedDataset) -> Batch:
+    """Decode a whole data set into arrays of images, labels and indices."""
+    count = stream.num_examples
+    images = np.empty((count, *stream.image_dims), stream.dtype.as_numpy_dtype)
+    labels, indices = np.empty(count, np.int64), np.empty(count, np.int64)
+    filled = 0
+    bar = tqdm(desc=f"decoding {stream.name}", total=count, unit="im", delay=1, disable=None)
+    for part in stream.batches(READ_BATCH, np.arange(-(-count // READ_BATCH))):
+        end = filled + len(part[0])
+        images[filled:end], labels[filled:end], indices[filled:end] = part
+        filled = end
+        bar.update(len(part[0]))
+    bar.close()
+    return images[:filled], labels[:filled], indices[:filled]

@@ -1,0 +1,245 @@
+"""Data: from a config to batches of float32 images in [-1, 1].
+
+The order of the data and their augmentation are functions of (seed, epoch), one pass over shuffled
+undecoded records an epoch. The order is cut into batches, the remainder of an epoch is dropped, and
+batch j belongs to replica j mod R: the batches of any update can be had at any time, in one process
+or in many. Small sets are kept decoded in memory, large ones are decoded as they are read.
+"""
+
+import contextlib
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.config.checks import PADDED_CROPS, data_name
+from utils.config.keys import KEYS, REQUIRED
+from utils.config.load import find_config, parse_overrides, read_config_file
+from utils.data.pictures import Augmentation, to_float
+from utils.data.sets import Dataset, MemoryDataset, StreamedDataset
+from utils.data.sources import Source, keep_classes, open_folder, open_npz, unlabelled
+from utils.data.tfds import open_tfds
+from utils.errors import UserError
+from utils.seeds import Purpose, host_rng
+
+MEMORY = 1024  # MB
+LOOKED_AT = 16  # pictures, to see whether a random crop has anything to do
+ORDER_SEED = 0  # of which images are the first n of a split, to compare with: whatever the run's
+DATA_KEYS = (
+    *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
+    *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),
+    *("gs_path", "seed"),
+)
+OPENERS = {"image_folder": open_folder, "npz": open_npz}  # any other data_type is a TFDS name
+
+
+def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
+    """Open a split (default: the config's) of the data set that a config names.
+
+    It is kept in memory if its decoded pictures take at most `data_memory` MB and have the
+    networks' size before they are cropped at random. Raises UserError for data that is not there.
+    """
+    usual = config.get("split") or "train"
+    source = open_source(config, split or usual)
+    padded = data_name(config) in PADDED_CROPS
+    crop = bool(config.get("random_crop"))
+    augmentation = Augmentation(
+        padded_crop=crop and padded,
+        resized_crop=crop and not padded,
+        flip=bool(config.get("data_flip")),
+    )
+    dims = config["image_dims"]
+    if augmentation.resized_crop and source.split == usual and _fit_already(source, dims[0]):
+        print(
+            f"warning: random_crop does nothing: the pictures of {source.name} are "
+            f"{dims[0]}x{dims[0]} already",
+            file=sys.stderr,
+        )
+    on_corrupt = config.get("data_corrupt") or "skip"
+    rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
+    stream = StreamedDataset(source, dims, augmentation, on_corrupt, rounded=rounded)
+    memory = config.get("data_memory", MEMORY) * 2**20
+    size = source.num_records * math.prod(dims) * stream.dtype.size
+    if augmentation.resized_crop or size > memory:
+        return stream
+    return MemoryDataset(stream)
+
+
+def open_source(config: Mapping[str, Any], split: str) -> Source:
+    """Return a split of a config's data set, restricted to its `data_labels`."""
+    source = OPENERS.get(config["data_type"], open_tfds)(config, split)
+    if config.get("data_labels"):
+        source = keep_classes(source, config["data_labels"])
+    if not source.num_records:
+        raise UserError(f"data set {source.name}, split {split}: there is no picture in it")
+    return source
+
+
+def _fit_already(source: Source, size: int) -> bool:
+    """Return whether the first pictures of a source are squares of this side."""
+    for _, records in source.records(None).take(LOOKED_AT).batch(LOOKED_AT):
+        shapes = set()
+        for picture in source.parse(records)[0]:
+            with contextlib.suppress(tf.errors.OpError):  # a damaged one is named when it is read
+                shapes.add(tuple(source.read(picture).shape[:2]))
+        return shapes == {(size, size)}
+    return False
+
+
+class TrainingStream:
+    """Shuffled, augmented batches: a pure function of (data set, seed, purpose, update).
+
+    `local_replicas` are the global numbers of the replicas that this process feeds.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        num_replicas: int = 1,
+        local_replicas: Sequence[int] = (0,),
+        seed: int = 0,
+        purpose: Purpose = Purpose.DATA,
+    ):
+        self.dataset, self.batch_size = dataset, batch_size
+        self.num_replicas, self.local_replicas = num_replicas, tuple(local_replicas)
+        self.seed, self.purpose = seed, purpose
+        self.batches_per_epoch = dataset.num_examples // batch_size
+        if not self.batches_per_epoch:
+            raise UserError(
+                f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} pictures "
+                f"are fewer than a replica's batch of {batch_size}: choose a smaller batch_size"
+            )
+        self._coming: Iterator[tuple[int, np.ndarray, np.ndarray]] = iter(())
+        self._next: int | None = None  # the batch that `_coming` gives next
+
+    def batches(self, update: int) -> list[np.ndarray]:
+        """Return the (b, h, w, c) float32 images in [-1, 1] of each local replica at an update."""
+        return [images for images, _ in self._of_update(update)]
+
+    def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the images and the (b,) int64 labels of each local replica at an update."""
+        require_labels(self.dataset)
+        batches = self._of_update(update)
+        for _, labels in batches:
+            _refuse_unlabelled(self.dataset, labels)
+        return batches
+
+    def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
+
+    def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number` of the order; the next one that this process needs is quick."""
+        if number != self._next:
+            self._coming = self._open(number)
+        images, labels, self._next = next(self._coming)
+        return images, labels
+
+    def _open(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray, int | None]]:
+        """Open a batch's epoch there; yield images, labels and the number of the next batch."""
+        epoch, first = divmod(number, self.batches_per_epoch)
+        places = np.arange(first, self.batches_per_epoch)
+        numbers = epoch * self.batches_per_epoch + places
+        ours = np.isin(numbers % self.num_replicas, self.local_replicas)
+        draws = host_rng(self.seed, self.purpose, epoch, 1).random(
+            (self.dataset.num_indices, 3), np.float32
+        )
+        augmentation = self.dataset.augmentation
+        batches = self.dataset.batches(
+            self.batch_size,
+            places[ours],
+            rng=host_rng(self.seed, self.purpose, epoch, 0),
+            draws=draws if augmentation.resized_crop else None,
+            fill=True,
+        )
+        following = [*numbers[ours][1:].tolist(), None]
+        for (images, labels, indices), next_number in zip(batches, following, strict=True):
+            if len(images) < self.batch_size:
+                raise UserError(
+                    f"data set {self.dataset.name}: none of the {self.batch_size} pictures of a "
+                    "batch can be decoded"
+                )
+            yield augmentation(to_float(images), draws[indices]), labels, next_number
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    seed: int | None = None,
+    purpose: Purpose = Purpose.EVALUATION,
+    start: int = 0,
+    count: int | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
+    """Yield one pass over a split: images, labels (None without), and the images' indices.
+
+    Images are (b, h, w, c) float32 in [-1, 1], never augmented; damaged pictures are left out, and
+    only the last batch may be smaller. The order is the data set's own, or with a `seed` a shuffled
+    one; an image keeps its index in the data set in any order. `start` is the first batch wanted,
+    from 0. With a `count` that many images are one pass. Raises UserError if there are fewer, or
+    none.
+    """
+    end = dataset.num_examples if count is None else count
+    if (place := start * batch_size) >= end:
+        return
+    rng = None if seed is None else host_rng(seed, purpose)
+    for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
+        left = min(batch_size, end - place)
+        if count is not None and len(images) < left:  # raised now: nobody may ask for a next batch
+            break
+        yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
+        place += len(images)
+        if place >= end:
+            return
+    if count is not None or place == start * batch_size:
+        damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
+            f", not the {end} asked for: ask for fewer, or add some"
+        )
+
+
+def require_labels(dataset: Dataset) -> None:
+    """Raise UserError if a data set has no labels, pictures without one, or classes without names.
+
+    Of a streamed set only the first pictures are looked at.
+    """
+    if not dataset.has_labels:
+        raise UserError(
+            f"data set {dataset.name} has no labels: choose another one, or name one of its "
+            "attributes with label_attribute, for example --set label_attribute=Smiling for celeb_a"
+        )
+    if dataset.class_names is None:
+        raise UserError(
+            f"data set {dataset.name} has numbers without names of classes for labels: choose an "
+            "attribute of named classes with label_attribute"
+        )
+    _refuse_unlabelled(dataset, dataset.first_labels)
+
+
+def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
+    if labels.min(initial=0) < 0:
+        raise unlabelled(dataset.name, dataset.split)
+
+
+def data_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what any script's config says about data; its other keys are not looked at."""
+    written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
+    known = {key.name: key for key in KEYS if key.name in DATA_KEYS}
+    config = {name: key.default for name, key in known.items()}
+    for name in known.keys() & written.keys():
+        try:
+            config[name] = known[name].kind.read(written[name])
+        except ValueError as error:
+            label = known[name].kind.label
+            raise UserError(f"{path}: '{name}' must be {label}, not {written[name]!r}") from error
+    # Scripts that do not learn from data add no noise to them.
+    config["data_epsilon"] = config["data_epsilon"] or 0.0
+    missing = [name for name, value in config.items() if value == REQUIRED]
+    if missing:
+        raise UserError(f"{path}: key '{missing[0]}' is missing ({known[missing[0]].help})")
+    return config

@@ -1,0 +1,295 @@
+"""Sources from TensorFlow Datasets: any prepared data set with a picture in each example."""
+
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import utils.data.emoji32  # noqa: F401  registers the embedded data set
+from utils.config.checks import EMBEDDED, OWN_FORMATS, data_name
+from utils.data.pictures import decode_as_tfds
+from utils.data.prepare import how_to_prepare, prepare
+from utils.data.sources import NO_LABEL, Source, data_dirs, exists
+from utils.errors import UserError, first_line, nearest
+from utils.files.folders import list_folder
+
+SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
+MAX_SHUFFLED = 100_000  # records
+OPEN_FILES = 16  # read in turn when shuffled
+
+FeaturePath = tuple[str, ...]  # of a feature within an example
+
+
+def open_tfds(config: Mapping[str, Any], split: str) -> Source:
+    """Open a split of a TFDS data set; labels come from `label`, or from `label_attribute`."""
+    builder = open_builder(config)
+    features = builder.info.features
+    image = _image_feature(builder.name, features)
+    label, class_names = _label_feature(builder.name, features, config.get("label_attribute"))
+    # Data sets in other formats, and `tfds.testing.mock_data`, have no TFRecord files.
+    in_files = builder.info.splits and builder.info.file_format == tfds.core.FileFormat.TFRECORD
+    height, width = functools.reduce(operator.getitem, image, features).shape[:2]
+    read_with = _from_files if in_files else _from_examples
+    records, parse, describe = read_with(builder, split, image, label)
+    count = int(records(None).cardinality())
+    return Source(
+        name=config["data_type"],
+        split=split,
+        num_records=count,
+        num_indices=count,
+        class_names=class_names,
+        has_labels=label is not None,
+        records=records,
+        parse=parse,
+        read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
+        describe=describe,
+        fingerprint=lambda kept, keep=False: {
+            "data_set": builder.info.full_name,
+            "split": split,
+            "examples": count,
+        },
+    )
+
+
+def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
+    """Return the builder of a prepared data set, preparing it where the config allows that."""
+    builder = find_builder(config)
+    if builder is not None:
+        return builder
+    builder = new_builder(config)
+    may_download = config.get("data_download") and not config.get("gs_path")
+    if data_name(config) != EMBEDDED and not may_download:
+        raise UserError(
+            f"data set {builder.name} is not prepared (looked in {' and '.join(data_dirs(config))}"
+            f"); {how_to_prepare(builder)}"
+        )
+    prepare(builder)
+    return builder
+
+
+def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
+    """Return a config's data set if it is prepared, in an older version if there is no other."""
+    name = config["data_type"].partition(":")[0]
+    folders = [folder for folder in data_dirs(config) if exists(f"{folder}/{name}")]
+    for folder in folders:
+        builder = new_builder(config, folder)
+        if builder.is_prepared():
+            return builder
+    builder = new_builder(config)
+    versions = {v: path for folder in folders for v, path in _versions(f"{folder}/{name}").items()}
+    if versions and ":" not in config["data_type"]:  # no particular version is wanted
+        return _open_version(builder, versions[max(versions)])
+    _refuse_inner_folder(config, name)
+    return builder if _reads_without_files(builder) else None
+
+
+def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
+    """Raise UserError for a `data_dir` that is the data set's own folder, or a version's."""
+    for folder in data_dirs(config):
+        if exists(f"{folder}/dataset_info.json"):  # that of a version
+            folder = folder.rpartition("/")[0]
+        above, _, last = folder.rpartition("/")
+        if last == name and exists(folder) and _versions(folder):
+            raise UserError(
+                f"data_dir {config['data_dir']} is too deep: name the folder above {last}, {above}"
+            )
+
+
+def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
+    """Return the builder of a config's data set in a folder, by default where it is prepared."""
+    name = config["data_type"]
+    try:
+        if not data_name(config).islower():  # TFDS guesses, and takes `Cifar10` but not `CIFAR10`
+            raise tfds.core.DatasetNotFoundError
+        return tfds.builder(name, data_dir=folder or data_dirs(config)[0])
+    except tfds.core.DatasetNotFoundError as error:
+        known = [*tfds.list_builders(with_community_datasets=False), *OWN_FORMATS]
+        raise UserError(
+            f"data_type: TFDS knows no data set '{name}'{nearest(data_name(config), known)}; "
+            "'image_folder', 'npz' and 'generator' are possible too"
+        ) from error
+    except (AssertionError, ValueError, ImportError) as error:  # no such version or variant
+        raise UserError(f"data_type '{name}': {first_line(error)}") from error
+
+
+def _open_version(builder: tfds.core.DatasetBuilder, path: str) -> tfds.core.DatasetBuilder:
+    """Return the builder of a prepared folder of another version than `builder`'s."""
+    print(
+        f"{builder.name}: using version {PurePath(path).name} prepared in {path} (this TFDS would "
+        f"prepare {builder.version})",
+        flush=True,
+    )
+    try:
+        return tfds.builder_from_directory(path)
+    except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+        raise UserError(
+            f"{path} cannot be read by this version of TFDS ({first_line(error)}); "
+            + how_to_prepare(builder)
+        ) from error
+
+
+def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
+    """Return whether TFDS finds examples elsewhere, as it does under `tfds.testing.mock_data`."""
+    try:
+        builder.as_dataset(split="all")
+    except AssertionError:  # how TFDS says that a data set is not prepared
+        return False
+    return True
+
+
+def _versions(folder: str) -> dict[tuple[int, ...], str]:
+    """Return the prepared versions in a data set's folder, and where they are."""
+    return {
+        tuple(int(part) for part in name.split(".")): f"{folder}/{name}"
+        for name in list_folder(folder).folders
+        if name.count(".") == 2 and name.replace(".", "").isdigit()
+        if tf.io.gfile.exists(f"{folder}/{name}/dataset_info.json")
+    }
+
+
+def _image_feature(name: str, features: tfds.features.FeaturesDict) -> FeaturePath:
+    for path, feature in _leaves(features):
+        if isinstance(feature, tfds.features.Image):
+            return path
+    raise UserError(f"data set {name} holds no pictures, only {', '.join(features)}")
+
+
+def _label_feature(
+    name: str, features: tfds.features.FeaturesDict, attribute: str | None
+) -> tuple[FeaturePath | None, tuple[str, ...] | None]:
+    """Return where an example's label is, if anywhere, and the names of the classes, if known."""
+    scalars = {path[-1]: (path, leaf) for path, leaf in _leaves(features) if leaf.shape == ()}
+    if attribute is None and "label" not in scalars:
+        return None, None
+    wanted = attribute or "label"
+    if wanted not in scalars:
+        raise UserError(
+            f"label_attribute: data set {name} has no attribute '{wanted}'"
+            + nearest(wanted, scalars)
+        )
+    path, feature = scalars[wanted]
+    if isinstance(feature, tfds.features.ClassLabel):
+        return path, tuple(feature.names)
+    if feature.np_dtype == np.bool_:
+        return path, (f"not {wanted}", wanted)
+    if not np.issubdtype(feature.np_dtype, np.integer):
+        raise UserError(f"label_attribute: '{wanted}' of data set {name} tells no classes apart")
+    return path, None
+
+
+def _leaves(features: tfds.features.FeaturesDict, path: FeaturePath = ()) -> Iterable:
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.FeaturesDict):
+            yield from _leaves(feature, (*path, key))
+        else:
+            yield (*path, key), feature
+
+
+def _from_files(
+    builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
+) -> tuple[Callable, Callable, Callable]:
+    """Return `records`, `parse` and `describe` over the TFRecord files of a split.
+
+    Read directly, because TFDS parses one example at a time, which for small pictures takes longer
+    than decoding them, and because records are then skipped without being parsed.
+    """
+    files = _split_files(builder, split)
+    firsts = np.cumsum([0, *(file.take for file in files)])
+    names = np.array([str(file.filename) for file in files])
+    skips, takes = (np.array([getattr(file, n) for file in files]) for n in ("skip", "take"))
+    mean_bytes = tf.io.gfile.stat(names[0]).length / files[0].examples_in_shard
+    spec = {_key(image): tf.io.FixedLenFeature((), tf.string)}
+    if label:
+        spec[_key(label)] = tf.io.FixedLenFeature((), tf.int64)
+
+    def open_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor) -> Any:
+        return tf.data.TFRecordDataset(name).skip(skip).take(take).enumerate(first)
+
+    def records(rng: np.random.Generator | None) -> tf.data.Dataset:
+        order = np.arange(len(files)) if rng is None else rng.permutation(len(files))
+        table = (names[order], skips[order], takes[order], firsts[order])
+        opened = tf.data.Dataset.from_tensor_slices(table).interleave(
+            open_file, cycle_length=1 if rng is None else OPEN_FILES, block_length=16
+        )
+        return _shuffled(opened, firsts[-1], rng, int(SHUFFLE_BYTES / mean_bytes) + 1)
+
+    def describe(index: int) -> str:
+        file = int(np.searchsorted(firsts, index, side="right")) - 1
+        return f"{names[file]}, record {skips[file] + index - firsts[file]}"
+
+    return records, _parser(image, label, lambda s: tf.io.parse_example(s, spec)), describe
+
+
+def _split_files(builder: tfds.core.DatasetBuilder, split: str) -> list:
+    try:
+        files = builder.info.splits[split].file_instructions
+    except ValueError as error:
+        known = ", ".join(builder.info.splits)
+        raise UserError(
+            f"data set {builder.info.full_name} has no split '{split}'; there are: {known}"
+        ) from error
+    if not files:
+        raise UserError(f"data set {builder.info.full_name}: split '{split}' is empty")
+    return files
+
+
+def _from_examples(
+    builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
+) -> tuple[Callable, Callable, Callable]:
+    """Return the same over what `as_dataset` gives, for data sets in other formats."""
+    paths = [image, label] if label else [image]
+    decoders = tfds.decode.PartialDecoding(
+        _nested(dict.fromkeys(paths, True)), decoders=_nested({image: tfds.decode.SkipDecoding()})
+    )
+    read_config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+
+    def leaves(example: dict) -> dict[str, tf.Tensor]:
+        return {_key(path): functools.reduce(operator.getitem, path, example) for path in paths}
+
+    def records(rng: np.random.Generator | None) -> tf.data.Dataset:
+        examples = builder.as_dataset(split=split, decoders=decoders, read_config=read_config)
+        count = examples.cardinality()
+        return _shuffled(examples.map(leaves).enumerate(), count, rng, MAX_SHUFFLED)
+
+    return records, _parser(image, label, lambda leaves: leaves), lambda index: f"example {index}"
+
+
+def _parser(image: FeaturePath, label: FeaturePath | None, parse: Callable) -> Callable:
+    def parsed(records: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        leaves = parse(records)
+        encoded = leaves[_key(image)]
+        if label is None:
+            return encoded, tf.fill(tf.shape(encoded), np.int64(NO_LABEL))
+        return encoded, tf.cast(leaves[_key(label)], tf.int64)
+
+    return parsed
+
+
+def _shuffled(
+    records: tf.data.Dataset, count: int, rng: np.random.Generator | None, buffer: int
+) -> tf.data.Dataset:
+    records = records.apply(tf.data.experimental.assert_cardinality(count))
+    if rng is None:
+        return records
+    seed = int(rng.integers(1, 2**31))
+    return records.shuffle(min(buffer, MAX_SHUFFLED), seed=seed, reshuffle_each_iteration=False)
+
+
+def _key(path: FeaturePath) -> str:
+    return "/".join(path)
+
+
+def _nested(leaves: dict[FeaturePath, Any]) -> dict:
+    """Turn {("attributes", "Smiling"): True} into {"attributes": {"Smiling": True}}."""
+    tree: dict = {}
+    for path, leaf in leaves.items():
+        branch = tree
+        for key in path[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[path[-1]] = leaf
+    return tree

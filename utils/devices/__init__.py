@@ -1,0 +1,1 @@
+"""Devices: strategies, the memory that is free, and signals to a process."""

@@ -1,0 +1,103 @@
+"""One way to make a strategy, and what a processor can do side by side."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from utils.devices.termination import end_at_signals
+from utils.errors import UserError
+
+# Those that this process may use; macOS does not say.
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# In a part of a large batch: fewer would only take longer to trace, more leave the caches.
+PART_IMAGES = (8, 16)
+ON_CPU = "to run on the CPU add --set device_type=cpu"
+
+
+def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Strategy:
+    """Return the strategy of `device_type`; this must be the first TensorFlow call of a script.
+
+    `num_replicas` (cpu only) makes as many logical devices. With TF_CONFIG in the environment, cpu
+    and gpu runs spread over the machines that it names. Raises UserError when a device is missing.
+    """
+    # TensorFlow's remapper fails on a residual sum that both a relu and a shortcut read (2.21), and
+    # says so in an error line; it would change nothing else in our graphs.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    if device_type == "tpu":
+        return _tpu_strategy()
+    if device_type == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise UserError(f"device_type 'gpu': TensorFlow sees no GPU here; {ON_CPU}")
+    if os.environ.get("TF_CONFIG"):
+        if num_replicas > 1:
+            raise UserError(
+                f"num_replicas {num_replicas} is for one machine; TF_CONFIG names several: "
+                "add --set num_replicas=1"
+            )
+        return _multi_worker_strategy()
+    if device_type == "gpu":
+        return tf.distribute.MirroredStrategy()
+    if num_replicas == 1:
+        return tf.distribute.OneDeviceStrategy("/cpu:0")
+    _split_cpu(num_replicas)
+    # On one CPU a plain sum; collective operations of a second strategy in one process would fail.
+    return tf.distribute.MirroredStrategy(
+        [f"/cpu:{i}" for i in range(num_replicas)], tf.distribute.ReductionToOneDevice()
+    )
+
+
+def side_by_side(batch: int | None) -> int:
+    """Return into how many equal parts to cut a batch whose images do not depend on each other.
+
+    On a processor with TF_NUM_INTRAOP_THREADS=1, one thread an operation: a multiple of its
+    cores, parts so small that its caches hold them. One part elsewhere, and where the batch does
+    not divide or is not known.
+    """
+    alone = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1"
+    accelerated = any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+    if batch is None or not alone or accelerated:
+        return 1
+    fewest, cached = PART_IMAGES
+    most = max(CORES, batch // fewest)
+    fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
+    return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
+
+
+def _split_cpu(num_replicas: int) -> None:
+    """Make the logical CPUs, unless TensorFlow already started with enough of them."""
+    try:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * num_replicas,
+        )
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) < num_replicas:
+            raise UserError(
+                f"num_replicas {num_replicas}: TensorFlow already started with fewer logical CPUs"
+            ) from error
+
+
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+    try:
+        cluster = json.loads(os.environ["TF_CONFIG"])
+        (_only_kind,) = cluster["cluster"]  # no chief, no evaluator beside the workers
+        cluster["cluster"]["worker"][cluster["task"]["index"]]
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise UserError(
+            "TF_CONFIG must be JSON like "
+            '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from error
+    print("joining the other workers; until all are there only SIGKILL ends this one", flush=True)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    end_at_signals()
+    return strategy
+
+
+def _tpu_strategy() -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except Exception as error:  # without a TPU TensorFlow raises many kinds
+        raise UserError(f"device_type 'tpu': no TPU on this machine; {ON_CPU}") from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,1 @@
+"""Files: whole or not at all, listings of folders, and hashes of contents."""

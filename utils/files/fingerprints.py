@@ -1,0 +1,152 @@
+"""What files hold, told by SHA-256: hashed once, and anew where a file has been touched since.
+
+Kept hashes lie in a table for each set of files, in the folder of the statistics of data. A file
+is taken for untouched if its size, its time of change and, on a local disk, its inode are the same.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePath
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from utils.errors import UserError, first_line
+from utils.files.whole import join, make_folder, whole_file
+
+BLOCK = 1 << 24  # bytes read at once
+CHUNK = 1024  # files handed to the threads at once
+THREADS = 8  # for files behind URLs and on slow disks, where opening one takes longest
+SETTLED_NS = 2 * 10**9  # a file touched so shortly before may change again at the same time stamp
+SHA256_HEX = 64  # characters of a SHA-256
+UNREADABLE = "unreadable"  # in place of the hash of a link to nothing, which is no picture either
+NOT_READABLE = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    *(tf.errors.NotFoundError, tf.errors.PermissionDeniedError),
+)
+
+Row = list  # size, times of change in nanoseconds, inode, then the hash
+
+
+def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False) -> dict[str, Any]:
+    """Return the number of files below `root`, one hash of their names and one of their contents.
+
+    The order of `paths` counts, where `root` lies does not. Hashes kept in the folder `kept` are
+    used, and with `keep` new ones are written there. Raises UserError for a file that fails.
+    """
+    table_path, now = join(kept, _table_name(root)), time.time_ns()
+    table = _read_table(table_path)
+    stats = {path: _stat(path) for path in paths}
+    known = {p: table[p][-1] for p, stat in stats.items() if table.get(p, [])[:-1] == stat}
+    hashed = _hash_all(root, {path: stats[path][0] for path in paths if path not in known})
+    known |= hashed
+    if keep and hashed:
+        rows = {p: [*s, known[p]] for p, s in stats.items() if max(s[1:-1]) < now - SETTLED_NS}
+        make_folder(kept)
+        with whole_file(table_path) as temporary, open(temporary, "w") as file:
+            json.dump(rows, file)
+    names = [path.removeprefix(root).lstrip("/") for path in paths]
+    return {
+        "files": len(names),
+        "names": _sha256("\0".join(names)),
+        "contents": _sha256("".join(known[path] for path in paths)),
+    }
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """Return one hash of a record."""
+    return _sha256(json.dumps(record))
+
+
+def difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return in words the first thing in which two records differ, None where they agree."""
+    for name, value in then.items():
+        if now.get(name) != value:
+            return f"{name} {_short(now.get(name))}, then {_short(value)}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) == SHA256_HEX else text
+
+
+def _stat(path: str) -> list[int]:
+    """Return size, times of change and inode of a file; zeros for one that is not there."""
+    try:
+        if "://" in path:
+            found = tf.io.gfile.stat(path)
+            return [found.length, found.mtime_nsec, 0]
+        found = os.stat(path)
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    except NOT_READABLE:
+        return [0, 0, 0]
+
+
+def _hash_all(root: str, sizes: Mapping[str, int]) -> dict[str, str]:
+    """Return the hashes of files by their paths; `sizes` are theirs in bytes."""
+    paths, found = list(sizes), {}
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        tqdm(
+            desc=f"hashing {root}",
+            total=sum(sizes.values()),
+            unit="B",
+            unit_scale=True,
+            delay=2,
+            disable=None,
+        ) as bar,
+    ):
+        for first in range(0, len(paths), CHUNK):
+            part = paths[first : first + CHUNK]
+            found.update(zip(part, pool.map(lambda path: _hash(path, bar), part), strict=True))
+    return found
+
+
+def _hash(path: str, bar: tqdm) -> str:
+    content = hashlib.sha256()
+    try:
+        # Plain files: TensorFlow's would take several times as long for many small ones.
+        with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb", 0) as file:
+            while block := file.read(BLOCK):
+                content.update(block)
+                bar.update(len(block))
+    except NOT_READABLE:
+        return UNREADABLE
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from error
+    return content.hexdigest()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _table_name(root: str) -> str:
+    """Return the name of the table of files under `root`."""
+    return f"{PurePath(root).name}-{_sha256(root)[:12]}.json"
+
+
+def _read_table(path: str) -> dict[str, Row]:
+    """Return the kept rows by path; none where there is no table, or no whole one."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            table = json.load(file)
+        return {name: row for name, row in table.items() if isinstance(row, list)}
+    except (ValueError, AttributeError, tf.errors.OpError):
+        return {}
+
+
+def fingerprint(path: str) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a file."""
+    digest, size = hashlib.sha256(), 0
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+            size += len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}

@@ -1,0 +1,1 @@
+"""What learns: optimizers and averages, losses, and the networks of a training run."""

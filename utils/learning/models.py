@@ -1,0 +1,148 @@
+"""The networks of a training run: built, loaded, with what learns and what their files say."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nets import create_ebm, create_gen
+from utils.config.checks import trains_generator, uses_generator
+from utils.config.load import Command
+from utils.learning.learners import Learner, Part, SavedNetwork, create_learner, row_at
+from utils.mcmc.noise import make_noise
+from utils.mcmc.sampling import Sampling
+from utils.mcmc.starts import make_generate
+from utils.replicas import Replicas
+from utils.seeds import Purpose
+from utils.weights.files import located
+from utils.weights.networks import create_prior, with_stored_sizes
+from utils.weights.published import load_weights
+
+WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
+EBM_SIZES = {"width": "ebm_width"}
+GEN_SIZES = {"width": "gen_width", "z_sz": "z_sz"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The EBM that learns, and those beside it that a config asks for.
+
+    `gen_learner` is None for a frozen generator; `prior` is always frozen.
+    """
+
+    ebm: Learner
+    prior: keras.Model | None
+    gen: keras.Model | None
+    gen_learner: Learner | None
+
+    @property
+    def learners(self) -> list[Learner]:
+        """What learns."""
+        return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
+
+    def set_rates(self, number: int, scale: float) -> dict[str, float]:
+        """Set and return the learning rates of an update, as metrics name them."""
+        rates = {"ebm_lr": self.ebm.set_rate(number, scale), "gen_lr": 0.0}
+        if self.gen_learner is not None:
+            rates["gen_lr"] = self.gen_learner.set_rate(number, scale)
+        return rates
+
+    def update_averages(self) -> None:
+        """Let the moving averages follow; over all replicas."""
+        for learner in self.learners:
+            if learner.average is not None:
+                learner.average.update()
+
+    def parts(self) -> dict[str, Part]:
+        """Return what must survive a resume; frozen weights are loaded from their files again."""
+        parts = self.ebm.parts("ebm")
+        if self.gen_learner is not None:
+            parts |= self.gen_learner.parts("gen")
+        return parts
+
+
+def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with weights looked up, and the sizes of networks taken from them."""
+    config = {**config, **{name: located(config[name]) for name in WEIGHTS}}
+    result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)
+    if uses_generator(result):
+        result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)
+    return result
+
+
+def sized(command: Command) -> Command:
+    """Return the command of a new run with the sizes of networks that its weights know."""
+    if command.run_dir is not None:
+        return command
+    return dataclasses.replace(command, config=resolve_sizes(command.config))
+
+
+def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned: bool) -> Models:
+    """Build the networks of a config on all replicas and load their weights.
+
+    `load_learned` False leaves those that learn as they are built: a state will fill them.
+    """
+    gen, gen_learner = None, None
+    with replicas.strategy.scope():
+        ebm = _create_learner(config, create_ebm(config), "ebm", load_learned)
+        if uses_generator(config):
+            gen = create_gen(config)
+            if trains_generator(config):
+                gen_learner = _create_learner(config, gen, "gen", load_learned)
+            elif config["gen_weights"]:
+                load_weights(gen, config["gen_weights"])
+        prior = create_prior(config)
+    return Models(ebm, prior, gen, gen_learner)
+
+
+def make_positives(
+    config: Mapping[str, Any], models: Models, batch: int
+) -> Callable[[Callable[[Purpose], tf.Tensor], tf.Tensor], tf.Tensor]:
+    """Return (key, data (b, h, w, 3)) -> what the EBM learns on: data with `data_epsilon` noise.
+
+    `data_type` `generator` learns on G(z) instead of data; `key(purpose)` is an update's seed.
+    """
+    generate = models.gen and make_generate(models.gen, config["gen_type"])
+
+    def positives(key: Callable[[Purpose], tf.Tensor], data: tf.Tensor) -> tf.Tensor:
+        if config["data_type"] == "generator":
+            seed = key(Purpose.GENERATED_DATA)
+            latents = models.gen.sample_latents(batch, seed)
+            data = generate(latents, seed, models.gen_learner is not None)
+        return data + config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
+
+    return positives
+
+
+def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
+    """Return the networks that a run saves, by the first part of their file names."""
+    sampling, ebm = Sampling.of_config(config), models.ebm.network
+    about = {"type": config["net_type"], "image_dims": config["image_dims"], "width": ebm.width}
+
+    def about_ebm(update: int) -> dict[str, Any]:
+        steps = row_at(config["mcmc_step_info"], update - 1)[0]
+        return {**about, "chain": sampling.written(steps)}
+
+    saved = {"ebm": SavedNetwork(ebm, models.ebm.average, about_ebm)}
+    if models.gen is not None:
+        about_gen = {"type": config["gen_type"], "image_dims": config["image_dims"]}
+        about_gen |= {"width": models.gen.width, "z_sz": models.gen.z_sz}
+        average = models.gen_learner.average if models.gen_learner is not None else None
+        saved["gen"] = SavedNetwork(models.gen, average, lambda _: about_gen)
+    return saved
+
+
+def _create_learner(
+    config: Mapping[str, Any], network: keras.Model, name: str, load: bool
+) -> Learner:
+    if load and config[f"{name}_weights"]:
+        load_weights(network, config[f"{name}_weights"])
+    return create_learner(
+        network,
+        kind=config[f"{name}_optim_type"],
+        rates=config[f"{name}_lr_info"],
+        decay=config[f"{name}_opt_decay"],
+        max_grad_norm=config["max_grad_norm"] if config[f"clip_{name}_grad"] else None,
+    )

@@ -1,0 +1,1 @@
+"""Langevin chains: the potential, the step, noise, where chains start and how they run."""

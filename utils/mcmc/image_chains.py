@@ -1,0 +1,143 @@
+"""Evaluation chains: images by their number in the evaluation, whatever batch they come in.
+
+Latents and noise of an image are streams of (seed, image number), so packing, batch size and
+replicas change nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nets import create_ebm, create_gen
+from utils.errors import Diverged, UserError
+from utils.mcmc.noise import make_image_noise
+from utils.mcmc.sampling import Sampling
+from utils.replicas import Replicas
+from utils.seeds import Purpose, fold, folded, folding_draw
+from utils.weights.files import network_info
+from utils.weights.networks import create_prior, load_generator
+from utils.weights.published import load_weights
+
+Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
+
+
+class Networks(NamedTuple):
+    """What evaluation chains run through; nothing here learns."""
+
+    ebm: keras.Model
+    prior: keras.Model | None
+    gen: keras.Model | None
+
+
+def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
+    """Build the networks of a config on all replicas; only the prior's weights are loaded."""
+    gen = None
+    with replicas.strategy.scope():
+        ebm = create_ebm(config)
+        prior = create_prior(config)
+        if config["mcmc_init"] == "coop":
+            gen = create_gen(config)
+    return Networks(ebm, prior, gen)
+
+
+def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
+    """Return the (b, 2) int64 seeds of images' streams, by their numbers (b,)."""
+    return tf.map_fn(
+        lambda number: fold(seed, purpose, number),
+        tf.cast(numbers, tf.int32),
+        fn_output_signature=tf.TensorSpec([2], tf.int64),
+    )
+
+
+def load_sampler(
+    ebm_weights: str, gen_weights: str | None, *, seed: int = 0
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return image numbers (b,) -> samples (b, h, w, 3): the chain that the EBM was trained with.
+
+    Chains start at the generator's images where there is a generator, else at uniform noise, and
+    take the steps that the weights file says; samples raise Diverged where they are not finite.
+    Raises UserError for weights that do not say them, whose chain had a prior beside the EBM, or
+    started at data: such chains are for `fid.py`, which has a config to say the rest.
+    """
+    sampling, info = Sampling.of_weights(ebm_weights), network_info(ebm_weights)
+    reason = _why_only_by_config(sampling, gen_weights)
+    if reason is not None:
+        raise UserError(
+            f"weights {ebm_weights} {reason}: draw samples by `python3 fid.py CONFIG --set "
+            f"exp_type=sample ebm_weights={ebm_weights}`, with a config of configs_fid/"
+        )
+    shape = info["image_dims"]
+    if gen_weights is None and (sampling.init or "").startswith("coop"):
+        raise UserError(
+            f"weights {ebm_weights} belong to chains that start at a generator: give its weights"
+        )
+    ebm = create_ebm({"net_type": info["type"], "image_dims": shape, "ebm_width": info["width"]})
+    load_weights(ebm, ebm_weights)
+    if gen_weights:
+        start = generated_starts(load_generator(gen_weights, shape), seed)
+    else:
+        start = uniform_starts(shape, seed)
+    chains = sampling.chains(sampling.potential(ebm))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def sample(numbers: tf.Tensor) -> tf.Tensor:
+        images = start(numbers)
+        noise = make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images)
+        return chains(images, num_steps=sampling.steps, noise=noise).images
+
+    def finite_sample(numbers: np.ndarray) -> np.ndarray:
+        images = sample(tf.convert_to_tensor(numbers, tf.int32)).numpy()
+        if not np.isfinite(images).all():
+            raise Diverged(f"chains of {ebm_weights} diverged: a pixel is NaN or Inf")
+        return images
+
+    return finite_sample
+
+
+def _why_only_by_config(sampling: Sampling | None, gen_weights: str | None) -> str | None:
+    """Return why the chain that weights tell cannot be run from them alone, None if it can."""
+    if sampling is None:
+        return "do not say the chain they were trained with"
+    if sampling.prior_temperature is not None:
+        return "are half of a potential, they correct a prior EBM"
+    if gen_weights is None and (sampling.init or "").startswith("data"):
+        return "belong to chains that start at data (mcmc_init=data)"
+    return None
+
+
+def generated_starts(gen: keras.Model, seed: int) -> Starts:
+    """Return numbers -> the generator's images, of latents (and labels) that belong to them."""
+
+    def start(numbers: tf.Tensor) -> tf.Tensor:
+        keys = image_keys(seed, Purpose.LATENTS, numbers)
+        latents = tf.map_fn(
+            lambda key: gen.sample_latents(1, key)[0],
+            keys,
+            fn_output_signature=tf.TensorSpec([gen.z_sz], tf.float32),
+        )
+        if not hasattr(gen, "sample_labels"):
+            return gen(latents, training=False)
+        labels = tf.map_fn(
+            lambda key: gen.sample_labels(1, folded(folding_draw(key), 1))[0],
+            keys,
+            fn_output_signature=tf.TensorSpec([], tf.int32),
+        )
+        return gen(latents, labels=labels, training=False)
+
+    return start
+
+
+def uniform_starts(shape: list[int], seed: int) -> Starts:
+    """Return numbers -> uniform noise in [-1, 1]."""
+
+    def draw(key: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform(shape, key, -1, 1, alg="philox")
+
+    return lambda numbers: tf.map_fn(
+        draw,
+        image_keys(seed, Purpose.NOISE_IMAGES, numbers),
+        fn_output_signature=tf.TensorSpec(shape, tf.float32),
+    )

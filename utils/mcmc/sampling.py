@@ -1,0 +1,135 @@
+"""How a chain runs: made from a config, written into weights files, read from them, run."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from utils.errors import UserError
+from utils.mcmc.langevin import Chain, langevin
+from utils.mcmc.noise import Noise
+from utils.mcmc.parts import in_parts
+from utils.mcmc.potential import Potential, make_potential
+from utils.weights.files import network_info
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """The step size, temperatures and start of chains, and how many steps they take.
+
+    `tau`, `max_norm` and `prior_temperature` None: no Gaussian term, no clipping of the drift, no
+    prior. `data_epsilon` is the noise on data that the EBM learned on.
+    """
+
+    epsilon: float
+    temperature: float
+    init: str | None = None
+    steps: int | None = None
+    tau: float | None = None
+    max_norm: float | None = None
+    prior_temperature: float | None = None
+    joint_temperature: float = 1.0
+    data_epsilon: float = 0.0
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any]) -> "Sampling":
+        """Return what a config of any script says; training's schedules have the steps."""
+        clips = config.get("clip_langevin_grad", False)
+        return cls(
+            epsilon=config["epsilon"],
+            temperature=config["mcmc_temp"],
+            init=config.get("mcmc_init"),
+            tau=config["tau"],
+            max_norm=config["max_langevin_norm"] if clips else None,
+            prior_temperature=config["prior_temp"] if config["prior_weights"] else None,
+            joint_temperature=config.get("joint_temp", 1.0),
+            data_epsilon=config.get("data_epsilon") or 0.0,
+        )
+
+    @classmethod
+    def of_weights(cls, path: str) -> "Sampling | None":
+        """Return how the chains ran that an EBM's weights were learned with, None if they are mute.
+
+        Raises UserError for a file that says it wrongly.
+        """
+        stored = (network_info(path) or {}).get("chain")
+        if stored is None:
+            return None
+        known = {field.name for field in dataclasses.fields(cls)}
+        try:
+            sampling = cls(**{name: value for name, value in stored.items() if name in known})
+            for name in ("epsilon", "temperature", "data_epsilon"):
+                float(getattr(sampling, name))
+        except TypeError as error:
+            raise UserError(f"weights {path} say a chain that is none: {stored}") from error
+        return sampling
+
+    def written(self, steps: int) -> dict[str, Any]:
+        """Return what a weights file says of chains of so many steps."""
+        stored = dataclasses.asdict(self) | {"steps": steps}
+        del stored["joint_temperature"]  # of scores alone
+        return stored
+
+    def potential(self, ebm: keras.Model, prior: keras.Model | None = None) -> Potential:
+        """Return U: (b, h, w, c) images -> (b,)."""
+        return make_potential(
+            ebm,
+            self.temperature,
+            prior=prior,
+            prior_temperature=self.prior_temperature,
+            tau=self.tau,
+            joint_temperature=self.joint_temperature,
+        )
+
+    def chains(self, potential: Potential) -> Callable[..., Chain]:
+        """Return (images, num_steps, noise, ...) -> the chains of `langevin` in a potential."""
+        chain = functools.partial(
+            langevin, potential=potential, epsilon=self.epsilon, max_norm=self.max_norm
+        )
+
+        def run(images: tf.Tensor, *, noise: Noise | None, **steps: Any) -> Chain:
+            return in_parts(functools.partial(chain, **steps), images, noise)
+
+        return run
+
+
+def require_prior(ebm_weights: str, prior_weights: str | None) -> None:
+    """Raise UserError for an EBM that corrects a prior and is to run without one."""
+    stored = Sampling.of_weights(ebm_weights)
+    if stored is not None and stored.prior_temperature is not None and not prior_weights:
+        raise UserError(
+            f"weights {ebm_weights} are half of a potential, they correct a prior EBM: set "
+            f"prior_weights, and prior_temp={stored.prior_temperature:g}"
+        )
+
+
+def resolve_sampling(config: Mapping[str, Any], ebm_weights: str | None) -> dict[str, Any]:
+    """Return the config with what it leaves open of its chains taken from the EBM's weights.
+
+    `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,
+    tau and clipping. Raises UserError for weights that do not say them. `data_epsilon` None is 0
+    where they do not say it.
+    """
+    result = dict(config)
+    if ebm_weights:
+        require_prior(ebm_weights, config["prior_weights"])
+    stored = Sampling.of_weights(ebm_weights) if ebm_weights else None
+    if config["data_epsilon"] is None:
+        result["data_epsilon"] = 0.0 if stored is None else stored.data_epsilon
+    if config["mcmc_steps"] is not None and config["epsilon"] is not None:
+        return result
+    if stored is None:
+        mute = f"weights {ebm_weights} do not say the chain they were trained with"
+        raise UserError(
+            f"{mute if ebm_weights else 'no ebm_weights'}: set mcmc_steps, epsilon and mcmc_temp"
+        )
+    if config["mcmc_steps"] is None:
+        result["mcmc_steps"] = stored.steps
+    if config["epsilon"] is None:
+        result |= {"epsilon": stored.epsilon, "mcmc_temp": stored.temperature, "tau": stored.tau}
+        result["clip_langevin_grad"] = stored.max_norm is not None
+        result["max_langevin_norm"] = stored.max_norm or config["max_langevin_norm"]
+    return result

@@ -1,0 +1,1 @@
+"""Runs: their folder, their loop, what survives a kill, records and plots."""

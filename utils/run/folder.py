@@ -1,0 +1,219 @@
+"""The folder of a run: a name that nobody else has, the config, and the code as it was."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from utils.config import keys
+from utils.config.checks import trains_generator
+from utils.config.load import CONFIG_FILE, REPOSITORY, Command, write_run_config
+from utils.data.sets import Dataset
+from utils.errors import UserError
+from utils.files.fingerprints import difference, fingerprint
+from utils.files.whole import (
+    join,
+    make_folder,
+    one_line_write_errors,
+    remove_leftovers,
+    whole_file,
+)
+from utils.replicas import Replicas
+from utils.run import lock
+from utils.weights.files import located
+
+ROOMS = ("checkpoints", "state", "shortrun", "plots")
+FROZEN = (
+    *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),
+    "reference_stats",
+)
+SOURCES = ("*.py", "utils/**/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
+
+
+def open_run_folder(
+    command: Command,
+    replicas: Replicas,
+    rooms: Sequence[str] = ROOMS,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Make the folder of a new run, or return that of the run that goes on; nobody else may.
+
+    `datasets` and `files`, by config key, are what the run reads beside the files that config keys
+    name. Raises UserError if one of these is no longer what the run began with. What has changed in
+    the config is written, so that the next resume goes on with it.
+    """
+    if command.run_dir is None:
+        frozen = frozen_files(command) | dict(files or {})
+        return make_run_folder(command, replicas, rooms, datasets=datasets, files=frozen)
+    folder, chief = command.run_dir.rstrip("/"), replicas.chief
+    if chief:
+        lock.own(folder)
+    require_same_inputs(command, datasets=datasets, files=files)
+    if chief:
+        if "://" not in folder:
+            remove_leftovers(folder)
+        keep_changes(command, folder)
+    return folder
+
+
+def require_same_inputs(
+    command: Command,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Raise UserError if what a run reads is not what it began with; a new run may read anything.
+
+    What the run's folder does not tell, as one made by an older version, is taken as it is.
+    """
+    if command.run_dir is None:
+        return
+    with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
+        began_with = json.load(file)
+    for key, paths in (frozen_files(command) | dict(files or {})).items():
+        then = began_with.get("weights", {}).get(key)
+        changed = [] if then is None else _changed(paths, then)
+        if changed:
+            raise UserError(
+                f"'{key}': {changed[0] or command.config[key]} is not what the run began with: put "
+                f"that file back, or say where it is with --set {key}=PATH"
+            )
+    kept, keep = reference_folder(command.config), not command.dry_run
+    for dataset in datasets:
+        then = began_with.get("data", {}).get(dataset.split)
+        if then and (told := difference(then, dataset.fingerprint(kept, keep=keep))):
+            raise UserError(
+                f"data set {dataset.name}, split {dataset.split}, is not what the run began with "
+                f"({told}): put those data back, or say where they are with --set data_dir=PATH"
+            )
+
+
+def keep_changes(command: Command, folder: str) -> None:
+    """Write the config of a run that goes on to `config.json`, if it has changed."""
+    path = join(folder, CONFIG_FILE)
+    with tf.io.gfile.GFile(path) as file:
+        stored = json.load(file)
+    if stored["config"] != command.config:
+        with whole_file(path) as temporary, open(temporary, "w") as file:
+            json.dump({**stored, "config": command.config}, file, indent=1)
+
+
+def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """Return which files are not those of the fingerprints of `then`; None is one that is gone."""
+    pairs = zip_longest(paths, then)
+    return [path for path, known in pairs if path is None or fingerprint(path) != known]
+
+
+def make_run_folder(
+    command: Command,
+    replicas: Replicas,
+    rooms: Sequence[str] = ROOMS,
+    *,
+    datasets: Sequence[Dataset] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
+
+    A second run of the same second gets `-2` behind its name. `config.json` holds fingerprints of
+    `files`, by config key, and of `datasets`, by their splits.
+    """
+    config = command.config
+    stamp = time.localtime(replicas.agree(int(time.time())))
+    name = f"{config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
+    root = runs_root(config)
+    attempt = replicas.agree(_claim_folder(root, name) if replicas.chief else 0)
+    folder = join(root, _numbered(name, attempt))
+    if replicas.chief:
+        lock.own(folder)
+        with whole_file(join(folder, CONFIG_FILE)) as temporary:
+            weights = {
+                key: [fingerprint(path) for path in paths] for key, paths in (files or {}).items()
+            }
+            kept = reference_folder(config)
+            data = {each.split: each.fingerprint(kept, keep=True) for each in datasets}
+            write_run_config(command, temporary, weights=weights, data=data)
+        with one_line_write_errors(folder):
+            _copy_sources(command.config_path, join(folder, "code"))
+        for room in rooms:
+            make_folder(join(folder, room))
+    return folder
+
+
+def frozen_files(command: Command) -> dict[str, list[str]]:
+    """Return the paths of files that no state holds: weights and statistics that a run only reads.
+
+    By config key, a list each: a checkpoint of TensorFlow has several.
+    """
+    learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
+    if learned and trains_generator(command.config):
+        learned.add("gen_weights")
+    paths = {name: located(command.config.get(name)) for name in FROZEN if name not in learned}
+    return {name: files_of(path) for name, path in paths.items() if path}
+
+
+def files_of(path: str) -> list[str]:
+    """Return the files of weights: the file, or those of a TensorFlow checkpoint's prefix."""
+    return [path] if tf.io.gfile.exists(path) else sorted(tf.io.gfile.glob(f"{path}.*"))
+
+
+def reference_folder(config: Mapping[str, Any]) -> str:
+    """Return the folder of what runs keep of data for each other: statistics, hashes of files."""
+    return join(runs_root(config), "reference")
+
+
+def runs_root(config: Mapping[str, Any]) -> str:
+    """Return the folder of run folders, in the bucket `gs_path` where there is one."""
+    bucket = config["gs_path"]
+    return join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
+
+
+def how_to_resume(folder: str) -> str:
+    """Return the words that tell how to go on with the run of a folder."""
+    return f"to go on: python3 {sys.argv[0]} --resume {folder}"
+
+
+def _claim_folder(root: str, name: str) -> int:
+    """Make a run folder that nobody has; return the number that its name carries."""
+    make_folder(root)
+    for attempt in range(1, 1000):
+        folder = join(root, _numbered(name, attempt))
+        with one_line_write_errors(folder):
+            if "://" not in root:
+                try:
+                    Path(folder).mkdir()
+                except FileExistsError:
+                    continue
+                return attempt
+            if not tf.io.gfile.exists(folder):
+                tf.io.gfile.makedirs(folder)
+                return attempt
+    raise UserError(f"no free run folder {join(root, name)}: remove some")
+
+
+def _numbered(name: str, attempt: int) -> str:
+    return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def _copy_sources(config_path: str, folder: str) -> None:
+    """Copy the sources and the config in use, so that the run can be read later as it was."""
+    for pattern in SOURCES:
+        for source in REPOSITORY.glob(pattern):
+            _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
+    if not Path(config_path).resolve().is_relative_to(REPOSITORY):
+        _copy(Path(config_path), join(folder, Path(config_path).name))
+
+
+def _copy(source: Path, target: str) -> None:
+    tf.io.gfile.makedirs(target.rpartition("/")[0])
+    if "://" in target:
+        tf.io.gfile.copy(str(source), target)
+    else:
+        shutil.copy(source, target)

@@ -1,0 +1,53 @@
+"""What a training run counts, records, guards, shows and draws."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from utils.files.whole import join
+from utils.run import plots
+from utils.run.folder import ROOMS
+from utils.run.guard import LIMITS
+from utils.run.records import SHOWN, Metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
+
+    `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
+    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves. The first
+    `free_rollbacks` leave the learning rate as it is. `measures_result`: metrics of an update that
+    is drawn are of the weights after its step, too, not only of those before it.
+    """
+
+    unit: str
+    length_key: str
+    info_key: str
+    log_key: str
+    columns: Sequence[str]
+    limits: Mapping[str, str | None]
+    shown: Sequence[tuple[str, str, str]]
+    draw: Callable[[Metrics, str], None]
+    rooms: Sequence[str] = ROOMS
+    free_rollbacks: int = 1
+    measures_result: bool = False
+
+
+def _draw_diagnostics(metrics: Metrics, folder: str) -> None:
+    energy_diff, grad_norm = metrics.series("energy_diff"), metrics.series("grad_norm")
+    plots.save_diagnostics(energy_diff, grad_norm, join(folder, "diagnostics.png"))
+
+
+EBM_PLAN = Plan(
+    unit="update",
+    length_key="num_training_steps",
+    info_key="info_freq",
+    log_key="log_freq",
+    columns=(
+        "update", "energy_diff", "grad_norm", "gen_loss", "ebm_lr", "gen_lr", "saturated",
+        "seconds", "retry",
+    ),
+    limits={**LIMITS, "gen_loss": None},
+    shown=SHOWN,
+    draw=_draw_diagnostics,
+)  # fmt: skip

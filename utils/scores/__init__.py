@@ -1,0 +1,1 @@
+"""Scores of samples: features, distances, references, long chains and their validity."""

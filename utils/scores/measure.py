@@ -1,0 +1,125 @@
+"""What a scoring run measures with: an extractor, the data's statistics, and the report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from utils.data.sets import Dataset
+from utils.data.streams import load_data
+from utils.errors import UserError
+from utils.run.array_files import ArrayFiles
+from utils.scores.extractors import make_extractor
+from utils.scores.reference import (
+    data_statistics,
+    load_reference,
+    make_reference,
+    reference_count,
+    statistics_of,
+)
+from utils.scores.report import Report, Score, score
+from utils.scores.segments import EvaluationRun
+from utils.scores.validity import line
+
+HELD_OUT = "held-out data"
+STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by `mcmc_init`
+
+
+class Measure:
+    """Compares sets of features with the data's; held-out data, where asked for, at once.
+
+    Of many workers only the chief measures; the others wait for it at their next state.
+    """
+
+    def __init__(self, config: Mapping[str, Any], dataset: Dataset):
+        by_classifier = config["feature_net"] == "classifier"
+        weights = config["clf_weights" if by_classifier else "inception_weights"]
+        self.config, self.dataset = config, dataset
+        self.extractor = make_extractor(
+            config["feature_net"], weights, config["quantize"], config["feature_sha256"]
+        )
+        if self.extractor.channels < config["image_dims"][2]:
+            raise UserError(
+                f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
+            )
+        self.reference = load_reference(config, self.extractor, dataset)
+        if self.reference is None:
+            advice = "set num_samples or reference_samples"
+            _require(dataset, reference_count(config), advice)
+        self.held_out = None
+        if config["heldout_split"]:
+            self.held_out = load_data(config, config["heldout_split"])
+            advice = "set heldout_split to another one or None, or num_samples"
+            _require(self.held_out, config["num_samples"], advice)
+        self.report = None
+
+    def begin(self, run: EvaluationRun) -> None:
+        """Open the report of a run, or go on with it; what is not a sample is scored at once."""
+        self.run = run
+        if not run.chief:
+            return
+        if self.reference is None:
+            self.reference = make_reference(
+                self.config, self.extractor, self.dataset, run.files("reference"), run.pause
+            )
+        head = {
+            "exp_type": self.config["exp_type"],
+            "extractor": self.extractor.label,
+            "features": self.extractor.dim,
+            "reference": {
+                **self.reference.metadata,
+                "images": self.reference.count,
+            },
+        }
+        self.report = Report(run.folder, head)
+        if self.held_out and not any(s.of == HELD_OUT for s in self.report.scores):
+            self._score_held_out(run.files("held_out"))
+
+    def __call__(
+        self,
+        name: str | None,
+        features: Mapping[int, ArrayFiles],
+        validity: Mapping[str, Any] | None,
+    ) -> None:
+        """Score the features of a checkpoint's samples, by the steps of their chains."""
+        if self.report is None:
+            return
+        scores = []
+        for steps, files in features.items():
+            samples = statistics_of(files, self.extractor.dim, self.extractor.metadata)
+            of = "samples" if steps else STARTS[self.config["mcmc_init"]]
+            scores.append(self._score(of, samples, checkpoint=name, steps=steps))
+        self._tell(scores, validity)
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Note that a checkpoint has no scores, and why."""
+        if self.report is not None:
+            self.report.leave_out(name, reason)
+            print(f"checkpoint {name} is left out: {reason}", flush=True)
+
+    def _score_held_out(self, files: ArrayFiles) -> None:
+        count, pause = self.config["num_samples"], self.run.pause
+        statistics = data_statistics(
+            self.config, self.extractor, self.held_out, count, files, pause
+        )
+        self._tell([self._score(HELD_OUT, statistics)])
+        files.drop()
+
+    def _score(self, of: str, samples, **place) -> Score:
+        return score(
+            of, samples, self.reference,
+            extractor=self.extractor.label, seed=self.config["seed"], **place,
+        )  # fmt: skip
+
+    def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
+        self.report.put(scores, validity)
+        for new in scores:
+            print("\n".join(filter(None, [new.line, new.warning])), flush=True)
+        if validity is not None:
+            print(line(validity), flush=True)
+
+
+def _require(dataset: Dataset, count: int, advice: str) -> None:
+    if dataset.num_examples < count:
+        raise UserError(
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} images, not "
+            f"the {count} that this score needs: {advice}"
+        )

@@ -1,0 +1,65 @@
+"""What a scoring run draws from: the weights of one or many checkpoints, their sizes and chain."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from utils.errors import UserError
+from utils.files.whole import join
+from utils.learning.models import resolve_sizes
+from utils.mcmc.image_chains import Networks
+from utils.mcmc.sampling import resolve_sampling
+from utils.weights.files import find_weights, located
+from utils.weights.published import load_weights
+
+PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
+SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, which their weights know
+
+
+class Checkpoint(NamedTuple):
+    """Paths of the weights of one moment of training; None: random ones. `name` is its update."""
+
+    name: str | None
+    ebm: str | None
+    gen: str | None
+
+
+def list_checkpoints(config: Mapping[str, Any]) -> list[Checkpoint]:
+    """Return what to score, in order; raises UserError for a checkpoint that is not there."""
+    if config["exp_type"] != "folder":
+        return [Checkpoint(None, config["ebm_weights"], config["gen_weights"])]
+    folder, checkpoints = config["ckpt_folder"], []
+    ebm, gen = ("ebm_ema", "gen_ema") if config["use_averages"] else ("ebm", "gen")
+    if not tf.io.gfile.glob(join(folder, f"{gen}_*")):  # no average of a generator is kept
+        gen = "gen"
+    for step in range(config["min_step"], config["max_step"] + 1, config["step_freq"]):
+        gen_weights = config["gen_weights"]
+        if config["mcmc_init"] == "coop" and not config["fixed_gen"]:
+            gen_weights = find_weights(folder, gen, step)
+        checkpoints.append(Checkpoint(str(step), find_weights(folder, ebm, step), gen_weights))
+    return checkpoints
+
+
+def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
+    """Load the weights of a checkpoint."""
+    if checkpoint.ebm:
+        load_weights(networks.ebm, checkpoint.ebm)
+    if networks.gen is not None and checkpoint.gen:
+        load_weights(networks.gen, checkpoint.gen)
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config with sizes and chain from the (first) weights, and the number of images."""
+    config = {**config, **{name: located(config[name]) for name in PATHS}}
+    first = list_checkpoints(config)[0]
+    sizes = resolve_sizes({**config, "ebm_weights": first.ebm, "gen_weights": first.gen})
+    result = resolve_sampling({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
+    count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
+    if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
+        raise UserError(
+            f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
+        )
+    if config["grad_steps"] and not result["mcmc_steps"]:
+        raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
+    return {**result, "num_samples": count}

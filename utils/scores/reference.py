@@ -1,0 +1,120 @@
+"""Statistics of features: of samples from their files, of data computed once and kept."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.data.sets import Dataset
+from utils.data.streams import ORDER_SEED, evaluation_batches
+from utils.files.fingerprints import digest
+from utils.files.whole import join, make_folder
+from utils.run.array_files import ArrayFiles
+from utils.run.folder import reference_folder
+from utils.scores.extractors import Extractor
+from utils.scores.frechet import Moments, Statistics, load_statistics, save_statistics
+
+KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
+
+
+def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> Statistics:
+    """Return the statistics of features (n, dim) that lie in files, in one pass."""
+    moments, kept, left = Moments(dim), [], KERNEL_IMAGES
+    for features in files.batches():
+        moments.add(features)
+        if left > 0:
+            kept.append(features[:left])
+            left -= len(kept[-1])
+    statistics = moments.statistics(metadata)
+    return Statistics(
+        statistics.mean, statistics.covariance, statistics.count, metadata, np.concatenate(kept)
+    )
+
+
+def load_reference(
+    config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
+) -> Statistics | None:
+    """Return the statistics of the data that samples are compared with, None where there are none.
+
+    Those of `reference_stats`, else those kept under `<exp_dir>/reference/` by an earlier run.
+    Raises UserError for a file of another extractor, size, rounding or data set.
+    """
+    metadata = data_metadata(config, extractor, dataset)
+    path = config["reference_stats"] or reference_path(config, extractor, metadata)
+    if config["reference_stats"] or tf.io.gfile.exists(path):
+        return load_statistics(path, metadata, extractor.dim)
+    return None
+
+
+def make_reference(
+    config: Mapping[str, Any],
+    extractor: Extractor,
+    dataset: Dataset,
+    files: ArrayFiles,
+    pause: Callable[[], None],
+) -> Statistics:
+    """Compute these statistics from the data set, and keep them for other runs."""
+    path = reference_path(config, extractor, data_metadata(config, extractor, dataset))
+    count = reference_count(config)
+    statistics = data_statistics(config, extractor, dataset, count, files, pause)
+    make_folder(path.rpartition("/")[0])
+    save_statistics(path, statistics)
+    files.drop()
+    return statistics
+
+
+def reference_count(config: Mapping[str, Any]) -> int:
+    """Return how many images of data samples are compared with."""
+    return config["reference_samples"] or config["num_samples"]
+
+
+def reference_path(
+    config: Mapping[str, Any], extractor: Extractor, metadata: Mapping[str, Any]
+) -> str:
+    """Return where a run keeps and finds the statistics of its data, under a telling name."""
+    labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
+    name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
+    name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
+    name += "" if extractor.quantize else "_unrounded_data"
+    return join(reference_folder(config), f"{name.replace('/', '-')}.npz")
+
+
+def data_metadata(
+    config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
+) -> dict[str, str | int | bool]:
+    """Return what two statistics of data must share, beside the extractor's part."""
+    record = dataset.fingerprint(reference_folder(config))
+    own = f"{config['data_type']}-{digest(record)[:12]}"  # the user's own pictures
+    size, _, channels = config["image_dims"]
+    return {
+        **extractor.metadata,
+        **({} if extractor.quantize else {"data_rounded": False}),  # once they always were
+        "data_set": record.get("data_set", own),
+        "split": dataset.split,
+        "labels": ", ".join(config["data_labels"] or ["all"]),
+        "image_size": size if channels == 3 else f"{size}x{size}x{channels}",
+    }
+
+
+def data_statistics(
+    config: Mapping[str, Any],
+    extractor: Extractor,
+    dataset: Dataset,
+    count: int,
+    files: ArrayFiles,
+    pause: Callable[[], None],
+) -> Statistics:
+    """Return the statistics of the first `count` images of a split in its shuffled order.
+
+    Batches whose features lie in `files` already are not computed again; `pause` is called where
+    everything is saved. The files stay, until what they tell is saved elsewhere.
+    """
+    batch, numbers = config["batch_size"], files.numbers()
+    done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
+    files.drop_from(done * batch)
+    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
+    for number, (images, _, _) in enumerate(batches, done):
+        files.put(number * batch, extractor(images))
+        pause()
+    return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))

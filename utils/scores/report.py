@@ -1,0 +1,147 @@
+"""Scores of a run and its report: `report.json`, `fid_rec.txt`, and the curve over checkpoints."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from utils.files.whole import join, whole_file
+from utils.run.plots import save_figure
+from utils.scores.frechet import Statistics, frechet_distance, kernel_distance, score_line
+from utils.seeds import Purpose, host_rng
+
+SMALLEST_SUBSETS = 20  # images that 10 subsets of KID need; fewer make a single one
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How far one set of images is from the data.
+
+    `of` says what the images are; `checkpoint` is None for data, `steps` for what has no chain.
+    `kid` and its standard error are None where the reference keeps no features, the error alone
+    where the images are too few to tell it.
+    """
+
+    of: str
+    checkpoint: str | None
+    steps: int | None
+    images: int
+    fid: float
+    kid: float | None
+    kid_error: float | None
+    warning: str | None
+    line: str
+
+
+def score(
+    of: str,
+    samples: Statistics,
+    reference: Statistics,
+    *,
+    extractor: str,
+    seed: int,
+    checkpoint: str | None = None,
+    steps: int | None = None,
+) -> Score:
+    """Return the distances of a set of images from the reference, with the line that tells them."""
+    fid = frechet_distance(reference, samples)
+    line, _, warning = score_line(extractor, reference, samples, fid).partition("\n")
+    kid, error = None, None
+    if reference.features is not None:
+        few = min(len(samples.features), len(reference.features)) < SMALLEST_SUBSETS
+        rng = host_rng(seed, Purpose.SUBSETS)
+        kid, error = kernel_distance(samples.features, reference.features, rng, 1 if few else None)
+        error = error if math.isfinite(error) else None
+        line += f", KID[{extractor}] {kid:.6g}" + (f" +- {error:.2g}" if error is not None else "")
+    name = " ".join([of, *([f"of {checkpoint}"] if checkpoint else [])])
+    name += "" if steps is None else f" after {steps} steps"
+    return Score(
+        of, checkpoint, steps, samples.count, fid, kid, error, warning or None, f"{name}: {line}"
+    )
+
+
+class Report:
+    """All scores of a run, with what they are measured by."""
+
+    def __init__(self, folder: str, head: Mapping[str, Any]):
+        self.folder, self.head = folder, dict(head)
+        self.scores: list[Score] = []
+        self.validity: dict[str, Any] = {}  # by checkpoint
+        self.left_out: dict[str, str] = {}  # checkpoint: why
+        path = join(folder, "report.json")
+        if tf.io.gfile.exists(path):
+            with tf.io.gfile.GFile(path) as file:
+                stored = json.load(file)
+            self.scores = [Score(**each) for each in stored["scores"]]
+            self.validity, self.left_out = stored["validity"], stored["left_out"]
+
+    def put(self, new: Sequence[Score], validity: Mapping[str, Any] | None = None) -> None:
+        """Add scores, in place of what was measured of the same images, and write all files.
+
+        `validity` is that of the checkpoint that all of them are of.
+        """
+        if validity is not None:
+            self.validity[new[0].checkpoint or "model"] = validity
+        places = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
+        self.scores = list(places.values())
+        self._write()
+
+    def leave_out(self, checkpoint: str, reason: str) -> None:
+        """Note that there are no scores of a checkpoint, and write all files."""
+        self.left_out[checkpoint] = reason
+        self._write()
+
+    def best(self) -> Score | None:
+        """Return the sampled checkpoint with the smallest distance at the end of its chains."""
+        return min(self._curve(), key=lambda s: s.fid, default=None)
+
+    def tell_best(self) -> None:
+        """Print which checkpoint is best, if there are any."""
+        if (best := self.best()) is not None:
+            print(f"best: checkpoint {best.checkpoint}, {best.line}", flush=True)
+
+    def _curve(self) -> list[Score]:
+        """Return each checkpoint's score at the end of its chains."""
+        sampled = [s for s in self.scores if s.checkpoint and s.steps is not None]
+        last = max((s.steps for s in sampled), default=0)
+        return [s for s in sampled if s.steps == last]
+
+    def _write(self) -> None:
+        best = self.best()
+        content = {
+            **self.head,
+            "best": best and {"checkpoint": best.checkpoint, "fid": best.fid, "kid": best.kid},
+            "validity": self.validity,
+            "left_out": self.left_out,
+            "scores": [dataclasses.asdict(s) for s in self.scores],
+        }
+        with whole_file(join(self.folder, "report.json")) as path, open(path, "w") as file:
+            json.dump(content, file, indent=1)
+        lines = [line for s in self.scores for line in (s.line, s.warning) if line]
+        with whole_file(join(self.folder, "fid_rec.txt")) as path, open(path, "w") as file:
+            file.write("\n".join(lines) + "\n")
+        if self.head["exp_type"] == "folder" and best:
+            self._write_curve(best)
+
+    def _write_curve(self, best: Score) -> None:
+        """Write `fid_vals.npy`, rows (checkpoint's update, FID, KID or NaN), and their plot."""
+        rows = [
+            (int(s.checkpoint), s.fid, np.nan if s.kid is None else s.kid) for s in self._curve()
+        ]
+        values = np.array(sorted(rows), np.float64)
+        with whole_file(join(self.folder, "fid_vals.npy")) as path, open(path, "wb") as file:
+            np.save(file, values)
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(values[:, 0], values[:, 1], marker="o")
+        axes.set(
+            title=f"best: checkpoint {best.checkpoint}",
+            xlabel="update of the checkpoint",
+            ylabel=f"FID[{self.head['extractor']}]",
+        )
+        save_figure(figure, join(self.folder, "plots", "fid_curve.png"))

@@ -1,0 +1,1 @@
+"""Weights: files of ours, published and foreign ones, and the networks that they are of."""
