@@ -145,6 +145,15 @@ def test_ctrl_c_saves_the_state_and_says_how_to_resume(repository, data_dir, tmp
     assert list_states(str(folder / "state"))[-1] >= 2
 
 
+def test_the_code_that_a_run_keeps_runs(finished, tmp_path, data_dir):
+    script = finished / "code" / "train.py"
+    command = [sys.executable, script, "configs/smoke.py", "--dry-run", "--set", *SMALL_TRAINING]
+    ended = subprocess.run([*command, f"data_dir={data_dir}"], cwd=tmp_path, capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "s per update" in ended.stdout
+
+
 @pytest.mark.parametrize(
     "kind", ["persistent", "data_persistent", "coop_persistent", "coop", "data", "noise"]
 )
