@@ -90,12 +90,14 @@ def _read_key(node: ast.AST) -> str | None:
     return inner.value if isinstance(inner, ast.Constant) else None
 
 
-def test_the_readme_lists_every_key_script_config_and_data_set():
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert keys.markdown_table() in text
-    assert not [place(path) for path in [*SCRIPTS, *CONFIGS] if path.stem not in text]
+def test_the_documents_list_every_script_key_config_and_data_set():
+    pages = ("README.md", "docs/configs.md", "docs/data.md")
+    readme, configs, data = ((REPOSITORY / page).read_text(encoding="utf-8") for page in pages)
+    assert not [path.name for path in SCRIPTS if f"`{path.name}`" not in readme]
+    assert keys.markdown_table() in configs
+    assert not [place(path) for path in CONFIGS if f"{path.name}`" not in configs]
     named = {runpy.run_path(str(path))["config"].get("data_type") for path in CONFIGS} - {None}
-    assert not [name for name in named if f"`{name}`" not in text], "data sets without a row"
+    assert not [name for name in named if f"| `{name}` |" not in data], "data sets without a row"
 
 
 def test_the_readme_gives_the_two_commands_and_ci_runs_the_second():

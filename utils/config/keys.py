@@ -1,4 +1,4 @@
-"""The one table of config keys: defaults, checks, command line and the README's table come from it."""
+"""The one table of config keys: defaults, checks, command line and docs/configs.md come from it."""
 
 import dataclasses
 from typing import Any
@@ -249,7 +249,7 @@ def keys_of(script: str) -> dict[str, Key]:
 
 
 def markdown_table() -> str:
-    """Return the README's table of keys."""
+    """Return the table of docs/configs.md."""
     lines = ["| key | scripts | values | default | meaning |", "|---|---|---|---|---|"]
     for key in KEYS:
         default = "required" if key.default is REQUIRED else f"`{key.default!r}`"

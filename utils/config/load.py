@@ -216,5 +216,5 @@ def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]
 
 def _unknown(name: Any, script: str) -> str:
     close = closest(name, keys.keys_of(script))
-    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see the README's table)"
+    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see docs/configs.md)"
     return f"unknown key '{name}'{hint}"
