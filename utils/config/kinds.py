@@ -49,7 +49,7 @@ def _label(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(_label, schema["anyOf"]))
     if names := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return " | ".join(f"`{name}`" for name in names)
-    bounds = [f"{sign} {schema[name]}" for name, sign in BOUNDS.items() if name in schema]
+    bounds = [f"{sign} {schema[name]:.10g}" for name, sign in BOUNDS.items() if name in schema]
     return f"{WORDS.get(schema['type'], schema['type'])} {', '.join(bounds)}".strip()
 
 
@@ -71,11 +71,13 @@ def _ascends_from_0(rows: list[list]) -> bool:
 
 
 def _fits_file_name(name: str) -> bool:
-    return not set(name) & {"/", "\0"} and len(os.fsencode(name)) <= LONGEST_NAME
+    fits = len(os.fsencode(name)) <= LONGEST_NAME
+    return fits and bool(name.strip()) and not set(name) & {"/", "\0"}
 
 
 def _fits_folder(path: str) -> bool:
-    return "\0" not in path and all(len(os.fsencode(p)) <= LONGEST_PART for p in path.split("/"))
+    fits = all(len(os.fsencode(part)) <= LONGEST_PART for part in path.split("/"))
+    return fits and bool(path.strip()) and "\0" not in path
 
 
 def _is_square(image_dims: list[int]) -> bool:
@@ -83,14 +85,14 @@ def _is_square(image_dims: list[int]) -> bool:
     return height == width and channels in (1, 3)
 
 
-TEXT = Annotated[str, Predicate(str.strip)]
+TEXT = Annotated[str, Predicate(str.strip)]  # one Predicate a type: pydantic 2.7 keeps no second
 FILE_NAME = Annotated[
-    TEXT,
+    str,
     Predicate(_fits_file_name),
     Field(title=f"name without '/', at most {LONGEST_NAME} bytes long"),
 ]
 FOLDER = Annotated[
-    TEXT,
+    str,
     AfterValidator(os.path.expanduser),
     Predicate(_fits_folder),
     Field(title=f"folder, each part of its path at most {LONGEST_PART} bytes long"),

@@ -124,7 +124,8 @@ def resolve_sampling(config: Mapping[str, Any], ebm_weights: str | None) -> dict
     if stored is None:
         mute = f"weights {ebm_weights} do not say the chain they were trained with"
         raise UserError(
-            f"{mute if ebm_weights else 'no ebm_weights'}: set mcmc_steps, epsilon and mcmc_temp"
+            f"{mute if ebm_weights else 'no ebm_weights'}: "
+            "set 'mcmc_steps', 'epsilon' and 'mcmc_temp'"
         )
     if config["mcmc_steps"] is None:
         result["mcmc_steps"] = stored.steps
