@@ -157,18 +157,19 @@ def rewrite_json(path: Path, rng: np.random.Generator) -> None:
 
 def make_config(folder: Path, rng: np.random.Generator) -> Path:
     path = folder / "own.py"
-    path.write_text(f"config = {load_config('configs/smoke.py')!r}\n")
+    path.write_text(f"config = {dict(load_config('configs/smoke.py'))!r}\n")
     return path
 
 
 def rewrite_config(path: Path, rng: np.random.Generator) -> None:
-    config = load_config("configs/smoke.py")
+    config = dict(load_config("configs/smoke.py"))
     name = list(config)[rng.integers(len(config))]
     config[name] = WRONG[rng.integers(len(WRONG))]
     path.write_text(f"config = {config!r}\n")
 
 
 def make_run(folder: Path, rng: np.random.Generator) -> Path:
-    stored = {"script": "train", "config_path": "x", "config": load_config("configs/smoke.py")}
+    config = dict(load_config("configs/smoke.py"))
+    stored = {"script": "train", "config_path": "x", "config": config}
     (folder / "config.json").write_text(json.dumps(stored))
     return folder / "config.json"

@@ -107,7 +107,9 @@ def read_checkpoint(path: Path) -> None:
 
 def read_torch(path: Path) -> None:
     target = str(path.parent / "gen.weights.h5")
-    import_weights.convert(str(path), target, "gen_sngan_32", {"width": 4, "z_sz": 4, "channels": 3})
+    import_weights.convert(
+        str(path), target, "gen_sngan_32", {"width": 4, "z_sz": 4, "channels": 3}
+    )
 
 
 def read_state(path: Path) -> None:

@@ -277,7 +277,7 @@ def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_d
     config = load_config("configs_attack/emoji32.py", changes, "attack")
     dataset = load_data(config, "test")
     batch = attack.Batch(*next(evaluation_batches(dataset, 64, seed=0)))
-    config["clf_weights"] = str(repository / config["clf_weights"])
+    config |= {"clf_weights": str(repository / config.clf_weights)}
     clf = create_classifier(config, dataset.class_names)
     defense = Defense(config, cpus(), None, make_classify(config, clf))
     path = attack.attack_batch(config, defense, batch, quiet)["class_path"]

@@ -20,6 +20,7 @@ from tests.source import (
 )
 from utils.config import keys
 from utils.config.load import load_config
+from utils.config.record import Config
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=place)
@@ -63,24 +64,19 @@ def test_code_reads_the_keys_of_the_table_and_no_others():
         if (name := _read_key(node)) and name not in {key.name for key in keys.KEYS} | derived
     ]
     assert not unknown
-    words = {
-        node.value
-        for path in readers
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    nodes = [node for path in readers for node in ast.walk(tree(path))]
+    words = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    words |= {name for node in nodes if (name := _read_key(node))}
     endings = tuple(word for word in words if word.startswith("_"))  # of f"{network}_lr_info"
-    ignored = [
-        key.name
-        for key in keys.KEYS
-        if key.name not in words and not key.name.endswith(endings)
-        if not key.help.startswith(("accepted", "replaced")) and key.name != "ebm_lr_type"  # 'step'
-    ]
-    assert not ignored, "keys that nothing reads"
+    names = {key.name for key in keys.KEYS if not key.name.endswith(endings)}
+    assert not names - words, "keys that nothing reads"
+    assert not words & {key.name for key in keys.FOSSILS}
 
 
 def _read_key(node: ast.AST) -> str | None:
-    """Return the name of the key when a node is `config["name"]` or `config.get("name")`."""
+    """Return the key that `config.name`, `config["name"]` or `config.get("name")` reads."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "config":
+        return None if hasattr(Config, node.attr) else node.attr
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "config":
         inner = node.slice
     elif isinstance(node, ast.Call) and dotted(node.func) == "config.get":

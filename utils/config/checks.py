@@ -1,6 +1,6 @@
 """What a config must fulfil beyond each key by itself: the checks of every script.
 
-A check takes a config with all defaults filled in and returns its problems, one sentence each.
+A check takes the record of a config and returns its problems, one sentence each.
 """
 
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 from nets import EBMS, GENERATORS, IN_COLOUR
 from utils.config import keys
+from utils.config.record import Config
 
 EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
 PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
@@ -20,51 +21,50 @@ def data_name(config: Mapping[str, Any]) -> str:
     return re.split(r"/|:(?=[\d*])", config["data_type"])[0]
 
 
-def uses_generator(config: dict[str, Any]) -> bool:
+def uses_generator(config: Mapping[str, Any]) -> bool:
     """Return whether a training run builds a generator."""
     return config["mcmc_init"].startswith("coop") or config["data_type"] == "generator"
 
 
-def trains_generator(config: dict[str, Any]) -> bool:
+def trains_generator(config: Mapping[str, Any]) -> bool:
     """Return whether a training run updates its generator (only chains that start from it can)."""
     return config["mcmc_init"].startswith("coop") and config["update_generator"]
 
 
-def _check_devices(config: dict[str, Any]) -> list[str]:
+def _check_devices(config: Config) -> list[str]:
     problems = []
-    if config["num_replicas"] > 1 and config["device_type"] != "cpu":
+    if config.num_replicas > 1 and config.device_type != "cpu":
         problems.append("'num_replicas' is for device_type 'cpu'; gpu and tpu use all devices")
-    if config["device_type"] == "cpu" and config["batch_size"] % config["num_replicas"]:
+    if config.device_type == "cpu" and config.batch_size % config.num_replicas:
         problems.append(
-            f"'batch_size' {config['batch_size']} does not divide over "
-            f"{config['num_replicas']} replicas"
+            f"'batch_size' {config.batch_size} does not divide over {config.num_replicas} replicas"
         )
     return problems
 
 
-def _check_states(config: dict[str, Any]) -> list[str]:
-    if config["on_divergence"] == "rollback" and config["keep_states"] < 2:
+def _check_states(config: Config) -> list[str]:
+    if config.on_divergence == "rollback" and config.keep_states < 2:
         return ["'keep_states' must be 2 or more where 'on_divergence' is 'rollback': the newest "
                 "state may be what diverged"]  # fmt: skip
     return []
 
 
-def _check_data_set(config: dict[str, Any]) -> list[str]:
-    if config["data_type"] == "generator":
+def _check_data_set(config: Config) -> list[str]:
+    if config.data_type == "generator":
         return ["'data_type' must be a data set: only an EBM can learn on a generator's images"]
     return []
 
 
-def _check_networks(config: dict[str, Any]) -> list[str]:
+def _check_networks(config: Config) -> list[str]:
     problems = _check_images(config, "net_type", EBMS)
-    if uses_generator(config) and config["gen_type"] is not None:
+    if uses_generator(config) and config.gen_type is not None:
         problems += _check_images(config, "gen_type", GENERATORS)
     return problems + _check_prior(config)
 
 
-def _check_images(config: dict[str, Any], key: str, networks: Mapping[str, tuple]) -> list[str]:
+def _check_images(config: Config, key: str, networks: Mapping[str, tuple]) -> list[str]:
     """Check that the network which `config[key]` names exists for such images."""
-    problems, (height, _, channels) = [], config["image_dims"]
+    problems, (height, _, channels) = [], config.image_dims
     sizes = tuple(networks[config[key]][1])
     if height not in sizes:
         problems.append(f"'{config[key]}' exists for sizes {sizes}, not {height}")
@@ -73,50 +73,50 @@ def _check_images(config: dict[str, Any], key: str, networks: Mapping[str, tuple
     return problems
 
 
-def _check_prior(config: dict[str, Any]) -> list[str]:
-    if config["prior_weights"] is not None and config["prior_temp"] is None:
+def _check_prior(config: Config) -> list[str]:
+    if config.prior_weights is not None and config.prior_temp is None:
         return ["'prior_weights' needs 'prior_temp'"]
     return []
 
 
-def _check_generator(config: dict[str, Any]) -> list[str]:
+def _check_generator(config: Config) -> list[str]:
     problems = []
-    if uses_generator(config) and config["gen_type"] is None:
+    if uses_generator(config) and config.gen_type is None:
         problems.append("'gen_type' is missing: chains or data come from a generator")
     if trains_generator(config):
-        if config["gen_type"] in ("gen_biggan", "gen_biggan_cond"):
+        if config.gen_type in ("gen_biggan", "gen_biggan_cond"):
             problems.append(
-                f"'{config['gen_type']}' cannot be updated here: set update_generator=False"
+                f"'{config.gen_type}' cannot be updated here: set update_generator=False"
             )
-        if config["gen_lr_info"] is None:
+        if config.gen_lr_info is None:
             problems.append("'gen_lr_info' is missing: the generator is updated")
     return problems
 
 
-def _check_learning_generator(config: dict[str, Any]) -> list[str]:
-    if config["update_generator"] and not trains_generator(config):
+def _check_learning_generator(config: Config) -> list[str]:
+    if config.update_generator and not trains_generator(config):
         return [
-            f"'update_generator' must be False: chains of mcmc_init '{config['mcmc_init']}' do not "
+            f"'update_generator' must be False: chains of mcmc_init '{config.mcmc_init}' do not "
             "start at a generator, so that none can learn from them"
         ]
     return []
 
 
-def _check_bank(config: dict[str, Any]) -> list[str]:
-    if config["mcmc_init"] in keys.BANK_INITS and config["persistent_size"] is None:
-        return [f"'persistent_size' is missing: mcmc_init '{config['mcmc_init']}' keeps a bank"]
-    if config["mcmc_init"] in ("data", "data_persistent") and config["data_type"] == "generator":
-        return [f"mcmc_init '{config['mcmc_init']}' starts chains from a data set, not a generator"]
+def _check_bank(config: Config) -> list[str]:
+    if config.mcmc_init in keys.BANK_INITS and config.persistent_size is None:
+        return [f"'persistent_size' is missing: mcmc_init '{config.mcmc_init}' keeps a bank"]
+    if config.mcmc_init in ("data", "data_persistent") and config.data_type == "generator":
+        return [f"mcmc_init '{config.mcmc_init}' starts chains from a data set, not a generator"]
     return []
 
 
-def _check_frozen_generator(config: dict[str, Any]) -> list[str]:
-    if config["update_generator"]:
+def _check_frozen_generator(config: Config) -> list[str]:
+    if config.update_generator:
         return ["'update_generator' must be False: longrun learning never updates a generator"]
     return []
 
 
-def _check_paths(config: dict[str, Any]) -> list[str]:
+def _check_paths(config: Config) -> list[str]:
     loaded = ["ebm_weights", "prior_weights"]
     if uses_generator(config):
         loaded.append("gen_weights")
@@ -127,49 +127,49 @@ def _check_paths(config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _check_sampling(config: dict[str, Any]) -> list[str]:
+def _check_sampling(config: Config) -> list[str]:
     """Check what `fid.py` draws, and from what."""
     problems = []
-    steps, scored = config["mcmc_steps"], config["fid_steps"]
-    count = config["num_samples"] or (config["num_fid_rounds"] or 0) * config["batch_size"]
+    steps, scored = config.mcmc_steps, config.fid_steps
+    count = config.num_samples or (config.num_fid_rounds or 0) * config.batch_size
     if not count:
         problems.append("'num_samples' is missing: how many images")
-    if count == 1 and config["exp_type"] != "sample":
+    if count == 1 and config.exp_type != "sample":
         problems.append("'num_samples' must be at least 2: a score needs the spread of images")
-    if (config["epsilon"] is None) != (config["mcmc_temp"] is None):
+    if (config.epsilon is None) != (config.mcmc_temp is None):
         problems.append(
             "'epsilon' and 'mcmc_temp' go together: give both, or neither for the stored chain"
         )
-    if config["epsilon"] is None and (config["tau"] or config["clip_langevin_grad"]):
+    if config.epsilon is None and (config.tau or config.clip_langevin_grad):
         problems.append(
             "'tau' and clipping are those stored in the weights unless 'epsilon' is given"
         )
     if scored is not None and steps is not None and max(scored) > steps:
         problems.append(f"'fid_steps' {scored} go beyond 'mcmc_steps' {steps}")
-    if config["mcmc_init"] == "coop" and config["gen_type"] is None:
+    if config.mcmc_init == "coop" and config.gen_type is None:
         problems.append("'gen_type' is missing: chains start from a generator")
     return problems
 
 
-def _check_folder(config: dict[str, Any]) -> list[str]:
-    if config["exp_type"] != "folder":
+def _check_folder(config: Config) -> list[str]:
+    if config.exp_type != "folder":
         return []
     problems = []
-    if config["ckpt_folder"] is None:
+    if config.ckpt_folder is None:
         problems.append("'ckpt_folder' is missing: exp_type is 'folder'")
-    if config["min_step"] > config["max_step"]:
-        problems.append(f"'min_step' {config['min_step']} is above 'max_step' {config['max_step']}")
+    if config.min_step > config.max_step:
+        problems.append(f"'min_step' {config.min_step} is above 'max_step' {config.max_step}")
     return problems
 
 
-def _check_scoring(config: dict[str, Any]) -> list[str]:
+def _check_scoring(config: Config) -> list[str]:
     """Check the paths that `fid.py` would load."""
-    folder, coop = config["exp_type"] == "folder", config["mcmc_init"] == "coop"
+    folder, coop = config.exp_type == "folder", config.mcmc_init == "coop"
     loaded = ["ckpt_folder" if folder else "ebm_weights", "prior_weights", "reference_stats"]
-    if coop and (config["fixed_gen"] or not folder):
+    if coop and (config.fixed_gen or not folder):
         loaded.append("gen_weights")
-    if config["exp_type"] != "sample":
-        by_classifier = config["feature_net"] == "classifier"
+    if config.exp_type != "sample":
+        by_classifier = config.feature_net == "classifier"
         loaded.append("clf_weights" if by_classifier else "inception_weights")
     return [
         f"'{name}' is still empty: fill in its path, or None for none"
@@ -178,67 +178,65 @@ def _check_scoring(config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _check_classifier(config: dict[str, Any]) -> list[str]:
+def _check_classifier(config: Config) -> list[str]:
     problems = []
-    rates, switches = config["lr_list"], config["lr_switch_epochs"] or []
+    rates, switches = config.lr_list, config.lr_switch_epochs or []
     if len(rates) != len(switches) + 1 or sorted(set(switches)) != switches:
         problems.append("'lr_switch_epochs' must ascend and be one fewer than 'lr_list'")
-    if config["nesterov"] and not config["momentum"]:
+    if config.nesterov and not config.momentum:
         problems.append("'nesterov' needs 'momentum'")
     return problems + _check_depth(config)
 
 
-def _check_depth(config: dict[str, Any]) -> list[str]:
-    if config["clf_depth"] is not None and (config["clf_depth"] - 4) % 6:
-        return [f"'clf_depth' must be 10, 16, 22, 28, ..., not {config['clf_depth']}"]
+def _check_depth(config: Config) -> list[str]:
+    if config.clf_depth is not None and (config.clf_depth - 4) % 6:
+        return [f"'clf_depth' must be 10, 16, 22, 28, ..., not {config.clf_depth}"]
     return []
 
 
-def _check_attack(config: dict[str, Any]) -> list[str]:
-    problems, channels = [], config["image_dims"][2]
-    if config["langevin_steps"]:
+def _check_attack(config: Config) -> list[str]:
+    problems, channels = [], config.image_dims[2]
+    if config.langevin_steps:
         problems += _check_images(config, "net_type", EBMS)
-        if not config["ebm_weights"]:
+        if not config.ebm_weights:
             problems.append("'ebm_weights' is still empty: fill in the path of the defence's EBM")
-        if config["prior_weights"] == "":
+        if config.prior_weights == "":
             problems.append("'prior_weights' is still empty: fill in its path, or None for none")
         problems += _check_prior(config)
-    if not config["clf_weights"] and (
-        config["clf_weights"] == "" or classifier_type(config) == "wrn"
-    ):
+    if not config.clf_weights and (config.clf_weights == "" or classifier_type(config) == "wrn"):
         problems.append("'clf_weights' is still empty: fill in the path of the classifier")
     if channels != 3 and classifier_type(config) != "wrn":
         problems.append(f"'{classifier_type(config)}' exists for 3 channels, not {channels}")
-    if (config["image_dims_clf"] or config["image_dims"])[2] != channels:
+    if (config.image_dims_clf or config.image_dims)[2] != channels:
         problems.append(
-            f"'image_dims_clf' {config['image_dims_clf']} must have the channels of 'image_dims' "
-            f"{config['image_dims']}"
+            f"'image_dims_clf' {config.image_dims_clf} must have the channels of 'image_dims' "
+            f"{config.image_dims}"
         )
-    if config["data_labels"] is not None and classifier_type(config) != "wrn":
+    if config.data_labels is not None and classifier_type(config) != "wrn":
         problems.append(
             f"'data_labels' would number the classes anew, and '{classifier_type(config)}' knows "
             "those of ImageNet by their numbers: leave it None"
         )
-    if config["end_batch"] is not None and config["end_batch"] < config["start_batch"]:
+    if config.end_batch is not None and config.end_batch < config.start_batch:
         problems.append("'end_batch' is before 'start_batch'")
     return problems + _check_attacked(config) + _check_depth(config)
 
 
-def _check_attacked(config: dict[str, Any]) -> list[str]:
+def _check_attacked(config: Config) -> list[str]:
     """Check that pixels and stem are those of the classifier's learning."""
     problems, kind = [], classifier_type(config)
     learned_on = keys.CLF_PIXELS if kind == "wrn" else keys.IMAGENET_PIXELS
-    if config["pixel_scale_clf"] != learned_on:
+    if config.pixel_scale_clf != learned_on:
         problems.append(
-            f"'pixel_scale_clf' is {config['pixel_scale_clf']}, and '{kind}' learned on pixels in "
+            f"'pixel_scale_clf' is {config.pixel_scale_clf}, and '{kind}' learned on pixels in "
             f"{learned_on}: set it to that"
         )
-    if kind == "wrn" and config["clf_stem"] != "keras":
+    if kind == "wrn" and config.clf_stem != "keras":
         problems.append("'clf_stem' is of the EfficientNets, and the classifier is a 'wrn'")
     return problems
 
 
-def classifier_type(config: dict[str, Any]) -> str:
+def classifier_type(config: Mapping[str, Any]) -> str:
     """Return the classifier that `attack.py` attacks: `clf_type`, or the data set's usual one."""
     return config["clf_type"] or (
         "efficientnet_b7" if data_name(config) == "imagenet2012" else "wrn"

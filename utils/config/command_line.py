@@ -1,10 +1,10 @@
 """Command lines: their mistakes are one line each, and their numbers are checked."""
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from typing import NoReturn
 
-from utils.config.kinds import integer
 from utils.errors import UserError
 
 
@@ -15,14 +15,13 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    """Return the `type` of an argument that is a whole number from `minimum` (to `maximum`)."""
-    kind = integer(minimum, maximum)
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """Return the `type` of an argument that is a whole number from `minimum`."""
 
     def read(text: str) -> int:
-        try:
-            return kind.read(int(text))
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"must be {kind.label}, not {text}") from error
+        with contextlib.suppress(ValueError):
+            if (number := int(text)) >= minimum:
+                return number
+        raise argparse.ArgumentTypeError(f"must be int >= {minimum}, not {text}")
 
     return read

@@ -17,6 +17,7 @@ import tensorflow as tf
 from utils.config import keys
 from utils.config.checks import CHECKS
 from utils.config.command_line import Parser
+from utils.config.record import Config, read
 from utils.config.unread_keys import is_own_config, warnings_of
 from utils.errors import UserError, closest, first_line
 from utils.files.whole import require_writable
@@ -30,7 +31,7 @@ class Command:
     """What a script was asked to do: a new run of a config, or to go on with `run_dir`."""
 
     script: str
-    config: dict[str, Any]
+    config: Config
     config_path: str
     run_dir: str | None
     dry_run: bool
@@ -74,18 +75,16 @@ def parse_command(script: str, description: str, argv: Sequence[str] | None) -> 
         content, config_path = read_config_file(path), str(path)
         config = complete({**content, **written}, script, config_path)
         if not is_own_config(path, REPOSITORY):
-            written |= content
-        if not config["gs_path"]:
-            require_writable(config["exp_dir"], "exp_dir")
+            written = {**content, **written}
+        if not config.gs_path:
+            require_writable(config.exp_dir, "exp_dir")
     for line in warnings_of(config, script, written):
         print(f"warning: {line}", file=sys.stderr)
     return Command(script, config, config_path, arguments.resume, arguments.dry_run)
 
 
-def load_config(
-    path: str | Path, overrides: Sequence[str] = (), script: str = "train"
-) -> dict[str, Any]:
-    """Return the complete config of a file: defaults filled in, every value checked.
+def load_config(path: str | Path, overrides: Sequence[str] = (), script: str = "train") -> Config:
+    """Return the record of a file: defaults filled in, every value checked.
 
     `overrides` are the strings of `--set`. Raises UserError with all problems of the file at once.
     """
@@ -93,9 +92,7 @@ def load_config(
     return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
 
 
-def load_run_config(
-    run_dir: str, overrides: Sequence[str], script: str
-) -> tuple[dict[str, Any], str]:
+def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tuple[Config, str]:
     """Return the config with which a run folder was made, and the path of its file.
 
     `overrides` may change only what the table marks as resumable.
@@ -113,7 +110,7 @@ def load_run_config(
     if owner != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
     changes = parse_overrides(overrides)
-    known = keys.keys_of(script)
+    known = keys.keys_of(script, keys.KEYS + keys.FOSSILS)
     fixed = [name for name in changes if name in known and not known[name].resumable]
     if fixed:
         allowed = ", ".join(name for name, key in known.items() if key.resumable)
@@ -143,7 +140,7 @@ def write_run_config(
     stored = {
         "script": command.script,
         "config_path": command.config_path,
-        "config": command.config,
+        "config": dict(command.config),
         "weights": weights,
         "data": data,
     }
@@ -189,32 +186,23 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return changes
 
 
-def complete(config: dict[str, Any], script: str, source: str) -> dict[str, Any]:
-    """Return the config with defaults filled in and values read by their kinds.
+def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
+    """Return the record of what is written, defaults filled in.
 
     Raises UserError, naming `source`, with every problem found.
     """
-    known = keys.keys_of(script)
-    problems = [_unknown(name, script) for name in config if name not in known]
-    result = {}
-    for name, key in known.items():
-        if name not in config:
-            if key.default is keys.REQUIRED:
-                problems.append(f"key '{name}' is missing ({key.help})")
-            result[name] = key.default
-            continue
-        try:
-            result[name] = key.kind.read(config[name])
-        except ValueError:
-            problems.append(f"'{name}' must be {key.kind.label}, not {config[name]!r}")
-    if not problems:
-        problems = [problem for check in CHECKS[script] for problem in check(result)]
+    known, fossils = keys.keys_of(script), keys.keys_of(script, keys.FOSSILS)
+    problems = [_unknown(name, script) for name in written if name not in known | fossils]
+    problems += read(written, fossils)[1]
+    config, found = read(written, known)
+    problems += found
+    problems = problems or [problem for check in CHECKS[script] for problem in check(config)]
     if problems:
         raise UserError(f"{source}: " + "; ".join(problems))
-    return result
+    return config
 
 
 def _unknown(name: Any, script: str) -> str:
-    close = closest(name, keys.keys_of(script))
+    close = closest(name, keys.keys_of(script, keys.KEYS + keys.FOSSILS))
     hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see docs/configs.md)"
     return f"unknown key '{name}'{hint}"

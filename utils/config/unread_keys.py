@@ -4,7 +4,7 @@ Keys that are not named here are read by every run. A config of this repository 
 without effect, as the published ones do; whoever writes one elsewhere is told.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from utils.config.checks import (
     trains_generator,
     uses_generator,
 )
+from utils.config.record import Config
 
 WHOLE_UNITS = ("adv_eps", "adv_eta")  # in 1/255: hardly ever below a half
 
 
-def warnings_of(config: Mapping[str, Any], script: str, written: Collection[str]) -> list[str]:
+def warnings_of(config: Config, script: str, written: Mapping[str, Any]) -> list[str]:
     """Return what should be said of the keys that the user has written, a line each.
 
-    `config` is complete. A key that must be written, or has its default, is not complained of.
+    A key that must be written, or has its default, is not complained of.
     """
     lines = [
         f"'{name}' {config[name]:g} is in 1/255 of the range [0, 1]: for 8/255 write {name}=8"
@@ -39,6 +40,8 @@ def warnings_of(config: Mapping[str, Any], script: str, written: Collection[str]
         if name in written and not is_read
         if known[name].default not in (keys.REQUIRED, config[name])
     ]
+    fossils = keys.keys_of(script, keys.FOSSILS).items()
+    unread += [n for n, key in fossils if n in written and written[n] != key.default]
     if unread:
         lines.append(f"without effect in this run, nothing reads them: {', '.join(unread)}")
     return lines
@@ -50,107 +53,105 @@ def is_own_config(path: Path, repository: Path) -> bool:
     return room.parent == repository and room.name.startswith("configs")
 
 
-def _of_data(c: Mapping[str, Any], *, opened: bool, learned: bool, labels: bool) -> dict[str, bool]:
+def _of_data(c: Config, *, opened: bool, learned: bool, labels: bool) -> dict[str, bool]:
     """Return what is read of the keys about data that are `opened`, `learned` on, need `labels`."""
-    name, crop = data_name(c), c["random_crop"] and learned
+    name, crop = data_name(c), c.random_crop and learned
     padded, from_tfds = name in PADDED_CROPS, name not in OWN_FORMATS
     return {
-        "root_path": False,
         "data_dir": opened,
         "data_labels": opened,
         "data_corrupt": opened and name != "npz",
         "data_memory": opened and (padded or not crop),  # resized crops are always streamed
-        "data_download": opened and from_tfds and name != EMBEDDED and not c["gs_path"],
-        "label_attribute": opened and from_tfds and bool(labels or c["data_labels"]),
+        "data_download": opened and from_tfds and name != EMBEDDED and not c.gs_path,
+        "label_attribute": opened and from_tfds and bool(labels or c.data_labels),
         "data_flip": opened and learned and not (padded and crop),  # padded crops flip anyway
         "random_crop": opened and learned,
     }
 
 
-def _of_guard(c: Mapping[str, Any]) -> dict[str, bool]:
-    guarded = c["on_divergence"] != "ignore"
+def _of_guard(c: Config) -> dict[str, bool]:
+    guarded = c.on_divergence != "ignore"
     limits = ("max_abs_energy_diff", "max_langevin_grad", "max_saturated")
-    return {**dict.fromkeys(limits, guarded), "max_rollbacks": c["on_divergence"] == "rollback"}
+    return {**dict.fromkeys(limits, guarded), "max_rollbacks": c.on_divergence == "rollback"}
 
 
-def _of_potential(c: Mapping[str, Any], *, used: bool = True) -> dict[str, bool]:
+def _of_potential(c: Config, *, used: bool = True) -> dict[str, bool]:
     of_ebm = dict.fromkeys(("ebm_width", "tau", "prior_weights"), used)
-    return {**of_ebm, "prior_temp": used and bool(c["prior_weights"])}
+    return {**of_ebm, "prior_temp": used and bool(c.prior_weights)}
 
 
-def _of_learning(c: Mapping[str, Any]) -> dict[str, bool]:
+def _of_learning(c: Config) -> dict[str, bool]:
     """Return what `train.py` and `train_longrun.py` read."""
     generator, trained = uses_generator(c), trains_generator(c)
-    opened, banked = c["data_type"] != "generator", c["mcmc_init"] in keys.BANK_INITS
+    opened, banked = c.data_type != "generator", c.mcmc_init in keys.BANK_INITS
     of_training = ("gen_optim_type", "gen_lr_info", "gen_opt_decay", "gen_batch_norm")
     return {
         **_of_data(c, opened=opened, learned=True, labels=False),
         **_of_guard(c),
         **_of_potential(c),
         "split": opened,
-        "max_langevin_norm": c["clip_langevin_grad"],
+        "max_langevin_norm": c.clip_langevin_grad,
         "persistent_size": banked,
-        "persistent_init_scale": c["mcmc_init"] == "persistent",
+        "persistent_init_scale": c.mcmc_init == "persistent",
         **dict.fromkeys(("gen_type", "gen_width", "z_sz", "gen_weights"), generator),
         **dict.fromkeys(of_training, trained),
     }
 
 
-def _of_train(c: Mapping[str, Any]) -> dict[str, bool]:
+def _of_train(c: Config) -> dict[str, bool]:
     trained = trains_generator(c)
     return {
         **_of_learning(c),
-        "max_mcmc_updates": c["mcmc_init"] in keys.BANK_INITS,
+        "max_mcmc_updates": c.mcmc_init in keys.BANK_INITS,
         "clip_gen_grad": trained,
-        "max_grad_norm": c["clip_ebm_grad"] or (trained and c["clip_gen_grad"]),
+        "max_grad_norm": c.clip_ebm_grad or (trained and c.clip_gen_grad),
     }
 
 
-def _of_longrun(c: Mapping[str, Any]) -> dict[str, bool]:
-    return {**_of_learning(c), "max_grad_norm": c["clip_ebm_grad"]}
+def _of_longrun(c: Config) -> dict[str, bool]:
+    return {**_of_learning(c), "max_grad_norm": c.clip_ebm_grad}
 
 
-def _of_fid(c: Mapping[str, Any]) -> dict[str, bool]:
-    scores, folder = c["exp_type"] != "sample", c["exp_type"] == "folder"
-    coop, opened = c["mcmc_init"] == "coop", scores or c["mcmc_init"] == "data"
+def _of_fid(c: Config) -> dict[str, bool]:
+    scores, folder = c.exp_type != "sample", c.exp_type == "folder"
+    coop, opened = c.mcmc_init == "coop", scores or c.mcmc_init == "data"
     of_scores = ("data_epsilon", "feature_net", "feature_sha256", "quantize", "reference_stats")
     return {
         **_of_data(c, opened=opened, learned=False, labels=False),
         **_of_potential(c),
         "split": opened,
-        "joint_temp": bool(c["prior_weights"]),
-        "max_langevin_norm": c["clip_langevin_grad"],
+        "joint_temp": bool(c.prior_weights),
+        "max_langevin_norm": c.clip_langevin_grad,
         **dict.fromkeys(("gen_type", "gen_width", "z_sz"), coop),
-        "gen_weights": coop and (c["fixed_gen"] or not folder),
+        "gen_weights": coop and (c.fixed_gen or not folder),
         "ebm_weights": not folder,
         **dict.fromkeys(("ckpt_folder", "min_step", "max_step", "step_freq"), folder),
         "fixed_gen": folder and coop,
-        "num_fid_rounds": c["num_samples"] is None,
+        "num_fid_rounds": c.num_samples is None,
         **dict.fromkeys((*of_scores, "heldout_split", "save_images"), scores),
-        "reference_samples": scores and not c["reference_stats"],
-        "inception_weights": scores and c["feature_net"].startswith("inception"),
-        "clf_weights": scores and c["feature_net"] == "classifier",
+        "reference_samples": scores and not c.reference_stats,
+        "inception_weights": scores and c.feature_net.startswith("inception"),
+        "clf_weights": scores and c.feature_net == "classifier",
     }
 
 
-def _of_clf(c: Mapping[str, Any]) -> dict[str, bool]:
+def _of_clf(c: Config) -> dict[str, bool]:
     return {
         **_of_data(c, opened=True, learned=True, labels=True),
-        "epoch_steps_test": False,
-        "max_rollbacks": c["on_divergence"] == "rollback",
+        "max_rollbacks": c.on_divergence == "rollback",
     }
 
 
-def _of_attack(c: Mapping[str, Any]) -> dict[str, bool]:
-    purified, is_wrn = c["langevin_steps"] > 0, classifier_type(c) == "wrn"
-    replayed = purified and c["attack_gradient"] in ("full", "smoothed")
+def _of_attack(c: Config) -> dict[str, bool]:
+    purified, is_wrn = c.langevin_steps > 0, classifier_type(c) == "wrn"
+    replayed = purified and c.attack_gradient in ("full", "smoothed")
     return {
         **_of_data(c, opened=True, learned=False, labels=True),
         **_of_potential(c, used=purified),
         "ebm_weights": purified,
         "attack_noise": purified,
-        "attack_gradient": c["adv_steps"] > 0,
-        "attack_loss": c["adv_steps"] > 0,
+        "attack_gradient": c.adv_steps > 0,
+        "attack_loss": c.adv_steps > 0,
         "attack_memory_gb": replayed,
         "clf_depth": is_wrn,
         "clf_width": is_wrn,

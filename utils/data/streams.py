@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from utils.config.checks import PADDED_CROPS, data_name
-from utils.config.keys import KEYS, REQUIRED
+from utils.config.keys import KEYS
 from utils.config.load import find_config, parse_overrides, read_config_file
+from utils.config.record import Config, read
 from utils.data.pictures import Augmentation, to_float
 from utils.data.sets import Dataset, MemoryDataset, StreamedDataset
 from utils.data.sources import Source, keep_classes, open_folder, open_npz, unlabelled
@@ -226,20 +227,11 @@ def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
         raise unlabelled(dataset.name, dataset.split)
 
 
-def data_config(path: str, overrides: Sequence[str]) -> dict[str, Any]:
+def data_config(path: str, overrides: Sequence[str]) -> Config:
     """Return what any script's config says about data; its other keys are not looked at."""
     written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
-    known = {key.name: key for key in KEYS if key.name in DATA_KEYS}
-    config = {name: key.default for name, key in known.items()}
-    for name in known.keys() & written.keys():
-        try:
-            config[name] = known[name].kind.read(written[name])
-        except ValueError as error:
-            label = known[name].kind.label
-            raise UserError(f"{path}: '{name}' must be {label}, not {written[name]!r}") from error
+    config, problems = read(written, {key.name: key for key in KEYS if key.name in DATA_KEYS})
+    if problems:
+        raise UserError(f"{path}: " + "; ".join(problems))
     # Scripts that do not learn from data add no noise to them.
-    config["data_epsilon"] = config["data_epsilon"] or 0.0
-    missing = [name for name, value in config.items() if value == REQUIRED]
-    if missing:
-        raise UserError(f"{path}: key '{missing[0]}' is missing ({known[missing[0]].help})")
-    return config
+    return config | {"data_epsilon": config.data_epsilon or 0.0}

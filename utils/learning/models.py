@@ -65,7 +65,7 @@ class Models:
 
 def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config with weights looked up, and the sizes of networks taken from them."""
-    config = {**config, **{name: located(config[name]) for name in WEIGHTS}}
+    config = config | {name: located(config[name]) for name in WEIGHTS}
     result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)
     if uses_generator(result):
         result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)

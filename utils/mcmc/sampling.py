@@ -113,18 +113,19 @@ def resolve_sampling(config: Mapping[str, Any], ebm_weights: str | None) -> dict
     tau and clipping. Raises UserError for weights that do not say them. `data_epsilon` None is 0
     where they do not say it.
     """
-    result = dict(config)
+    result = {}
     if ebm_weights:
         require_prior(ebm_weights, config["prior_weights"])
     stored = Sampling.of_weights(ebm_weights) if ebm_weights else None
     if config["data_epsilon"] is None:
         result["data_epsilon"] = 0.0 if stored is None else stored.data_epsilon
     if config["mcmc_steps"] is not None and config["epsilon"] is not None:
-        return result
+        return config | result
     if stored is None:
         mute = f"weights {ebm_weights} do not say the chain they were trained with"
         raise UserError(
-            f"{mute if ebm_weights else 'no ebm_weights'}: set mcmc_steps, epsilon and mcmc_temp"
+            f"{mute if ebm_weights else 'no ebm_weights'}: "
+            "set 'mcmc_steps', 'epsilon' and 'mcmc_temp'"
         )
     if config["mcmc_steps"] is None:
         result["mcmc_steps"] = stored.steps
@@ -132,4 +133,4 @@ def resolve_sampling(config: Mapping[str, Any], ebm_weights: str | None) -> dict
         result |= {"epsilon": stored.epsilon, "mcmc_temp": stored.temperature, "tau": stored.tau}
         result["clip_langevin_grad"] = stored.max_norm is not None
         result["max_langevin_norm"] = stored.max_norm or config["max_langevin_norm"]
-    return result
+    return config | result

@@ -103,7 +103,7 @@ def keep_changes(command: Command, folder: str) -> None:
         stored = json.load(file)
     if stored["config"] != command.config:
         with whole_file(path) as temporary, open(temporary, "w") as file:
-            json.dump({**stored, "config": command.config}, file, indent=1)
+            json.dump({**stored, "config": dict(command.config)}, file, indent=1)
 
 
 def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:

@@ -51,10 +51,10 @@ def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config with sizes and chain from the (first) weights, and the number of images."""
-    config = {**config, **{name: located(config[name]) for name in PATHS}}
+    config = config | {name: located(config[name]) for name in PATHS}
     first = list_checkpoints(config)[0]
-    sizes = resolve_sizes({**config, "ebm_weights": first.ebm, "gen_weights": first.gen})
-    result = resolve_sampling({**config, **{k: sizes[k] for k in SIZES}}, first.ebm)
+    sizes = resolve_sizes(config | {"ebm_weights": first.ebm, "gen_weights": first.gen})
+    result = resolve_sampling(config | {k: sizes[k] for k in SIZES}, first.ebm)
     count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
     if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
         raise UserError(
@@ -62,4 +62,4 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
         )
     if config["grad_steps"] and not result["mcmc_steps"]:
         raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
-    return {**result, "num_samples": count}
+    return result | {"num_samples": count}

@@ -11,22 +11,30 @@ from typing import Any
 import h5py
 import keras
 import tensorflow as tf
+from pydantic import BaseModel, ValidationError
 
-from utils.config.kinds import CLASSES, DICT, STRING, integer, list_of
+from utils.config.kinds import TEXT, list_of, whole
 from utils.config.load import REPOSITORY
 from utils.errors import UserError, first_line
 from utils.files.whole import join, reserve, whole_file
 from utils.weights.foreign import checkpoint_sizes, refuse_foreign
 
-INFO_KINDS = {  # what a weights file may say of its network
-    "type": STRING,
-    "image_dims": list_of(integer(1), "[height, width, channels]", length=3),
-    **dict.fromkeys(("width", "depth", "z_sz"), integer(1)),
-    "classes": CLASSES,
-    "chain": DICT,
-}
 SLACK = 8192  # bytes that HDF5 needs for a variable beside its numbers, at most
 SHOWN = 10  # updates in an error line
+COUNT = whole(ge=1)
+SHAPE = list_of(COUNT, "[height, width, channels]", min_length=3, max_length=3)
+
+
+class NetworkInfo(BaseModel, strict=True):
+    """What a weights file may say of its network."""
+
+    type: TEXT = None
+    image_dims: SHAPE = None
+    width: COUNT = None
+    depth: COUNT = None
+    z_sz: COUNT = None
+    classes: int | list = None
+    chain: dict = None
 
 
 def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> None:
@@ -50,20 +58,16 @@ def network_info(path: str) -> dict[str, Any] | None:
         with tf.io.gfile.GFile(path, "rb") as raw, h5py.File(io.BytesIO(raw.read()), "r") as file:
             stored = file.attrs.get("network")
             info = None if stored is None else dict(json.loads(stored))
-        _check_info(info or {})
+        NetworkInfo.model_validate(info or {})
         return info
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
+    except ValidationError as error:
+        wrong = error.errors()[0]["loc"][0]
+        said = f"it says {wrong} {info[wrong]!r} of its network"
+        raise UserError(f"weights {path} are damaged: {said}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
-
-
-def _check_info(info: Mapping[str, Any]) -> None:
-    for name in INFO_KINDS.keys() & info.keys():
-        try:
-            INFO_KINDS[name].read(info[name])
-        except ValueError as error:
-            raise ValueError(f"it says {name} {info[name]!r} of its network") from error
 
 
 def located(path: str | None) -> str | None:

@@ -40,7 +40,7 @@ def with_stored_sizes(
                 f"'{path_key}' {path} holds a network with {key} {size}, but '{key}' is "
                 f"{config[key]}: set '{key}' to {size}"
             )
-    return {**config, **stored}
+    return config | stored
 
 
 def create_prior(config: Mapping[str, Any]) -> keras.Model | None:

@@ -194,7 +194,7 @@ def test_a_file_is_no_run_folder(capsys, tmp_path):
 
 
 def test_a_resumed_run_keeps_its_config(capsys, tmp_path):
-    stored = {"script": "train", "config_path": BASE, "config": load_config(BASE)}
+    stored = {"script": "train", "config_path": BASE, "config": dict(load_config(BASE))}
     (tmp_path / "config.json").write_text(json.dumps(stored))
     line = _line(capsys, ["--resume", str(tmp_path), "--set", "epsilon=1"])
     _assert_says(line, ("epsilon", "num_training_steps", "log_freq", "device_type"))

@@ -1,0 +1,47 @@
+"""The record of a config, `config.epsilon`: made by pydantic from the table of keys."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from utils.config.keys import Key
+from utils.config.kinds import label
+
+
+class Config(Mapping, BaseModel, extra="forbid", frozen=True, strict=True):
+    """The values of all keys of a script, which cannot be changed; also a mapping by name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__dict__[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+    def __or__(self, changes: Mapping[str, Any]) -> Self:
+        return self.model_copy(update=changes)
+
+
+def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config | None, list[str]]:
+    """Return the record of the `known` keys, defaults filled in, or None and what is wrong."""
+    values = {name: written[name] for name in known if name in written}
+    try:
+        return _record_of(tuple(known.values()))(**values), []
+    except ValidationError as error:
+        wrong = dict.fromkeys(found["loc"][0] for found in error.errors())
+    return None, [
+        f"'{name}' must be {label(known[name].kind)}, not {written[name]!r}"
+        if name in written
+        else f"key '{name}' is missing ({known[name].help})"
+        for name in wrong
+    ]
+
+
+@functools.cache
+def _record_of(known: tuple[Key, ...]) -> type[Config]:
+    fields = {key.name: (key.kind, Field(key.default, description=key.help)) for key in known}
+    return create_model("Config", __base__=Config, **fields)
