@@ -51,7 +51,7 @@ def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
     ends = [np.zeros((32, 1, 1, 1), np.float32)] * 3
     for update in range(4000):
         drawn = [bank.draw(32, rng) for bank in banks]
-        put_back(banks, *drawn, ends, steps=20, burn_in=10, threshold=9)
+        put_back(banks, Banks(*drawn), ends, [20, 10, 9, 0])
         means += [drawn[0].counts.mean() + 20] * (update > 500)
     known = mean_chain_steps({"mcmc_step_info": [[20, 10, 9, 0]], "burnin_size": 96})
     assert np.mean(means) == pytest.approx(known, rel=0.02)

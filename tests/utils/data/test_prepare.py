@@ -11,9 +11,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from utils.data import prepare as data_prepare
+from utils.data.__main__ import main
 from utils.data.prepare import RequiredFile, needed_bytes, prepare, required_files
 from utils.data.report import report_missing
-from utils.data.streams import load_data, main
+from utils.data.streams import load_data
 from utils.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist

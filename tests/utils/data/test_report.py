@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from utils.data.__main__ import example_grid, main
 from utils.data.report import report_dataset
-from utils.data.streams import TrainingStream, data_config, example_grid, load_data, main
+from utils.data.streams import TrainingStream, data_config, load_data
 from utils.errors import UserError
 
 LABELS = "t10k-labels-idx1-ubyte.gz"
