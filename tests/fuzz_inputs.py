@@ -16,7 +16,7 @@ from PIL import Image
 from nets import create_ebm
 from tests.nets.cases import weights_of
 from tests.utils.test_import_weights import write_checkpoint
-from utils import checkpoint
+from utils import checkpoint, states
 from utils.config import load_config
 
 SIZE, DIM = 12, 4  # of pictures, of features
@@ -136,8 +136,8 @@ def rewrite_torch(path: Path, rng: np.random.Generator) -> None:
 
 
 def make_state(folder: Path, rng: np.random.Generator) -> Path:
-    checkpoint.write_parts(str(folder / "3"), {"ebm": Arrays(a=np.arange(9.0))})
-    checkpoint.declare_state(str(folder / "3"), {"update": 3, "replicas": 1})
+    states.write_parts(str(folder / "3"), {"ebm": Arrays(a=np.arange(9.0))})
+    states.declare_state(str(folder / "3"), {"update": 3, "replicas": 1})
     return folder / "3" / ["ebm.npz", "state.json"][rng.integers(2)]
 
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nets import create_ebm
 from tests import fuzz_inputs as inputs
-from utils import checkpoint, import_weights
+from utils import checkpoint, import_weights, states
 from utils.config import load_config, load_run_config
 from utils.data import evaluation_batches, load_data
 from utils.errors import UserError
@@ -105,13 +105,15 @@ def read_checkpoint(path: Path) -> None:
 
 def read_torch(path: Path) -> None:
     target = str(path.parent / "gen.weights.h5")
-    import_weights.convert(str(path), target, "gen_sngan_32", {"width": 4, "z_sz": 4})
+    import_weights.convert(
+        str(path), target, "gen_sngan_32", {"width": 4, "z_sz": 4, "channels": 3}
+    )
 
 
 def read_state(path: Path) -> None:
     part = inputs.Arrays()
-    folder, header = checkpoint.newest_state(str(path.parents[1]), print)
-    checkpoint.restore_parts(folder, header, {"ebm": part}, 1)
+    folder, header = states.newest_state(str(path.parents[1]), print)
+    states.restore_parts(folder, header, {"ebm": part}, 1)
     assert header["update"] == 3, "another update"
     assert np.array_equal(part["a"], np.arange(9.0)), "not what was written"
 
