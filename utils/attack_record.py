@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Mapping
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from utils.errors import UserError
 from utils.files import join, whole_file
+from utils.npz import UNREADABLE
 from utils.plots import save_figure, save_grid
 
 Z_95 = 1.959964  # two-sided 95% of the normal distribution
@@ -93,7 +93,7 @@ class Record:
             self.batches = int(arrays.pop("batches"))
             self.seconds = float(arrays.pop("seconds"))
             self.image_steps = int(arrays.pop("image_steps"))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, tf.errors.OpError) as error:
+        except UNREADABLE as error:
             raise UserError(f"{self._results} is damaged: start the attack anew") from error
         self.arrays = arrays
 

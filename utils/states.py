@@ -4,7 +4,6 @@ import io
 import json
 import math
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from utils.errors import UserError, first_line
 from utils.files import join, make_room, whole_file
 from utils.fingerprints import fingerprint
 from utils.folders import list_folder
+from utils.npz import UNREADABLE
 
 STATE_FILE = "state.json"
 SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
@@ -157,7 +157,7 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
         try:
             with np.load(io.BytesIO(raw.read())) as arrays:
                 return {key: arrays[key] for key in arrays.files}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} is damaged: {first_line(error)}") from error
 
 
