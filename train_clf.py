@@ -28,6 +28,7 @@ from utils.optim import Learner
 from utils.plan import Plan
 from utils.plots import save_learning
 from utils.records import Metrics
+from utils.run_folder import require_same_inputs
 from utils.seeds import Purpose, fold
 from utils.starts import make_stream
 
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     described = describe(config, learner, train)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
+        require_same_inputs(command, datasets=[train, test])
         time_update(lambda number: update(number, stream), config["num_epochs"] * steps, networks)
         return
 

@@ -36,6 +36,7 @@ from utils.models import (
 from utils.optim import learn_energy, row_at
 from utils.plan import EBM_PLAN, Plan
 from utils.potential import create_potential, make_langevin
+from utils.run_folder import require_same_inputs
 from utils.seeds import Purpose, fold, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     update = make_update(config, models, banks, data, new_states, batch, strategy)
     networks = saved_networks(config, models)
     if command.dry_run:
+        require_same_inputs(command, datasets=[dataset] if dataset else [])
         time_update(update, config["num_training_steps"], networks)
         return
 
