@@ -1,7 +1,11 @@
+import os
+import runpy
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from utils import devices
 from utils.devices import (
     agree,
     barrier,
@@ -110,3 +114,14 @@ def test_a_broken_cluster_is_one_line(monkeypatch, text):
         make_strategy("cpu", 2)
     with pytest.raises(UserError, match="TF_CONFIG must be JSON like"):
         make_strategy("cpu")
+
+
+def test_only_cores_that_the_process_may_use_are_counted(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})  # of this thread
+    try:
+        assert runpy.run_path(devices.__file__)["CORES"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert runpy.run_path(devices.__file__)["CORES"] == os.cpu_count()
