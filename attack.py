@@ -30,7 +30,7 @@ from utils.data.streams import Dataset, evaluation_batches, load_data, require_l
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
 from utils.files.whole import join
 from utils.replicas import Replicas
-from utils.run.folder import how_to_resume, open_run_folder
+from utils.run.folder import how_to_resume, open_run_folder, require_same_inputs
 from utils.run.signals import Interruption
 from utils.run.training import time_update
 from utils.seeds import Purpose, host_rng
@@ -61,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     first, last = batch_range(config, dataset)
     defense = create_defense(config, dataset.class_names, replicas)
     tell_what_fills_memory(f"chain_batch than {defense.chains}")
+    if command.run_dir is not None:
+        require_end(config, first, Record(command.run_dir, config, resuming=True).batches)
     if command.dry_run:
+        require_same_inputs(command, datasets=[dataset])
         time_rounds(config, defense, dataset, last - first)
         return
 
@@ -219,6 +222,16 @@ def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
             f"{config['batch_size']}"
         )
     return config["start_batch"], min(config["end_batch"] or count, count) + 1
+
+
+def require_end(config: Mapping[str, Any], first: int, done: int) -> None:
+    """Raise UserError if a run that goes on shall end before the last batch that is done."""
+    last = first + done - 1
+    if config["end_batch"] is not None and config["end_batch"] < last:
+        raise UserError(
+            f"'end_batch' is {config['end_batch']}, but batch {last} is done: to go on add "
+            f"--set end_batch={last + done}, or None"
+        )
 
 
 def batches_from(

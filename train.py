@@ -26,6 +26,7 @@ from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
+from utils.run.folder import require_same_inputs
 from utils.run.guard import rate_scale
 from utils.run.training import Outcome, Run, time_update
 from utils.seeds import Key, Purpose, host_rng
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
     if command.dry_run:
+        require_same_inputs(command, datasets=sources.datasets)
         time_update(update, config["num_training_steps"], networks)
         return
 

@@ -29,6 +29,7 @@ from utils.files.whole import join, whole_file
 from utils.learning.learners import Learner, SavedNetwork
 from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
+from utils.run.folder import require_same_inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import Plan
 from utils.run.plots import save_learning
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     described = describe(config, learner, train)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
+        require_same_inputs(command, datasets=[train, test])
         time_update(update, config["num_epochs"] * steps, networks)
         return
 

@@ -29,6 +29,7 @@ from utils.mcmc.parts import run_both
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run import plots
+from utils.run.folder import require_same_inputs
 from utils.run.guard import LIMITS, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
 from utils.run.training import Outcome, Run, time_update
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
     if command.dry_run:
+        require_same_inputs(command, datasets=sources.datasets)
         time_update(update, config["num_training_steps"], networks)
         return
 

@@ -70,6 +70,17 @@ def test_an_attack_cut_after_a_batch_goes_on_as_if_nothing_had_been(run):
     assert_same(results(whole), results(part))
 
 
+def test_an_attack_cannot_end_before_what_is_done(run, capsys):
+    folder = run("adv_steps=0", "langevin_steps=0", "ebm_weights=None")
+    for more in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit) as stop:
+            attack.main(["--resume", str(folder), *more, "--set", "end_batch=1"])
+        assert stop.value.code == 2
+        assert "'end_batch' is 1, but batch 2 is done" in capsys.readouterr().err
+    stored = json.loads((folder / "config.json").read_text())
+    assert stored["config"]["end_batch"] == 2, "what was refused is not kept"
+
+
 def test_a_resumed_attack_takes_the_same_weights_from_elsewhere_and_no_others(
     run, repository, tmp_path, capsys
 ):

@@ -4,13 +4,13 @@ import io
 import json
 from collections.abc import Mapping
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
+from utils.data.npz import UNREADABLE
 from utils.errors import UserError
 from utils.files.whole import join, whole_file
 from utils.images import save_grid
@@ -92,7 +92,7 @@ class Record:
             self.batches = int(arrays.pop("batches"))
             self.seconds = float(arrays.pop("seconds"))
             self.image_steps = int(arrays.pop("image_steps"))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, tf.errors.OpError) as error:
+        except UNREADABLE as error:
             raise UserError(f"{self._results} is damaged: start the attack anew") from error
         self.arrays = arrays
 

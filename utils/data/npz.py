@@ -10,7 +10,12 @@ from utils.errors import UserError, first_line
 
 NPY_START = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-DAMAGED = (zipfile.BadZipFile, zlib.error)
+# The last two are of an unknown compression, and of a place before the beginning of the file.
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, tf.errors.InvalidArgumentError)
+UNREADABLE = (  # what np.load raises for files that are not what it takes them for
+    *(ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, tf.errors.OpError),
+    *DAMAGED,
+)
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
@@ -30,7 +35,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
                 return dict(arrays)
     except tf.errors.NotFoundError as error:
         raise UserError(f"npz {path} not found") from error
-    except (ValueError, TypeError, OSError, EOFError, KeyError, *DAMAGED) as error:
+    except UNREADABLE as error:
         objects = "pickle" in str(error)  # whose advice is to load them unsafely
         reason = "it holds Python objects, not numbers or text" if objects else first_line(error)
         reason = "it is cut short or damaged" if isinstance(error, DAMAGED) else reason

@@ -4,13 +4,13 @@ import io
 import json
 import math
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from utils.data.npz import UNREADABLE
 from utils.errors import UserError, first_line
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
@@ -148,7 +148,7 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
         try:
             with np.load(io.BytesIO(raw.read())) as arrays:
                 return {key: arrays[key] for key in arrays.files}
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} is damaged: {first_line(error)}") from error
 
 

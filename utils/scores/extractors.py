@@ -287,3 +287,5 @@ def _hash(arrays: Iterable[np.ndarray]) -> str:
 def _must_exist(path: str | None, key: str) -> None:
     if path and not tf.io.gfile.exists(path):
         raise UserError(f"{key} {path} not found")
+    if path and tf.io.gfile.isdir(path):
+        raise UserError(f"{key} {path} is a folder: name the file of the weights in it")

@@ -164,9 +164,12 @@ def test_classes_without_pictures_are_told(npz, capsys):
 def test_damaged_and_empty_files_are_named(tmp_path):
     np.savez(tmp_path / "train.npz", images=np.zeros((5, 8, 8, 3), np.uint8))
     whole = (tmp_path / "train.npz").read_bytes()
-    (tmp_path / "train.npz").write_bytes(whole[:400])
-    with pytest.raises(UserError, match=r"train\.npz cannot be read .* it is cut short or damaged"):
-        load_data(config("npz", tmp_path))
+    place = whole.index(b"PK\x01\x02") + 10  # of the compression, in the list of the archive
+    unknown = whole[:place] + b"\x63" + whole[place + 1 :]
+    for content in (whole[:400], whole[:10], unknown):
+        (tmp_path / "train.npz").write_bytes(content)
+        with pytest.raises(UserError, match=r"train\.npz cannot be read .* cut short or damaged"):
+            load_data(config("npz", tmp_path))
     (tmp_path / "train.npz").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
     with pytest.raises(UserError, match=r"train\.npz is no npz"):
         load_data(config("npz", tmp_path))

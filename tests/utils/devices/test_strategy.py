@@ -1,5 +1,9 @@
+import os
+import runpy
+
 import pytest
 
+from utils.devices import strategy
 from utils.devices.strategy import make_strategy, side_by_side
 from utils.errors import UserError
 
@@ -37,3 +41,14 @@ def test_a_broken_cluster_is_one_line(monkeypatch, text):
         make_strategy("cpu", 2)
     with pytest.raises(UserError, match="TF_CONFIG must be JSON like"):
         make_strategy("cpu")
+
+
+def test_only_cores_that_the_process_may_use_are_counted(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})  # of this thread
+    try:
+        assert runpy.run_path(strategy.__file__)["CORES"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert runpy.run_path(strategy.__file__)["CORES"] == os.cpu_count()

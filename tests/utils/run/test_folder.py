@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import attack
+import train
+import train_clf
+import train_longrun
 from tests.runs import cpus
 from utils.config.load import parse_command
 from utils.data.streams import load_data
@@ -130,3 +134,32 @@ def test_a_dry_run_of_a_resume_keeps_no_hashes(begin, tmp_path):
     datasets = [load_data(command.config)]
     open_run_folder(command, cpus(), (), datasets=datasets)
     assert not Path("runs/reference").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "config", "sizes"),
+    [
+        (train, "configs/smoke.py", ["ebm_width=4", "gen_width=4"]),
+        (train_longrun, "configs_lr/smoke.py", ["ebm_width=4"]),
+        (train_clf, "configs_clf/smoke.py", ["clf_width=1"]),
+        (attack, "configs_attack/smoke.py", ["langevin_steps=0", "ebm_weights=None"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_dry_run_of_a_resume_holds_it_to_its_data(
+    tmp_path, monkeypatch, data_dir, capsys, script, config, sizes
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("utils.run.lock.own", lambda folder: None)  # held until a script ends
+    changes = ["exp_dir=runs", f"data_dir={data_dir}", *sizes]
+    command = parse_command(script.__name__, "", [config, "--set", *changes])
+    datasets = [load_data(command.config, split) for split in ("train", "test")]
+    folder = open_run_folder(command, cpus(), (), datasets=datasets)
+    stored = json.loads((path := Path(folder, "config.json")).read_text())
+    for split in stored["data"].values():
+        split["examples"] += 1
+    path.write_text(json.dumps(stored))
+    with pytest.raises(SystemExit) as stop:
+        script.main(["--resume", folder, "--dry-run"])
+    assert stop.value.code == 2
+    assert "is not what the run began with" in capsys.readouterr().err

@@ -205,6 +205,12 @@ def test_wrong_weights_are_refused_in_one_line(tmp_path, name, content, said):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["inception_tf1", "inception_keras"])
+def test_a_folder_of_weights_is_refused_by_its_kind(tmp_path, name):
+    with pytest.raises(UserError, match="is a folder: name the file of the weights"):
+        make_extractor(name, str(tmp_path))
+
+
 def test_a_wrong_archive_is_refused_in_one_line(tmp_path):
     (tmp_path / "file.tgz").write_bytes(b"no archive")
     with pytest.raises(UserError, match=f"is no archive with {TF1_FILE}"):
