@@ -20,12 +20,12 @@ def data_name(config: Mapping[str, Any]) -> str:
     return re.split(r"/|:(?=[\d*])", config["data_type"])[0]
 
 
-def uses_generator(config: dict[str, Any]) -> bool:
+def uses_generator(config: Mapping[str, Any]) -> bool:
     """Return whether a training run builds a generator."""
     return config["mcmc_init"].startswith("coop") or config["data_type"] == "generator"
 
 
-def trains_generator(config: dict[str, Any]) -> bool:
+def trains_generator(config: Mapping[str, Any]) -> bool:
     """Return whether a training run updates its generator (only chains that start from it can)."""
     return config["mcmc_init"].startswith("coop") and config["update_generator"]
 
@@ -238,7 +238,7 @@ def _check_attacked(config: dict[str, Any]) -> list[str]:
     return problems
 
 
-def classifier_type(config: dict[str, Any]) -> str:
+def classifier_type(config: Mapping[str, Any]) -> str:
     """Return the classifier that `attack.py` attacks: `clf_type`, or the data set's usual one."""
     return config["clf_type"] or (
         "efficientnet_b7" if data_name(config) == "imagenet2012" else "wrn"

@@ -5,6 +5,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable
+from types import UnionType
 from typing import Any
 
 LONGEST_PART = 255  # bytes of one name in a path, the limit of the usual file systems
@@ -111,7 +112,7 @@ def _read_image_dims(value: Any) -> list[int]:
     return [height, width, channels]
 
 
-def _read_type(expected: type) -> Callable[[Any], Any]:
+def _read_type(expected: type | UnionType) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         _require(isinstance(value, expected))
         return value
