@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.config
     replicas = Replicas(config)
     dataset = load_data(config, config["split"])
-    require_labels(dataset)
+    class_names = require_labels(dataset)
     first, last = batch_range(config, dataset)
-    defense = create_defense(config, dataset.class_names, replicas)
+    defense = create_defense(config, class_names, replicas)
     tell_what_fills_memory(f"chain_batch than {defense.chains}")
     if command.run_dir is not None:
         require_end(config, first, Record(command.run_dir, config, resuming=True).batches)
@@ -241,7 +241,7 @@ def batches_from(
 
     Labels are the classifier's numbers.
     """
-    numbers = class_numbers(config, dataset.class_names)
+    numbers = class_numbers(config, require_labels(dataset))
     seed = config["seed"] if config["shuffle"] else None
     batches = evaluation_batches(
         dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1

@@ -69,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     for checkpoint in reversed(checkpoints):  # all of them: a wrong one is told before any chain
         load_networks(networks, checkpoint)
-    measure = Measure(config, dataset) if scores else None
+    # Where there are scores there are data.
+    measure = Measure(config, dataset) if scores else None  # pyright: ignore[reportArgumentType]
     inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
         require_same_inputs(command, **inputs)
@@ -85,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             try:
                 draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
             except Diverged as error:
-                if measure is None or checkpoints[number].name is None:
+                if measure is None or (name := checkpoints[number].name) is None:
                     raise
-                measure.leave_out(checkpoints[number].name, str(error))
+                measure.leave_out(name, str(error))
                 run.go_to(Place(number + 1))
     if measure is not None and measure.report is not None:
         measure.report.tell_best()
@@ -171,7 +172,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
 
 def make_start(config: Mapping[str, Any], networks: Networks) -> Starts:
     """Return image numbers -> the first states of their chains, for those that are not data."""
-    if config["mcmc_init"] == "coop":
+    if networks.gen is not None and config["mcmc_init"] == "coop":
         return generated_starts(networks.gen, config["seed"])
     return uniform_starts(config["image_dims"], config["seed"])
 

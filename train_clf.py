@@ -54,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.config
     replicas = Replicas(config)
     train, test = load_data(config, TRAIN_SPLIT), load_data(config, TEST_SPLIT)
-    check_classes(config, train, test)
-    learner = create_learner(config, train.class_names, replicas)
+    classes = check_classes(config, train, test)
+    learner = create_learner(config, classes, replicas)
     stream = make_stream(config, train, replicas, Purpose.CLASSIFIER)
     update = make_update(config, replicas, learner, stream)
     steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
-    described = describe(config, learner, train)
+    described = describe(config, learner, classes)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
         require_same_inputs(command, datasets=[train, test])
@@ -166,25 +166,27 @@ def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str,
     return {"test_loss": loss, "test_accuracy": accuracy}
 
 
-def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> None:
-    """Raise UserError for splits without labels or of different classes, and for class weights of
-    another number of classes."""
-    for dataset in (train, test):
-        require_labels(dataset)
-    known = list(train.class_names)
-    if list(test.class_names) != known[: len(test.class_names)]:
+def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> list[str]:
+    """Return the names of the classes.
+
+    Raises UserError for splits without labels or of different classes, and for class weights of
+    another number of classes.
+    """
+    known, tested = (list(require_labels(dataset)) for dataset in (train, test))
+    if tested != known[: len(tested)]:
         raise UserError(
             f"split '{TRAIN_SPLIT}' has the classes {', '.join(known)}, split "
-            f"'{TEST_SPLIT}' {', '.join(test.class_names)}: name those of both in data_labels"
+            f"'{TEST_SPLIT}' {', '.join(tested)}: name those of both in data_labels"
         )
     weights = config["class_weights"]
     if weights is not None and len(weights) != len(known):
         raise UserError(
             f"'class_weights' are {len(weights)} for {len(known)} classes: {', '.join(known)}"
         )
+    return known
 
 
-def describe(config: Mapping[str, Any], learner: Learner, dataset: Dataset) -> dict[str, Any]:
+def describe(config: Mapping[str, Any], learner: Learner, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the weights files say of the network."""
     network = learner.network
     return {
@@ -192,7 +194,7 @@ def describe(config: Mapping[str, Any], learner: Learner, dataset: Dataset) -> d
         "image_dims": config["image_dims"],
         "depth": network.depth,
         "width": network.width,
-        "classes": list(dataset.class_names),
+        "classes": list(classes),
     }
 
 

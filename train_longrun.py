@@ -22,7 +22,7 @@ from utils.learning.learners import row_at
 from utils.learning.losses import learn_energy
 from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
 from utils.mcmc import starts
-from utils.mcmc.banks import Bank, Drawn, redraw_counts
+from utils.mcmc.banks import Bank, redraw_counts
 from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.parts import run_both
@@ -45,8 +45,8 @@ class Banks(NamedTuple):
     which the burn-in bank begins at a new row of the schedule count as made.
     """
 
-    update: Bank | Drawn
-    burn_in: Bank | Drawn
+    update: Any  # a Bank, or the Drawn of it
+    burn_in: Any
 
 
 @one_line_errors

@@ -150,7 +150,7 @@ class GenBiggan(Composite, keras.Model):
         z = tf.random.stateless_truncated_normal([b, self.z_sz], seed, alg="philox")
         return truncation * z
 
-    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+    def symbolic_inputs(self) -> list:
         """Return what `call` needs, to build the network with."""
         return [keras.Input((self.z_sz,))]
 
@@ -179,7 +179,7 @@ class GenBigganCond(GenBiggan):
         """Draw (b,) int32 uniform classes; `seed` is a (2,) int tensor."""
         return tf.random.stateless_uniform([b], seed, 0, NUM_CLASSES, dtype=tf.int32, alg="philox")
 
-    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+    def symbolic_inputs(self) -> list:
         """Return what `call` needs, to build the network with."""
         return [*super().symbolic_inputs(), keras.Input((), dtype="int32")]
 

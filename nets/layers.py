@@ -6,8 +6,8 @@ our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself
 
 import re
 import zlib
-from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ class Composite(keras.layers.Layer):
 class Conv(keras.layers.Layer):
     """2-D convolution, padded by (size - 1)/2 on each side.
 
-    `pool` gives the 2x2 means of it; `keep` computes only that many of its channels, the first.
+    `keep` computes only that many of its channels, the first.
     """
 
     def __init__(
@@ -48,13 +48,12 @@ class Conv(keras.layers.Layer):
         name: str,
         *,
         stride: int = 1,
-        pool: bool = False,
         keep: int | None = None,
         use_bias: bool = True,
     ):
         super().__init__(name=name)
         self.filters, self.size, self.stride = filters, size, stride
-        self.pool, self.keep, self.use_bias = pool, keep, use_bias
+        self.keep, self.use_bias = keep, use_bias
 
     def build(self, shape):
         kernel_shape = (self.size, self.size, shape[-1], self.filters)
@@ -65,29 +64,44 @@ class Conv(keras.layers.Layer):
     def call(self, x):
         kernel = tf.convert_to_tensor(self.kernel)
         if self.keep:
-            kernel = kernel[..., : self.keep]
-        if self.pool:
-            x = conv_mean_pool(x, kernel)
-        elif self.stride == 1:
-            x = conv_same(x, kernel)
-        else:
-            x = tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
+            kernel = kernel[:, :, :, : self.keep]
+        x = self.convolve(x, kernel)
         if not self.use_bias:
             return x
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)[: self.keep])
 
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Return what `call` adds the bias to."""
+        if self.stride == 1:
+            return conv_same(x, kernel)
+        return tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
+
+
+class PooledConv(Conv):
+    """The 2x2 means of a 3x3 convolution."""
+
+    def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Return what `call` adds the bias to."""
+        return conv_mean_pool(x, kernel)
+
+
+def static_shape(x: tf.Tensor | tf.TensorSpec) -> tuple[int, ...]:
+    """Return the shape of a tensor of which all but the batch is known."""
+    return tuple(x.shape)  # pyright: ignore[reportReturnType]  # the stubs: int or None
+
 
 def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Return the SAME convolution, however computed: (b, h, w, i) -> (b, h, w, o), h, w known."""
-    size, _, inputs, outputs = kernel.shape
+    size, _, inputs, outputs = static_shape(kernel)
     if size != 3:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
-    in_blocks = not (x.shape[1] % 2 or x.shape[2] % 2)
+    _, height, width, _ = static_shape(x)
+    in_blocks = not (height % 2 or width % 2)
     if in_blocks and outputs in IMAGE_CHANNELS:
         return conv_to_image(x, kernel)
     if in_blocks and inputs in IMAGE_CHANNELS:
         return conv_from_image(x, kernel)
-    if product_pays(kernel, x.shape[1] * x.shape[2]):
+    if product_pays(kernel, height * width):
         return conv_by_product(pad_space(x, 1), kernel, 1)
     return tf.nn.conv2d(x, kernel, 1, "SAME")
 
@@ -104,7 +118,7 @@ def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> Any:
     """Return the SAME 3x3 convolution of an image: (b, h, w, c) -> (b, h, w, o), h, w even.
 
     Its gradient by x is a `conv_to_image`.
@@ -130,14 +144,15 @@ def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
     the convolution at every other place. h and w are known and even.
     """
-    if product_pays(kernel, x.shape[1] * x.shape[2] // 4):
+    _, height, width, _ = static_shape(x)
+    if product_pays(kernel, height * width // 4):
         return conv_by_product(box_means(x), kernel, 2)
     return tf.nn.conv2d(box_means(x), kernel, 2, "VALID")
 
 
 def product_pays(kernel: tf.Tensor, places: int) -> bool:
     """Tell whether `conv_by_product` is faster, for outputs of so many places an image."""
-    return kernel.shape[2] >= WIDE_CHANNELS and places <= TINY_PLACES
+    return static_shape(kernel)[2] >= WIDE_CHANNELS and places <= TINY_PLACES
 
 
 def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -146,8 +161,8 @@ def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     oneDNN's convolutions first bring a kernel into an order of their own, in every step: 38 MB of
     1024 to 1024 channels in float32, which takes longer than to convolve a few tiny images.
     """
-    size, _, inputs, outputs = kernel.shape
-    height, width = ((side - size) // stride + 1 for side in x.shape[1:3])
+    size, _, inputs, outputs = static_shape(kernel)
+    height, width = ((side - size) // stride + 1 for side in static_shape(x)[1:3])
     rows, columns = (stride * (count - 1) + 1 for count in (height, width))
     patches = [
         x[:, i : i + rows : stride, j : j + columns : stride]
@@ -160,7 +175,7 @@ def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def box_means(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+def box_means(x: tf.Tensor) -> Any:
     """Return the means over all 2x2 boxes of x in a border of zeros: (b, h + 1, w + 1, c).
 
     The gradient is those of its own inner boxes; TensorFlow's takes up to three times as long.
@@ -196,7 +211,7 @@ def upsample_nearest(x: tf.Tensor) -> tf.Tensor:
 
 def upsample_bilinear(x: tf.Tensor) -> tf.Tensor:
     """Double both sides of square images: [0, 1, 2, 3] -> [0, .25, .75, 1.25, ..., 2.75, 3]."""
-    size = 2 * x.shape[1]
+    size = 2 * static_shape(x)[1]
     if x.dtype == tf.float64:  # TensorFlow's own operation, the fastest, knows float32 only
         return resize_bilinear(x, size)
     return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
@@ -207,7 +222,7 @@ def resize_bilinear(x: tf.Tensor, size: int) -> tf.Tensor:
 
     (b, h, h, c) -> (b, size, size, c), by two products with the matrix of interpolation weights.
     """
-    side, channels = x.shape[2:]
+    side, channels = static_shape(x)[2:]
     centres = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
     weights = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(side)))
     weights = tf.constant(weights, x.dtype)
@@ -275,5 +290,5 @@ def start_weights(network: keras.Model, seed: int, conv_scale: float = 1.0) -> N
 
 def glorot_limit(shape: tuple[int, ...]) -> float:
     """Return sqrt(6 / (fan in + fan out)) of a kernel (..., i, o); of a single number, sqrt(3)."""
-    fans = np.prod(shape[:-2]) * (shape[-2] + shape[-1]) if len(shape) > 1 else 2 * shape[0]
+    fans = 2 * shape[0] if len(shape) == 1 else np.prod(shape[:-2]) * (shape[-2] + shape[-1])
     return float(np.sqrt(6 / fans))

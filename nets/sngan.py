@@ -10,7 +10,15 @@ from fractions import Fraction
 import keras
 import tensorflow as tf
 
-from nets.layers import Composite, Conv, mean_pool, share_of, space_mean, upsample_bilinear
+from nets.layers import (
+    Composite,
+    Conv,
+    PooledConv,
+    mean_pool,
+    share_of,
+    space_mean,
+    upsample_bilinear,
+)
 from nets.norms import batch_norm
 
 SIXTEENTH, EIGHTH, QUARTER, HALF = (Fraction(1, n) for n in (16, 8, 4, 2))
@@ -64,7 +72,7 @@ class EbmBlock(Composite):
         super().__init__(name=name)
         self.down, self.is_stem = down, is_stem
         self.conv_1 = Conv(outputs, 3, "conv_1")
-        self.conv_2 = Conv(outputs, 3, "conv_2", pool=down)
+        self.conv_2 = (PooledConv if down else Conv)(outputs, 3, "conv_2")
         self.sc = Conv(outputs, 1, "sc") if down or inputs != outputs else None
 
     def call(self, x):
@@ -102,7 +110,7 @@ class GenSngan(Composite, keras.Model):
         """Draw (b, z_sz) float32 latents, standard normal, from a (2,) integer seed."""
         return tf.random.stateless_normal([b, self.z_sz], seed, alg="philox")
 
-    def symbolic_inputs(self) -> list[keras.KerasTensor]:
+    def symbolic_inputs(self) -> list:
         """Return what `call` needs, to build the network with."""
         return [keras.Input((self.z_sz,))]
 

@@ -1,5 +1,7 @@
 """Wide ResNet classifier (Zagoruyko and Komodakis 2016), published depth 28 and width 10."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -51,7 +53,8 @@ class WideResNet(Composite, keras.Model):
         for number, block in enumerate(self.blocks):
             block_seed = None
             if seed is not None:  # an int64 index keeps 64 bits of the seed
-                block_seed = tf.random.fold_in(seed, tf.constant(number, tf.int64), alg="philox")
+                index: Any = tf.constant(number, tf.int64)
+                block_seed = tf.random.fold_in(seed, index, alg="philox")
             x = block(x, seed=block_seed, training=training)
         return space_mean(tf.nn.relu(self.bn(x, training=training)))
 

@@ -61,6 +61,27 @@ def functions(path: Path) -> Iterator[ast.FunctionDef]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef))
 
 
+def nested_functions(
+    node: ast.AST, depth: int = 1, outer: str = ""
+) -> Iterator[tuple[str, int, ast.FunctionDef]]:
+    """Yield every function below a node as `outer.inner`, with its depth: 1 outside of others."""
+    for child in ast.iter_child_nodes(node):
+        name = f"{outer}{getattr(child, 'name', '')}"
+        if isinstance(child, ast.FunctionDef):
+            yield name, depth, child
+            yield from nested_functions(child, depth + 1, f"{name}.")
+        else:
+            inside = f"{name}." if isinstance(child, ast.ClassDef) else outer
+            yield from nested_functions(child, depth, inside)
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    """Return the names of a function's parameters but `self`."""
+    given = function.args
+    names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
 def length(function: ast.FunctionDef) -> int:
     """Return the number of lines of a function, docstring included, decorators not."""
     return function.end_lineno - function.lineno + 1

@@ -1,6 +1,8 @@
 """The house keeps itself: rules of CONTRIBUTING.md that can be read off the source by `ast`."""
 
 import ast
+import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,11 +25,20 @@ from tests.source import (
     imported,
     length,
     module_name,
+    nested_functions,
+    parameters,
     place,
     tree,
 )
 
 FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
+NESTING_CEILING, PARAMETERS_CEILING, IGNORES_CEILING = 2, 6, 20
+AWAITED = {  # steps of issue 21 that are under way mend these
+    "attack.py: after_round, 7 parameters",  # step 4, one Run
+    "utils/run/training.py: Run.__init__, 8 parameters",  # step 4
+    "utils/mcmc/langevin.py: langevin, 8 parameters",  # step 6, streams by position
+    "utils/replicas.py: Replicas.compile.on_all.on_replica, depth 3",  # step 6
+}
 LADDER = (  # of the packages and modules of utils, the lowest first
     ("console", "seeds"),
     ("errors",),
@@ -153,6 +164,60 @@ def test_nine_functions_in_ten_are_shorter_still():
     lengths = [length(function) for path in PROJECT for function in functions(path)]
     usual = sum(lines < FUNCTION_USUAL for lines in lengths)
     assert usual >= 0.9 * len(lengths)
+
+
+# Shapes
+
+
+def test_functions_are_nested_once_at_most():
+    deep = {
+        f"{place(path)}: {name}, depth {depth}"
+        for path in PROJECT
+        for name, depth, _ in nested_functions(tree(path))
+        if depth > NESTING_CEILING
+    }
+    assert not deep - AWAITED
+
+
+def test_functions_take_six_parameters_at_most():
+    wide = {
+        f"{place(path)}: {name}, {count} parameters"
+        for path in PROJECT
+        for name, _, function in nested_functions(tree(path))
+        if (count := len(parameters(function))) > PARAMETERS_CEILING
+    }
+    assert not wide - AWAITED
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=place)
+def test_no_factory_of_a_script_calls_another(path):
+    """So the whole update stands in one function."""
+    factories = {f.name: f for f in functions(path) if f.name.startswith("make_")}
+    calls = [
+        f"{maker} calls {node.func.id}"
+        for maker, function in factories.items()
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in factories
+    ]
+    assert not calls
+
+
+def test_what_the_type_check_ignores_is_little_and_has_a_reason():
+    lines = [
+        (f"{place(path)}: {line.strip()}", before, line)
+        for path in PROJECT
+        for before, line in itertools.pairwise(path.read_text(encoding="utf-8").splitlines())
+        if "pyright: " in line or "type: ignore" in line
+    ]
+    mute = [
+        where
+        for where, before, line in lines
+        if not re.search(r"# pyright: ignore\[\w+\](  # \w|$)", line)
+        or (line.endswith("]") and not before.lstrip().startswith("#"))
+    ]
+    assert not mute
+    assert len(lines) <= IGNORES_CEILING
 
 
 # Randomness

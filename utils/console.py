@@ -1,6 +1,7 @@
 """Where a script prints: it goes on when nobody listens any more."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class _Stream:
 
     def __init__(self, stream: TextIO):
         self._stream, self._is_gone = stream, False
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:

@@ -75,7 +75,8 @@ class Replicas:
 
         def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Sequence):
             items = self.to_replicas(list(zip(*inputs, strict=True)))
-            ends, means = on_all(*_tensors(step), _tensors(scalars), items)
+            number, retry = _tensors(step)
+            ends, means = on_all(number, retry, _tensors(scalars), items)
             return self.to_host(ends), means
 
         return call

@@ -5,7 +5,8 @@ different names are independent, and the same name gives the same draw on every 
 """
 
 import enum
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -53,12 +54,24 @@ def folding_draw(seed: tf.Tensor) -> tf.Tensor:
     a loop's body it also costs speed in bfloat16, where TensorFlow 2.21 then leaves the biases out
     of its fused convolutions.)
     """
-    return tf.random.stateless_uniform([], seed, None, None, tf.int64, alg="philox")
+    free: Any = None  # no bound: the whole range of int64
+    return tf.random.stateless_uniform([], seed, free, free, tf.int64, alg="philox")
 
 
 def folded(drawn: tf.Tensor, index: int | tf.Tensor) -> tf.Tensor:
     """Return the (2,) int64 seed `tf.random.fold_in(seed, index)` from the seed's folding draw."""
     return tf.stack([drawn, tf.cast(index, tf.int64)])
+
+
+def draw_each(
+    draw: Callable[[tf.Tensor], tf.Tensor],
+    keys: tf.Tensor,
+    shape: Sequence[int] | tf.TensorShape,
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """Return `draw(key)`, of one `shape`, for every row of `keys` (b, ...): (b, *shape)."""
+    spec: Any = tf.TensorSpec(shape, dtype)  # the stubs: a type alone
+    return tf.map_fn(draw, keys, fn_output_signature=spec)
 
 
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:

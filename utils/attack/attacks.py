@@ -92,7 +92,8 @@ def exact_hessian_product(potential: Potential) -> HessianProduct:
         with tf.GradientTape(watch_accessed_variables=False) as outer:
             outer.watch(images)
             along = tf.reduce_sum(gradient_of(potential, images) * directions)
-        return outer.gradient(along, images, unconnected_gradients="zero")
+        zero = tf.UnconnectedGradients.ZERO
+        return outer.gradient(along, images, None, zero)  # pyright: ignore[reportReturnType]  # same
 
     return product
 

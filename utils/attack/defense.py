@@ -18,12 +18,12 @@ from utils.attack import attacks
 from utils.attack.efficientnet import create_efficientnet, require_imagenet
 from utils.config.checks import classifier_type
 from utils.errors import UserError
-from utils.mcmc.langevin import Chain
+from utils.mcmc.langevin import Chain, gradient_of
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.potential import Potential
 from utils.mcmc.sampling import Sampling, require_prior
 from utils.replicas import Replicas
-from utils.seeds import Purpose, fold
+from utils.seeds import Purpose, draw_each, fold
 from utils.weights.files import located, network_info
 from utils.weights.networks import create_prior, with_stored_sizes
 from utils.weights.published import load_weights
@@ -96,7 +96,7 @@ class Defense:
         steps = self.config["langevin_steps"]
         reps = reps if steps else 1
         if self.config["attack_noise"] == "fixed":
-            use, rounds = 0, 0
+            use, rounds = Use.NATURAL, 0
         names = np.zeros((len(images), reps, 4), np.int32)
         names[..., 0] = indices[:, np.newaxis]
         names[..., 1], names[..., 2], names[..., 3] = int(use), rounds, np.arange(reps)
@@ -150,17 +150,15 @@ def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
 
 def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
     """Return the (n, 2) int64 seeds of chains by their names (n, 4)."""
-    return tf.map_fn(
-        lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)),
-        names,
-        fn_output_signature=tf.TensorSpec([2], tf.int64),
+    return draw_each(
+        lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)), names, [2], tf.int64
     )
 
 
 def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
     """Return (images, names, keep_path) -> the chain of `langevin_steps` steps."""
-    if not config["langevin_steps"]:  # and no potential
-        return lambda images, names, keep_path=False: Chain(images, None, None)
+    if potential is None or not config["langevin_steps"]:
+        return lambda images, _: Chain(images, tf.zeros_like(images[:, 0, 0, 0]), None)
     chains = Sampling.of_config(config).chains(potential)
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
@@ -179,25 +177,27 @@ def make_gradient(
     derivative is taken for that by the images themselves (Athalye et al. 2018). `full`, `smoothed`:
     that, pulled back through every step of the purification of `images`.
     """
-    kind, purify = config["attack_gradient"], make_purify(config, potential)
-    goes_back = kind in ("full", "smoothed") and config["langevin_steps"] > 0
-    if kind == "smoothed" and goes_back:
-        product = attacks.smoothed_hessian_product(potential, config["epsilon"])
-    elif goes_back:
-        product = attacks.exact_hessian_product(potential)
+    purify, product = make_purify(config, potential), make_hessian_product(config, potential)
 
     def gradient(images: tf.Tensor, names: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
-        chain = purify(images, names, keep_path=True) if goes_back else None
-        purified = images if chain is None else chain.images
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(purified)
-            value = tf.reduce_sum(classify(purified) * slopes)
-        result = tape.gradient(value, purified)
-        if goes_back:
-            result = attacks.pull_back(chain.path, result, product, config["epsilon"])
-        return result
+        if product is None:
+            return gradient_of(lambda x: classify(x) * slopes, images)
+        chain = purify(images, names, keep_path=True)
+        result = gradient_of(lambda x: classify(x) * slopes, chain.images)
+        return attacks.pull_back(chain.path, result, product, config["epsilon"])
 
     return gradient
+
+
+def make_hessian_product(
+    config: Mapping[str, Any], potential: Potential | None
+) -> attacks.HessianProduct | None:
+    """Return that of a gradient through every step of a chain, None where it takes no step back."""
+    if potential is None or not config["langevin_steps"]:
+        return None
+    if config["attack_gradient"] == "smoothed":
+        return attacks.smoothed_hessian_product(potential, config["epsilon"])
+    return attacks.exact_hessian_product(potential) if config["attack_gradient"] == "full" else None
 
 
 def create_defense(
@@ -250,7 +250,7 @@ def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.n
 
     Raises UserError where the classifier lacks one.
     """
-    kind, path = classifier_type(config), located(config["clf_weights"])
+    kind, path = classifier_type(config), located(config["clf_weights"]) or ""
     if kind != "wrn":
         require_imagenet(class_names, kind)
         return np.arange(len(class_names))

@@ -37,7 +37,7 @@ class Command:
     dry_run: bool
 
 
-def parse_command(script: str, description: str, argv: Sequence[str] | None) -> Command:
+def parse_command(script: str, description: str | None, argv: Sequence[str] | None) -> Command:
     """Read the command line that all scripts share and load the config that it names."""
     parser = Parser(
         prog=f"{script}.py",

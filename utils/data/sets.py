@@ -76,9 +76,9 @@ class StreamedDataset:
         batch keeps its size and all others what they hold.
         """
         with tf.device("CPU"):
-            draws = None if draws is None else tf.constant(draws)
+            drawn = None if draws is None else tf.constant(draws)
         decoded = self._chosen(batch_size, places, rng).map(
-            lambda batch, _: self._decode(*batch, draws), num_parallel_calls=tf.data.AUTOTUNE
+            lambda batch, _: self._decode(*batch, drawn), num_parallel_calls=tf.data.AUTOTUNE
         )
         with one_line_read_errors(self.source):
             for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
@@ -112,7 +112,7 @@ class StreamedDataset:
         wanted[places - first] = True
         records = self.source.records(rng).skip(first * batch_size).batch(batch_size)
         return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(wanted)).filter(
-            lambda _, is_wanted: is_wanted
+            lambda _, is_wanted: is_wanted  # pyright: ignore[reportArgumentType]  # of a pair
         )
 
     def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
@@ -126,7 +126,7 @@ class StreamedDataset:
         def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
             image, lost = self.source.read(picture), False
             if channels == 1:
-                lost = tf.reduce_any(tf.not_equal(image, image[..., :1]))
+                lost = tf.reduce_any(tf.not_equal(image, image[:, :, :1]))
                 image = pictures.grey(image)
             if draws is None:
                 return pictures.center_crop(image, size, self.dtype), place, lost
@@ -211,7 +211,7 @@ class MemoryDataset:
 Dataset = StreamedDataset | MemoryDataset
 
 
-def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Batch]:
+def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Any]:
     """Yield batches of `batch_size` made of smaller ones, and what is left over at the end."""
     held = None
     for part in parts:

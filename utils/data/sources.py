@@ -168,7 +168,7 @@ def open_folder(config: Mapping[str, Any], split: str) -> Source:
 
     Without folders of splits, `data_dir` itself is the split `train`.
     """
-    others = {config.get(key) for key in ("split", "heldout_split")} - {None}
+    others = {config[key] for key in ("split", "heldout_split") if config.get(key) is not None}
     root = split_folder(_existing(config, "the folder of your pictures"), split, others)
     folders = pictures_by_label(root)
     files = [file for name in folders for file in folders[name]]

@@ -115,7 +115,7 @@ class TrainingStream:
                 f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} pictures "
                 f"are fewer than a replica's batch of {batch_size}: choose a smaller batch_size"
             )
-        self._coming: Iterator[tuple[int, np.ndarray, np.ndarray]] = iter(())
+        self._coming: Iterator[tuple[np.ndarray, np.ndarray, int | None]] = iter(())
         self._next: int | None = None  # the batch that `_coming` gives next
 
     def batches(self, update: int) -> list[np.ndarray]:
@@ -204,10 +204,11 @@ def evaluation_batches(
         )
 
 
-def require_labels(dataset: Dataset) -> None:
-    """Raise UserError if a data set has no labels, pictures without one, or classes without names.
+def require_labels(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of the classes.
 
-    Of a streamed set only the first pictures are looked at.
+    Raises UserError for no labels, pictures without one, or classes without names; of a streamed
+    set only the first pictures are looked at.
     """
     if not dataset.has_labels:
         raise UserError(
@@ -220,6 +221,7 @@ def require_labels(dataset: Dataset) -> None:
             "attribute of named classes with label_attribute"
         )
     _refuse_unlabelled(dataset, dataset.first_labels)
+    return dataset.class_names
 
 
 def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:

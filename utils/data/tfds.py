@@ -28,7 +28,7 @@ FeaturePath = tuple[str, ...]  # of a feature within an example
 def open_tfds(config: Mapping[str, Any], split: str) -> Source:
     """Open a split of a TFDS data set; labels come from `label`, or from `label_attribute`."""
     builder = open_builder(config)
-    features = builder.info.features
+    features: Any = builder.info.features
     image = _image_feature(builder.name, features)
     label, class_names = _label_feature(builder.name, features, config.get("label_attribute"))
     # Data sets in other formats, and `tfds.testing.mock_data`, have no TFRecord files.
@@ -136,7 +136,7 @@ def _open_version(builder: tfds.core.DatasetBuilder, path: str) -> tfds.core.Dat
 def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
     """Return whether TFDS finds examples elsewhere, as it does under `tfds.testing.mock_data`."""
     try:
-        builder.as_dataset(split="all")
+        builder.as_dataset(split="all")  # pyright: ignore[reportCallIssue]  # a decorator hides it
     except AssertionError:  # how TFDS says that a data set is not prepared
         return False
     return True
@@ -207,7 +207,8 @@ def _from_files(
     if label:
         spec[_key(label)] = tf.io.FixedLenFeature((), tf.int64)
 
-    def open_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor) -> Any:
+    def open_file(*file: tf.Tensor) -> Any:
+        name, skip, take, first = file
         return tf.data.TFRecordDataset(name).skip(skip).take(take).enumerate(first)
 
     def records(rng: np.random.Generator | None) -> tf.data.Dataset:
@@ -248,11 +249,12 @@ def _from_examples(
     )
     read_config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
 
-    def leaves(example: dict) -> dict[str, tf.Tensor]:
+    def leaves(example: dict) -> dict[str, Any]:
         return {_key(path): functools.reduce(operator.getitem, path, example) for path in paths}
 
     def records(rng: np.random.Generator | None) -> tf.data.Dataset:
-        examples = builder.as_dataset(split=split, decoders=decoders, read_config=read_config)
+        wanted: Any = {"split": split, "decoders": decoders, "read_config": read_config}
+        examples: Any = builder.as_dataset(**wanted)
         count = examples.cardinality()
         return _shuffled(examples.map(leaves).enumerate(), count, rng, MAX_SHUFFLED)
 

@@ -23,6 +23,7 @@ class Part(Protocol):
 
     def state(self) -> dict[str, np.ndarray]:
         """Return its arrays."""
+        ...
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Take arrays as `state` gave them."""
@@ -124,9 +125,9 @@ class Learner:
             gradients = [tf.clip_by_norm(gradient, self.max_grad_norm) for gradient in gradients]
         self.optimizer.apply(gradients, variables)
 
-    def parts(self, name: str) -> dict[str, "WeightsPart | MovingAverage"]:
+    def parts(self, name: str) -> dict[str, Part]:
         """Return what must survive a resume, under names that begin with `name`."""
-        parts = {
+        parts: dict[str, Part] = {
             name: WeightsPart(self.network.variables),
             f"{name}_optimizer": WeightsPart(self.optimizer.variables),
         }

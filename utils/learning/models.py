@@ -104,13 +104,15 @@ def make_positives(
 
     `data_type` `generator` learns on G(z) instead of data; `key(purpose)` is an update's seed.
     """
-    generate = models.gen and make_generate(models.gen, config["gen_type"])
+    gen = models.gen
 
     def positives(key: Callable[[Purpose], tf.Tensor], data: tf.Tensor) -> tf.Tensor:
-        if config["data_type"] == "generator":
+        if gen is not None and config["data_type"] == "generator":
             seed = key(Purpose.GENERATED_DATA)
-            latents = models.gen.sample_latents(batch, seed)
-            data = generate(latents, seed, models.gen_learner is not None)
+            latents = gen.sample_latents(batch, seed)
+            data = make_generate(gen, config["gen_type"])(
+                latents, seed, models.gen_learner is not None
+            )
         return data + config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
 
     return positives

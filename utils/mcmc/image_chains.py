@@ -16,7 +16,7 @@ from utils.errors import Diverged, UserError
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
-from utils.seeds import Purpose, fold, folded, folding_draw
+from utils.seeds import Purpose, draw_each, fold, folded, folding_draw
 from utils.weights.files import network_info
 from utils.weights.networks import create_prior, load_generator
 from utils.weights.published import load_weights
@@ -45,11 +45,8 @@ def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
 
 def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
     """Return the (b, 2) int64 seeds of images' streams, by their numbers (b,)."""
-    return tf.map_fn(
-        lambda number: fold(seed, purpose, number),
-        tf.cast(numbers, tf.int32),
-        fn_output_signature=tf.TensorSpec([2], tf.int64),
-    )
+    numbers = tf.cast(numbers, tf.int32)
+    return draw_each(lambda number: fold(seed, purpose, number), numbers, [2], tf.int64)
 
 
 def load_sampler(
@@ -69,6 +66,8 @@ def load_sampler(
             f"weights {ebm_weights} {reason}: draw samples by `python3 fid.py CONFIG --set "
             f"exp_type=sample ebm_weights={ebm_weights}`, with a config of configs_fid/"
         )
+    assert sampling is not None  # else there is a reason
+    assert info is not None
     shape = info["image_dims"]
     if gen_weights is None and (sampling.init or "").startswith("coop"):
         raise UserError(
@@ -113,17 +112,11 @@ def generated_starts(gen: keras.Model, seed: int) -> Starts:
 
     def start(numbers: tf.Tensor) -> tf.Tensor:
         keys = image_keys(seed, Purpose.LATENTS, numbers)
-        latents = tf.map_fn(
-            lambda key: gen.sample_latents(1, key)[0],
-            keys,
-            fn_output_signature=tf.TensorSpec([gen.z_sz], tf.float32),
-        )
+        latents = draw_each(lambda key: gen.sample_latents(1, key)[0], keys, [gen.z_sz], tf.float32)
         if not hasattr(gen, "sample_labels"):
             return gen(latents, training=False)
-        labels = tf.map_fn(
-            lambda key: gen.sample_labels(1, folded(folding_draw(key), 1))[0],
-            keys,
-            fn_output_signature=tf.TensorSpec([], tf.int32),
+        labels = draw_each(
+            lambda key: gen.sample_labels(1, folded(folding_draw(key), 1))[0], keys, [], tf.int32
         )
         return gen(latents, labels=labels, training=False)
 
@@ -136,8 +129,6 @@ def uniform_starts(shape: list[int], seed: int) -> Starts:
     def draw(key: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_uniform(shape, key, -1, 1, alg="philox")
 
-    return lambda numbers: tf.map_fn(
-        draw,
-        image_keys(seed, Purpose.NOISE_IMAGES, numbers),
-        fn_output_signature=tf.TensorSpec(shape, tf.float32),
+    return lambda numbers: draw_each(
+        draw, image_keys(seed, Purpose.NOISE_IMAGES, numbers), shape, tf.float32
     )

@@ -67,7 +67,7 @@ def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(potential(images))
-    return tape.gradient(total, images)
+    return tape.gradient(total, images)  # pyright: ignore[reportReturnType]  # no slices
 
 
 def image_norms(images: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from utils.seeds import folded, folding_draw
+from nets.layers import static_shape
+from utils.seeds import draw_each, folded, folding_draw
 
 PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 
@@ -15,9 +16,11 @@ class Noise(Protocol):
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Return the noise of a step."""
+        ...
 
     def part(self, part: int, parts: int) -> "Noise":
         """Return the noise of one of so many equal parts of the batch."""
+        ...
 
 
 class BatchNoise:
@@ -39,7 +42,8 @@ class BatchNoise:
         key = folded(self.stream, step)
         if parts == 1:
             return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
-        shape = [like.shape[0] // parts, *like.shape[1:]]
+        size, *sides = static_shape(like)
+        shape = [size // parts, *sides]
         blocks, rest = divmod(math.prod(shape) * like.dtype.size, PHILOX_BYTES)
         if rest:
             return tf.split(BatchNoise(self.stream, like)(step), parts)[part]
@@ -65,13 +69,13 @@ class ImageNoise:
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Return the noise of a step."""
-        shape, dtype = self.image.shape, self.image.dtype
+        shape, dtype = static_shape(self.image), self.image.dtype
 
         def draw(stream: tf.Tensor) -> tf.Tensor:
             key = folded(stream, step)
             return tf.random.stateless_normal(shape, key, dtype=dtype, alg="philox")
 
-        return tf.map_fn(draw, self.streams, fn_output_signature=self.image)
+        return draw_each(draw, self.streams, shape, dtype)
 
 
 def make_noise(seed: tf.Tensor, like: tf.Tensor) -> BatchNoise:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from nets.layers import static_shape
 from utils.devices.strategy import side_by_side
 from utils.mcmc.langevin import Chain
 from utils.mcmc.noise import Noise
@@ -40,13 +41,14 @@ def run_both(
     where both take equally many steps; that fills a processor better, unless parts do (then the
     sets stay apart, for a part must not mix the noise of two).
     """
-    if together and side_by_side(sum(x.shape[0] for x in images)) == 1:
+    if together and side_by_side(sum(static_shape(x)[0] for x in images)) == 1:
         ends, grad_norms, _ = run_chain(
             tf.concat(images, axis=0),
             num_steps=steps[0],
             noise=lambda step: tf.concat([noise(step) for noise in noises], axis=0),
         )
-        return *tf.split(ends, 2), tf.split(grad_norms, 2)[0]
+        samples, burnt = tf.split(ends, 2)
+        return samples, burnt, tf.split(grad_norms, 2)[0]
     first, second = (
         run_chain(x, num_steps=count, noise=noise)
         for x, count, noise in zip(images, steps, noises, strict=True)

@@ -26,7 +26,9 @@ def make_potential(
     def potential(images: tf.Tensor) -> tf.Tensor:
         value = energy(images)[:, 0] / temperature
         if prior is not None:
-            value = (value + prior(images)[:, 0] / prior_temperature) / joint_temperature
+            # Its temperature is given with the prior.
+            of_prior = prior(images)[:, 0] / prior_temperature  # pyright: ignore[reportOperatorIssue]
+            value = (value + of_prior) / joint_temperature
         if tau is not None:
             value += tf.reduce_sum(tf.square(images), axis=(1, 2, 3)) / (2 * tau**2)
         return value

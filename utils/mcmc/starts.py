@@ -82,11 +82,12 @@ def make_host_source(
     if config["mcmc_init"].startswith("coop"):
         return None
     if config["mcmc_init"].startswith("data"):
-        stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)
+        # A config of such chains has data.
+        stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)  # pyright: ignore[reportArgumentType]
         return lambda update, retry: stream.batches(update)
-    shape, scale = (replicas.batch, *config["image_dims"]), np.float32(scale)
+    shape, factor = (replicas.batch, *config["image_dims"]), np.float32(scale)
     return lambda update, retry: [
-        scale * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
+        factor * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
         for r in replicas.local
     ]
 
@@ -157,8 +158,8 @@ def rejuvenate(
     batch statistics are those of a whole batch; only the rejuvenated places take its images.
     """
     images, latents, chosen = start.images, start.latents, start.rejuvenated
-    if not config["mcmc_init"].startswith("coop"):
-        return images, latents
+    if gen is None or not config["mcmc_init"].startswith("coop"):
+        return images, latents  # pyright: ignore[reportReturnType]  # on a device they are tensors
     seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
     latents = tf.where(chosen[:, None], gen.sample_latents(tf.shape(latents)[0], seed), latents)
     generated = make_generate(gen, config["gen_type"])(latents, seed, training)
@@ -167,7 +168,7 @@ def rejuvenate(
 
 def generate(config: Mapping[str, Any], gen: keras.Model | None, key: Key, batch: int) -> tf.Tensor:
     """Return new chain states where a frozen generator makes them, (b, h, w, c), else none."""
-    if not config["mcmc_init"].startswith("coop"):
+    if gen is None or not config["mcmc_init"].startswith("coop"):
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
     return make_generate(gen, config["gen_type"])(gen.sample_latents(batch, seed), seed, False)
@@ -206,7 +207,8 @@ def _batches_of_data(
     config: Mapping[str, Any], replicas: Replicas, _, sources: Sources, numbers: range
 ) -> Iterator[list[tuple[np.ndarray]]]:
     """Yield each local replica's images, batch by batch."""
-    stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)
+    # A config of such chains has data.
+    stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
     for number in numbers:
         yield [(images,) for images in stream.batches(number)]
 

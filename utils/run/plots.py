@@ -69,7 +69,7 @@ def save_counts(counts: np.ndarray, threshold: int, path: str) -> None:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     edges = np.linspace(-0.5, threshold + 0.5, min(threshold + 1, 50) + 1)
-    axes.hist(counts, bins=edges)
+    axes.hist(counts, bins=edges.tolist())
     axes.axvline(threshold, color="black", linewidth=0.6)
     axes.set(title="burn-in bank", xlabel="draws so far", ylabel="images")
     save_figure(figure, path)

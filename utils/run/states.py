@@ -29,7 +29,8 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
     make_room(folder)
     for name, part in parts.items():
         with whole_file(join(folder, f"{name}.npz")) as temporary:
-            np.savez(temporary, **part.state())
+            arrays: dict[str, Any] = part.state()
+            np.savez(temporary, **arrays)
 
 
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:

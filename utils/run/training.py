@@ -71,7 +71,7 @@ class Run:
         self.interruption, self.stopping = Interruption(), False
         self.clock = 0.0  # when the update under way began
         new = command.run_dir is None
-        if not new:
+        if command.run_dir is not None:
             self._require_length(join(command.run_dir, "state"))
         self.folder = open_run_folder(command, replicas, plan.rooms, datasets=datasets)
         self.how_to_resume = how_to_resume(self.folder)
@@ -176,7 +176,7 @@ class Run:
         harmed = not all_finite(part.state() for part in self.parts.values())
         return self.replicas.total(int(harmed)) > 0
 
-    def _save_pictures(self, step: int, samples: np.ndarray) -> None:
+    def _save_pictures(self, step: int, samples: Any) -> None:
         if not self.chief:
             return
         self._draw({f"{name}{step}": batch for name, batch in self.pictures(samples).items()})
@@ -261,7 +261,7 @@ def due(step: int, freq: int) -> bool:
 
 
 def time_update(
-    update: Callable[[int], Any],
+    update: Callable[..., Any],
     total: int,
     networks: Mapping[str, SavedNetwork],
     name: str = "update",

@@ -17,6 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from nets import create_clf
+from nets.layers import static_shape
 from utils.errors import Diverged, UserError
 from utils.images import to_uint8
 from utils.seeds import Purpose, host_rng
@@ -164,7 +165,7 @@ def inception_tf1(weights: str | None) -> Extractor:
             f"no image graph from {TF1_INPUT} to {TF1_FEATURES}"
         ) from error
     session = tf.compat.v1.Session(graph=graph)
-    dim = features.shape[-1]
+    dim = static_shape(features)[-1]
     return Extractor(
         name="inception_tf1",
         dim=dim,
@@ -188,7 +189,7 @@ def _tf1_content(weights: str | None) -> bytes:
     _must_exist(weights, "inception_weights")
     if not weights:
         try:
-            weights = keras.utils.get_file(origin=TF1_ORIGIN)
+            weights = str(keras.utils.get_file(origin=TF1_ORIGIN))
         except Exception as error:  # Keras wraps every failure of its download
             raise UserError(
                 "inception_tf1: the graph cannot be fetched here; "
@@ -200,7 +201,7 @@ def _tf1_content(weights: str | None) -> bytes:
         return content
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            return archive.extractfile(TF1_FILE).read()
+            return (archive.extractfile(TF1_FILE) or io.BytesIO()).read()
     except (tarfile.TarError, KeyError, EOFError, OSError) as error:
         raise UserError(f"inception_weights {weights} is no archive with {TF1_FILE}") from error
 
@@ -280,7 +281,7 @@ def _compile(network: Callable[[tf.Tensor], tf.Tensor], channels: int = 3) -> Ne
 def _hash(arrays: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -7,11 +7,12 @@ memory of the moments and of the Fréchet distance does not grow with the number
 import dataclasses
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 import tensorflow as tf
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
 from utils.errors import UserError
 from utils.files.whole import whole_file
@@ -116,7 +117,7 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
         raise UserError(f"statistics of {one.dim} and of {other.dim} features do not compare")
     shift = one.mean - other.mean
     factors = [_factor(one.covariance), _factor(other.covariance)]
-    common = scipy.linalg.svdvals(factors[0].T @ factors[1]).sum()
+    common = np.sum(scipy.linalg.svdvals(factors[0].T @ factors[1]))
     variance = sum(np.square(factor).sum() for factor in factors)
     distance = shift @ shift + variance - 2 * common
     means = np.square(one.mean).sum() + np.square(other.mean).sum()
@@ -186,11 +187,13 @@ def mmd2(features: np.ndarray, reference: np.ndarray) -> float:
 
 def save_statistics(path: str, statistics: Statistics) -> None:
     """Write an npz with `mu` and `sigma`, as the field's tools read it, and all else beside."""
-    arrays = {"mu": statistics.mean, "sigma": statistics.covariance, "n": statistics.count}
+    arrays: dict[str, Any] = {"mu": statistics.mean, "sigma": statistics.covariance}
+    arrays |= {"n": statistics.count}
     if statistics.features is not None:
         arrays["features"] = statistics.features
+    arrays |= statistics.metadata
     with whole_file(path) as temporary:
-        np.savez(temporary, **arrays, **statistics.metadata)
+        np.savez(temporary, **arrays)
 
 
 def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: int) -> Statistics:

@@ -8,6 +8,7 @@ from utils.data.streams import load_data
 from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.scores.extractors import make_extractor
+from utils.scores.frechet import Statistics
 from utils.scores.reference import (
     data_statistics,
     load_reference,
@@ -15,7 +16,7 @@ from utils.scores.reference import (
     reference_count,
     statistics_of,
 )
-from utils.scores.report import Report, Score, score
+from utils.scores.report import Report, Score, Subject, score
 from utils.scores.segments import EvaluationRun
 from utils.scores.validity import line
 
@@ -71,7 +72,7 @@ class Measure:
         }
         self.report = Report(run.folder, head)
         if self.held_out and not any(s.of == HELD_OUT for s in self.report.scores):
-            self._score_held_out(run.files("held_out"))
+            self._score_held_out(self.held_out, run.files("held_out"))
 
     def __call__(
         self,
@@ -86,7 +87,7 @@ class Measure:
         for steps, files in features.items():
             samples = statistics_of(files, self.extractor.dim, self.extractor.metadata)
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
-            scores.append(self._score(of, samples, checkpoint=name, steps=steps))
+            scores.append(self._score(Subject(of, name, steps), samples))
         self._tell(scores, validity)
 
     def leave_out(self, name: str, reason: str) -> None:
@@ -95,21 +96,19 @@ class Measure:
             self.report.leave_out(name, reason)
             print(f"checkpoint {name} is left out: {reason}", flush=True)
 
-    def _score_held_out(self, files: ArrayFiles) -> None:
+    def _score_held_out(self, data: Dataset, files: ArrayFiles) -> None:
         count, pause = self.config["num_samples"], self.run.pause
-        statistics = data_statistics(
-            self.config, self.extractor, self.held_out, count, files, pause
-        )
-        self._tell([self._score(HELD_OUT, statistics)])
+        statistics = data_statistics(self.config, self.extractor, data, count, files, pause)
+        self._tell([self._score(Subject(HELD_OUT), statistics)])
         files.drop()
 
-    def _score(self, of: str, samples, **place) -> Score:
-        return score(
-            of, samples, self.reference,
-            extractor=self.extractor.label, seed=self.config["seed"], **place,
-        )  # fmt: skip
+    def _score(self, subject: Subject, samples: Statistics) -> Score:
+        assert self.reference is not None  # since `begin`
+        label, seed = self.extractor.label, self.config["seed"]
+        return score(subject, samples, self.reference, extractor=label, seed=seed)
 
     def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
+        assert self.report is not None  # since `begin`
         self.report.put(scores, validity)
         for new in scores:
             print("\n".join(filter(None, [new.line, new.warning])), flush=True)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,7 +30,7 @@ class Score:
     of: str
     checkpoint: str | None
     steps: int | None
-    images: int
+    images: int | None
     fid: float
     kid: float | None
     kid_error: float | None
@@ -38,31 +38,35 @@ class Score:
     line: str
 
 
+class Subject(NamedTuple):
+    """What the images of a score are: as in `Score`."""
+
+    of: str
+    checkpoint: str | None = None
+    steps: int | None = None
+
+    def __str__(self) -> str:
+        name = " ".join([self.of, *([f"of {self.checkpoint}"] if self.checkpoint else [])])
+        return name + ("" if self.steps is None else f" after {self.steps} steps")
+
+
 def score(
-    of: str,
-    samples: Statistics,
-    reference: Statistics,
-    *,
-    extractor: str,
-    seed: int,
-    checkpoint: str | None = None,
-    steps: int | None = None,
+    subject: Subject, samples: Statistics, reference: Statistics, *, extractor: str, seed: int
 ) -> Score:
     """Return the distances of a set of images from the reference, with the line that tells them."""
     fid = frechet_distance(reference, samples)
     line, _, warning = score_line(extractor, reference, samples, fid).partition("\n")
     kid, error = None, None
-    if reference.features is not None:
+    if samples.features is not None and reference.features is not None:
         few = min(len(samples.features), len(reference.features)) < SMALLEST_SUBSETS
         rng = host_rng(seed, Purpose.SUBSETS)
         kid, error = kernel_distance(samples.features, reference.features, rng, 1 if few else None)
         error = error if math.isfinite(error) else None
         line += f", KID[{extractor}] {kid:.6g}" + (f" +- {error:.2g}" if error is not None else "")
-    name = " ".join([of, *([f"of {checkpoint}"] if checkpoint else [])])
-    name += "" if steps is None else f" after {steps} steps"
     return Score(
-        of, checkpoint, steps, samples.count, fid, kid, error, warning or None, f"{name}: {line}"
-    )
+        **subject._asdict(), images=samples.count, fid=fid, kid=kid, kid_error=error,
+        warning=warning or None, line=f"{subject}: {line}",
+    )  # fmt: skip
 
 
 class Report:
@@ -107,8 +111,8 @@ class Report:
 
     def _curve(self) -> list[Score]:
         """Return each checkpoint's score at the end of its chains."""
-        sampled = [s for s in self.scores if s.checkpoint and s.steps is not None]
-        last = max((s.steps for s in sampled), default=0)
+        sampled = [s for s in self.scores if s.checkpoint]
+        last = max((s.steps for s in sampled if s.steps is not None), default=0)
         return [s for s in sampled if s.steps == last]
 
     def _write(self) -> None:
@@ -131,7 +135,9 @@ class Report:
     def _write_curve(self, best: Score) -> None:
         """Write `fid_vals.npy`, rows (checkpoint's update, FID, KID or NaN), and their plot."""
         rows = [
-            (int(s.checkpoint), s.fid, np.nan if s.kid is None else s.kid) for s in self._curve()
+            (int(s.checkpoint), s.fid, np.nan if s.kid is None else s.kid)
+            for s in self._curve()
+            if s.checkpoint
         ]
         values = np.array(sorted(rows), np.float64)
         with whole_file(join(self.folder, "fid_vals.npy")) as path, open(path, "wb") as file:

@@ -51,7 +51,7 @@ class Sampler:
         """Return the chains of a batch at their starts."""
         numbers = self.numbers(batch)
         if self.dataset is not None:
-            images = self._data(batch)
+            images = self._data(self.dataset, batch)
             starts = [images[n % len(images)] for n in numbers]
         else:
             starts = self._start((), numbers)
@@ -95,13 +95,13 @@ class Sampler:
         images = [states.images for states in chains.values()]
         return self._run((first, steps, noisy), images, self.numbers(batch))
 
-    def _data(self, batch: int) -> np.ndarray:
+    def _data(self, dataset: Dataset, batch: int) -> np.ndarray:
         """Return data to start a batch from, each image of the split at most once."""
         size = self.config["batch_size"]
         seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
         if batch != self._next:
             self._coming = evaluation_batches(
-                self.dataset, size, seed=seed, purpose=purpose, start=batch,
+                dataset, size, seed=seed, purpose=purpose, start=batch,
                 count=self.config["num_samples"],
             )  # fmt: skip
         images, self._next = next(self._coming)[0], batch + 1

@@ -94,17 +94,17 @@ def data_energies(
     return np.concatenate(found)[:count]
 
 
-def drift(steps: Sequence[int], energies: np.ndarray) -> dict[str, float] | None:
+def drift(steps: np.ndarray | Sequence[int], energies: np.ndarray) -> dict[str, float] | None:
     """Return the slope of the energies (n, looks) of n independent chains, a 1,000 steps.
 
     Each chain's least-squares slope over the last half of its steps; mean and standard error over
     chains. None where there are fewer than 3 looks or 2 chains to tell.
     """
-    steps = np.asarray(steps, np.float64)
-    late = steps >= SETTLED * steps[-1]
+    times = np.asarray(steps, np.float64)
+    late = times >= SETTLED * times[-1]
     if late.sum() < 3 or len(energies) < 2:
         return None
-    centered = steps[late] - steps[late].mean()
+    centered = times[late] - times[late].mean()
     slopes = energies[:, late].astype(np.float64) @ centered / np.sum(centered**2) * 1000
     return {
         "per_1000_steps": float(slopes.mean()),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.scores.frechet import Moments, Statistics, frechet_distance, kernel_distance
-from utils.scores.report import Report, score
+from utils.scores.report import Report, Subject, score
 from utils.seeds import Purpose, host_rng
 
 HEAD = {"exp_type": "folder", "extractor": "classifier"}
@@ -25,13 +25,13 @@ def statistics(rng):
 
 
 def of_checkpoint(statistics, reference, shift, name, steps=20):
-    place = {"checkpoint": name, "steps": steps}
-    return score("samples", statistics(shift), reference, extractor="classifier", seed=0, **place)
+    subject = Subject("samples", name, steps)
+    return score(subject, statistics(shift), reference, extractor="classifier", seed=0)
 
 
 def test_a_score_holds_both_distances_and_tells_them_with_their_extractor(statistics):
     data, samples = statistics(0), statistics(1)
-    found = score("samples", samples, data, extractor="classifier", seed=3, steps=20)
+    found = score(Subject("samples", steps=20), samples, data, extractor="classifier", seed=3)
     assert found.fid == frechet_distance(data, samples)
     rng = host_rng(3, Purpose.SUBSETS)
     kid = kernel_distance(samples.features, data.features, rng)
@@ -42,7 +42,8 @@ def test_a_score_holds_both_distances_and_tells_them_with_their_extractor(statis
 
 
 def test_few_images_have_a_kid_without_an_error_and_a_warning(statistics):
-    found = score("samples", statistics(1, 4), statistics(0), extractor="classifier", seed=0)
+    few = statistics(1, 4)
+    found = score(Subject("samples"), few, statistics(0), extractor="classifier", seed=0)
     assert np.isfinite(found.kid)
     assert found.kid_error is None
     assert "use more images" in found.warning
