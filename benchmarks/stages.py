@@ -68,7 +68,7 @@ class Work:
         Raises UserError where it fails, or was begun with other settings. After a signal, which the
         script gets too, the process ends with that signal's exit status.
         """
-        settings = load_config(stage.config, list(stage.changes), stage.script)
+        settings = dict(load_config(stage.config, list(stage.changes), stage.script))
         begun = self._newest(stage) is not None
         new = {"settings": settings, "seconds": 0.0}
         known = self.stages.get(stage.name, new) if begun else new
