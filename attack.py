@@ -30,7 +30,7 @@ from utils.data.streams import Dataset, evaluation_batches, load_data, require_l
 from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
 from utils.files.whole import join
 from utils.replicas import Replicas
-from utils.run.folder import how_to_resume, open_run_folder
+from utils.run.folder import Inputs, how_to_resume, open_run_folder
 from utils.run.signals import Interruption
 from utils.run.training import time_update
 from utils.seeds import Purpose, host_rng
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         time_rounds(config, defense, dataset, last - first)
         return
 
-    folder = open_run_folder(command, replicas, ("data_log",), datasets=[dataset])
+    folder = open_run_folder(command, replicas, Inputs([dataset]))
     tell_how_to_go_on(how_to_resume(folder))
     record = Record(folder, config, resuming=command.run_dir is not None)
     interruption = Interruption()

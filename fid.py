@@ -37,7 +37,7 @@ from utils.mcmc.noise import make_image_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run.array_files import ArrayFiles
-from utils.run.folder import files_of, require_same_inputs
+from utils.run.folder import Inputs, files_of, require_same_inputs
 from utils.run.records import ChainProgress
 from utils.run.training import time_update
 from utils.scores.measure import Measure
@@ -72,11 +72,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     measure = Measure(config, dataset) if scores else None
     inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
-        require_same_inputs(command, **inputs)
+        require_same_inputs(command, inputs)
         time_segments(config, networks, sampler, len(checkpoints))
         return
 
-    run = EvaluationRun(command, replicas, **inputs)
+    run = EvaluationRun(command, replicas, inputs)
     with run.until_interrupted():
         if measure is not None:
             measure.begin(run)
@@ -181,14 +181,14 @@ def list_inputs(
     checkpoints: Sequence[Checkpoint],
     dataset: Dataset | None,
     measure: Measure | None,
-) -> dict[str, Any]:
+) -> Inputs:
     """Return the data sets that a run reads and, in folder mode, the files of its checkpoints."""
     datasets, files = [dataset, measure and measure.held_out], {}
     if config["exp_type"] == "folder":
         own = [path for each in checkpoints for path in (each.ebm, each.gen) if path]
         own = [path for path in own if path != config["gen_weights"]]
         files["ckpt_folder"] = [file for path in own for file in files_of(path)]
-    return {"datasets": [each for each in datasets if each is not None], "files": files}
+    return Inputs([each for each in datasets if each is not None], files)
 
 
 def scored_steps(config: Mapping[str, Any]) -> list[int]:

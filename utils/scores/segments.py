@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,8 @@ from utils.files.whole import join
 from utils.replicas import Replicas
 from utils.run import states
 from utils.run.array_files import ArrayFiles
-from utils.run.folder import how_to_resume, open_run_folder
+from utils.run.folder import Inputs, how_to_resume, open_run_folder
 from utils.run.signals import Interruption
-
-ROOMS = ("state", "images", "plots", "numpy")
 
 
 class Place(NamedTuple):
@@ -52,19 +50,16 @@ Chains = dict[int, ChainStates]  # by the number of their replica
 
 
 class EvaluationRun:
-    """The folder and the place of a run, new or resumed; `chains` are those under way, if any.
+    """The folder and the place of a run, new or resumed; `chains` are those under way, if any."""
 
-    `inputs` are the `datasets` and `files` that it reads, see `run_folder.open_run_folder`.
-    """
-
-    def __init__(self, command: Command, replicas: Replicas, **inputs: Any):
+    def __init__(self, command: Command, replicas: Replicas, inputs: Inputs):
         self.replicas, self.chief = replicas, replicas.chief
         self.state_freq = command.config["state_freq"]
         self.keep_states = command.config["keep_states"]
         self.batch_size = command.config["batch_size"]
         self.place, self.chains, self.segments = Place(), {}, 0
         self.interruption = Interruption()
-        self.folder = open_run_folder(command, replicas, ROOMS, **inputs)
+        self.folder = open_run_folder(command, replicas, inputs)
         if command.run_dir is not None:
             self._restore()
         tell_how_to_go_on(how_to_resume(self.folder))
