@@ -33,7 +33,7 @@ FOLDERS = {  # of a run, by script
     "train_longrun": ("checkpoints", "state", "shortrun", "plots"),
     "train_clf": ("checkpoints", "state", "plots"),
     "fid": ("state", "images", "plots", "numpy"),
-    "attack": ("data_log",),
+    "attack": ("state", "data_log"),
 }
 FROZEN = (
     *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),

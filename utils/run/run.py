@@ -102,6 +102,10 @@ class Run:
         if self.interruption.number is not None:
             self.stop("all saved")
 
+    def is_told_to_stop(self) -> bool:
+        """Return whether any worker was given a signal; all must ask, and get the same answer."""
+        return self.interruption.is_agreed(self.replicas)
+
     def stop(self, kept: str) -> NoReturn:
         """End this process after a signal; `kept` says what is saved."""
         print(f"stopped at {self.unit} {self.step}, {kept}; {self.how_to_resume}", flush=True)
@@ -137,7 +141,7 @@ class Run:
 
     def is_due(self, step: int) -> bool:
         """Return whether the state after `step` steps is saved; ask all workers whether to stop."""
-        self.stopping = self.interruption.is_agreed(self.replicas)
+        self.stopping = self.is_told_to_stop()
         return self.stopping or step % self.state_freq == 0 or step >= self.total
 
     def begin(self) -> None:
