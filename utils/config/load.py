@@ -23,6 +23,7 @@ from utils.files.whole import require_writable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
+FORMAT, BEFORE = 2, "85c368d"  # of run folders; the commit that goes on with those before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +113,10 @@ def load_run_config(
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
     if owner != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
+    if stored.get("format", 1) < FORMAT and script in ("fid", "attack"):
+        raise UserError(
+            f"{run_dir} is of an older version: go on with that, after git checkout {BEFORE}"
+        )
     changes = parse_overrides(overrides)
     known = keys.keys_of(script)
     fixed = [name for name in changes if name in known and not known[name].resumable]
@@ -141,6 +146,7 @@ def write_run_config(
 ) -> None:
     """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
     stored = {
+        "format": FORMAT,
         "script": command.script,
         "config_path": command.config_path,
         "config": command.config,
