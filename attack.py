@@ -8,7 +8,6 @@ image that seems broken is verified by fresh purifications; only verified breaks
 """
 
 import functools
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,11 +26,12 @@ from utils.attack.defense import Defense, Use, class_numbers, create_defense
 from utils.attack.record import Record, draw_examples
 from utils.config.load import parse_command
 from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
-from utils.errors import UserError, one_line_errors, tell_how_to_go_on, tell_what_fills_memory
+from utils.errors import UserError, one_line_errors, tell_what_fills_memory
 from utils.files.whole import join
 from utils.replicas import Replicas
-from utils.run.folder import how_to_resume, open_run_folder, require_same_inputs
-from utils.run.signals import Interruption
+from utils.run.folder import Inputs, require_same_inputs
+from utils.run.run import Run
+from utils.run.states import list_states
 from utils.run.training import time_update
 from utils.seeds import Purpose, host_rng
 
@@ -62,35 +62,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     defense = create_defense(config, class_names, replicas)
     tell_what_fills_memory(f"chain_batch than {defense.chains}")
     if command.run_dir is not None:
-        require_end(config, first, Record(command.run_dir, config, resuming=True).batches)
+        require_end(config, first, max(list_states(join(command.run_dir, "state")), default=0))
     if command.dry_run:
-        require_same_inputs(command, datasets=[dataset])
+        require_same_inputs(command, Inputs([dataset]))
         time_rounds(config, defense, dataset, last - first)
         return
 
-    folder = open_run_folder(command, replicas, ("data_log",), datasets=[dataset])
-    tell_how_to_go_on(how_to_resume(folder))
-    record = Record(folder, config, resuming=command.run_dir is not None)
-    interruption = Interruption()
-    print(f"run folder {folder}, batch {first + record.batches} of {first}..{last - 1}", flush=True)
-    with interruption.noted(lambda: print("stopping after this round ...", flush=True)):
-        batches = batches_from(config, dataset, first + record.batches, last)
-        for number, batch in enumerate(batches, record.batches):
-            tell = functools.partial(after_round, config, replicas, interruption, folder)
-            start, before = time.perf_counter(), defense.image_steps
-            results = attack_batch(config, defense, batch, tell)
-            image_steps = defense.image_steps - before
-            # Purified on all workers together, drawn by the chief.
-            examples = None if number else find_examples(defense, results)
-            if replicas.chief:
-                if examples is not None:
-                    draw_examples(*examples, join(folder, "data_log", "examples.png"))
-                if not config["record_image_states"]:
-                    results = {n: a for n, a in results.items() if not n.startswith("ims_")}
-                seconds = time.perf_counter() - start
-                record.add(results, seconds, image_steps)
-                print(f"after batch {first + number}: {record.lines()}", flush=True)
-    print(f"done: {folder}")
+    record = Record(config)
+    run = Run(
+        command, replicas, {"record": record},
+        total=last - first, unit="batch", inputs=Inputs([dataset]),
+    )  # fmt: skip
+    tell = functools.partial(after_round, run)
+    batches = batches_from(config, dataset, first + run.step, last)
+    for number, batch in zip(run.steps(), batches, strict=False):
+        before = defense.image_steps
+        results = attack_batch(config, defense, batch, tell)
+        seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
+        # Purified on all workers together, drawn by the chief.
+        examples = None if number else find_examples(defense, results)
+        record.add(results, seconds, image_steps)
+        if run.chief:
+            if examples is not None:
+                draw_examples(*examples, run.path("data_log", "examples.png"))
+            record.write(run.path("data_log"))
+            print(f"after batch {first + number}: {record.lines()}", flush=True)
+        run.done(number)
 
 
 def attack_batch(
@@ -191,26 +188,17 @@ def control(
     return right.astype(np.uint8)
 
 
-def after_round(
-    config: Mapping[str, Any],
-    replicas: Replicas,
-    interruption: Interruption,
-    folder: str,
-    number: int,
-    right: np.ndarray,
-    verified: int,
-) -> None:
+def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:
     """Print a line where one is due; stop here if any worker was told to."""
-    last = config["adv_steps"]
-    if number in (0, last) or (number + 1) % config["log_freq"] == 0:
+    last = run.config["adv_steps"]
+    if number in (0, last) or (number + 1) % run.config["log_freq"] == 0:
         print(
             f"round {number + 1}/{last + 1}  right {right.sum()}/{len(right)}  "
             f"verifications {verified}",
             flush=True,
         )
-    if interruption.is_agreed(replicas):
-        print(f"stopped in this batch, those before are saved; {how_to_resume(folder)}", flush=True)
-        sys.exit(interruption.exit_status)
+    if run.is_told_to_stop():
+        run.stop("all saved but the batch under way")
 
 
 def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,18 +37,24 @@ from utils.mcmc.noise import make_image_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run.array_files import ArrayFiles
-from utils.run.folder import files_of, require_same_inputs
+from utils.run.folder import Inputs, files_of, require_same_inputs
 from utils.run.records import ChainProgress
+from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.measure import Measure
 from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolve
 from utils.scores.sampler import Sampler
-from utils.scores.segments import Chains, EvaluationRun, Place, joined
+from utils.scores.segments import (
+    Segment,
+    count_batches,
+    look_steps,
+    scored_steps,
+    segments,
+)
 from utils.scores.validity import Trace, data_energies, describe, make_look, save_trace
 from utils.seeds import Purpose
 
 NUM_SHOWN = 64  # images in a picture
-LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
 
 
 @one_line_errors
@@ -73,78 +79,107 @@ def main(argv: Sequence[str] | None = None) -> None:
     measure = Measure(config, dataset) if scores else None  # pyright: ignore[reportArgumentType]
     inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
-        require_same_inputs(command, **inputs)
+        require_same_inputs(command, inputs)
         time_segments(config, networks, sampler, len(checkpoints))
         return
 
-    run = EvaluationRun(command, replicas, **inputs)
-    with run.until_interrupted():
-        if measure is not None:
+    work = segments(config, len(checkpoints))
+    run = Run(command, replicas, sampler.parts(), total=len(work), unit="segment", inputs=inputs)
+    if measure is not None:
+        with run.interruptible():
             measure.begin(run)
-        for number in range(run.place.checkpoint, len(checkpoints)):
-            load_networks(networks, checkpoints[number])
-            try:
-                draw_samples(config, run, networks, sampler, measure, checkpoints[number].name)
-            except Diverged as error:
-                if measure is None or (name := checkpoints[number].name) is None:
-                    raise
-                measure.leave_out(name, str(error))
-                run.go_to(Place(number + 1))
+    draw_samples(run, work, checkpoints, networks, sampler, measure)
     if measure is not None and measure.report is not None:
         measure.report.tell_best()
-    print(f"done: {run.folder}", flush=True)
+
+
+class Looks(NamedTuple):
+    """What the chains of a checkpoint showed, in files of one batch each; `stem` begins names."""
+
+    stem: str
+    features: dict[int, ArrayFiles]  # by the step of a chain
+    traces: ArrayFiles
+
+    def files(self) -> list[ArrayFiles]:
+        """Return all of them."""
+        return [*self.features.values(), self.traces]
+
+
+def open_looks(run: Run, checkpoint: Checkpoint) -> Looks:
+    """Return the files of a checkpoint, which a run needs until it is scored."""
+    stem = f"{checkpoint.name}_" if checkpoint.name else ""
+    features = {step: run.files(f"{stem}features_{step}") for step in scored_steps(run.config)}
+    return Looks(stem, features, run.files(f"{stem}traces"))
 
 
 def draw_samples(
-    config: Mapping[str, Any],
-    run: EvaluationRun,
+    run: Run,
+    work: Sequence[Segment],
+    checkpoints: Sequence[Checkpoint],
     networks: Networks,
     sampler: Sampler,
     measure: Measure | None,
-    name: str | None,
 ) -> None:
-    """Draw all samples of one checkpoint, from where the run is, and score them."""
-    stem = f"{name}_" if name else ""
-    scored, looks = scored_steps(config), look_steps(config)
-    features = {step: run.files(f"features_{step}") for step in scored}
-    traces = run.files("traces")
-    run.forget_what_follows({**features, math.inf: traces})
+    """Draw and score segment by segment; a checkpoint whose chains diverge is left out."""
+    taken = [0, *itertools.accumulate(segment.last - segment.first for segment in work)]
+    size, batches = run.config["batch_size"], count_batches(run.config)
+    progress = ChainProgress(total=taken[-1], done=taken[run.step], images=size)
+    loaded, looks = 0, [open_looks(run, checkpoint) for checkpoint in checkpoints]
+    for number in run.steps():
+        segment = work[number]
+        own, name = looks[segment.checkpoint], checkpoints[segment.checkpoint].name
+        end = (segment.checkpoint + 1) * len(work) // len(checkpoints) - 1
+        if loaded != segment.checkpoint:
+            load_networks(networks, checkpoints[segment.checkpoint])
+            loaded = segment.checkpoint
+        try:
+            sampler.advance(segment)
+            keep_look(run, sampler, measure, own, segment)
+            if segment.last:
+                text = f"{own.stem}batch {segment.batch + 1}/{batches}"
+                progress.show(taken[number + 1], text)
+            if number == end:
+                score(run, networks, measure, name, own)
+        except Diverged as error:
+            if measure is None or name is None:
+                raise
+            measure.leave_out(name, str(error))
+            number = end
+        run.done(number)
+        if number == end:
+            run.drop(*own.files())
+    run.drop(*(files for each in looks for files in each.files()))  # what a kill left
 
-    def look(batch: int, step: int, chains: Chains) -> None:
-        first = sampler.numbers(batch)[0][0]
-        images = sampler.finish(batch, chains) if step else joined(chains, "images")
+
+def keep_look(
+    run: Run, sampler: Sampler, measure: Measure | None, looks: Looks, segment: Segment
+) -> None:
+    """Keep what the end of a segment shows: a picture, images or their features, the trace."""
+    config, step = run.config, segment.last
+    first = sampler.numbers(segment.batch)[0][0]
+    if step == 0 or step in looks.features:
+        images = sampler.finish(segment.batch) if step else sampler.images()
         images = images[: max(0, config["num_samples"] - first)]
-        if batch == 0 and run.chief:
-            save_grid(images[:NUM_SHOWN], run.path("images", f"{stem}grid_{step}.png"))
-        if step in scored and len(images):
+        if segment.batch == 0 and run.chief:
+            save_grid(images[:NUM_SHOWN], run.path("images", f"{looks.stem}grid_{step}.png"))
+        if step in looks.features and len(images):
             if config["save_images"] or measure is None:
-                save_images(images, run.path("images", f"{stem}samples_{step}"), first)
+                save_images(images, run.path("images", f"{looks.stem}samples_{step}"), first)
             if measure is not None:
-                features[step].put(first, measure.extractor(images))
+                looks.features[step].put(first, measure.extractor(images))
+    if step == config["mcmc_steps"]:
+        looks.traces.put(first, sampler.trace())
 
-    number, rounds, steps = run.place.checkpoint, count_rounds(config), config["mcmc_steps"]
-    done = run.place.batch * steps + run.place.step
-    progress = ChainProgress(total=rounds * steps, done=done, images=config["batch_size"])
-    for batch in range(run.place.batch, rounds):
-        chains = run.chains
-        if not chains:
-            chains = sampler.begin(batch)
-            look(batch, 0, chains)
-        for first, last in itertools.pairwise(looks):
-            if first >= run.place.step:
-                chains = sampler.advance(batch, chains, first, last - first)
-                if last in scored:
-                    look(batch, last, chains)
-                progress.show(batch * steps + last, f"{stem}batch {batch + 1}/{rounds}")
-                run.go_to(Place(number, batch, last), chains)
-        traces.put(sampler.numbers(batch)[0][0], joined(chains, "trace"))
-        run.go_to(Place(number, batch + 1))
-    data = measure and measure.dataset
-    validity = tell_trace(config, run, networks, data, traces, stem) if run.chief else None
+
+def score(
+    run: Run, networks: Networks, measure: Measure | None, name: str | None, looks: Looks
+) -> None:
+    """Tell what the chains of a checkpoint showed, and score its samples."""
+    data, validity = measure and measure.dataset, None
+    if run.chief:
+        validity = tell_trace(run, networks, data, looks)
     if measure is not None:
-        measure(name, features, validity)
-    run.go_to(Place(number + 1))
-    run.forget_what_follows({**features, math.inf: traces})
+        measure(name, looks.features, validity)
 
 
 def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
@@ -182,47 +217,26 @@ def list_inputs(
     checkpoints: Sequence[Checkpoint],
     dataset: Dataset | None,
     measure: Measure | None,
-) -> dict[str, Any]:
+) -> Inputs:
     """Return the data sets that a run reads and, in folder mode, the files of its checkpoints."""
     datasets, files = [dataset, measure and measure.held_out], {}
     if config["exp_type"] == "folder":
         own = [path for each in checkpoints for path in (each.ebm, each.gen) if path]
         own = [path for path in own if path != config["gen_weights"]]
         files["ckpt_folder"] = [file for path in own for file in files_of(path)]
-    return {"datasets": [each for each in datasets if each is not None], "files": files}
-
-
-def scored_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return after how many steps samples are scored: `fid_steps`, and always the last one."""
-    return sorted({*(config["fid_steps"] or []), config["mcmc_steps"]})
-
-
-def look_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return the ends of segments: every `segment_steps`, and where samples are scored."""
-    steps = config["mcmc_steps"]
-    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS))
-    return sorted({*range(0, steps, every), *scored_steps(config), 0})
-
-
-def count_rounds(config: Mapping[str, Any]) -> int:
-    """Return the number of batches; of the last one, what is too much is left out."""
-    return -(-config["num_samples"] // config["batch_size"])
+    return Inputs([each for each in datasets if each is not None], files)
 
 
 def tell_trace(
-    config: Mapping[str, Any],
-    run: EvaluationRun,
-    networks: Networks,
-    dataset: Dataset | None,
-    traces: ArrayFiles,
-    stem: str,
+    run: Run, networks: Networks, dataset: Dataset | None, looks: Looks
 ) -> dict[str, Any] | None:
     """Save and draw what the chains showed; return the validity of the potential for the report.
 
     Without data, which samples alone do not need, there is none.
     """
-    columns = np.moveaxis(np.concatenate(list(traces.batches())), -1, 0)[:, : config["num_samples"]]
-    trace = Trace(np.array(look_steps(config)), *columns)
+    config, stem = run.config, looks.stem
+    rows = np.concatenate(list(looks.traces.batches()))[: config["num_samples"]]
+    trace = Trace(np.array(look_steps(config)), *np.moveaxis(rows, -1, 0))
     trace.grad_norms[:, 0] = np.nan  # no step was taken
     with whole_file(run.path("numpy", f"{stem}chains.npz")) as path:
         np.savez(path, **trace._asdict())
@@ -241,14 +255,16 @@ def time_segments(
     config: Mapping[str, Any], networks: Networks, sampler: Sampler, num_checkpoints: int
 ) -> None:
     """Tell what a run costs, by segments of the longest kind."""
-    chains = sampler.begin(0)
+    sampler.advance(Segment(0, 0, 0, 0))
     steps = int(max(np.diff(look_steps(config)), default=0))
     saved = {"ebm": SavedNetwork(networks.ebm, None, lambda _: {"type": config["net_type"]})}
     if networks.gen is not None:
         saved["gen"] = SavedNetwork(networks.gen, None, lambda _: {"type": config["gen_type"]})
-    total = num_checkpoints * count_rounds(config) * math.ceil(config["mcmc_steps"] / max(1, steps))
+    total = (
+        num_checkpoints * count_batches(config) * math.ceil(config["mcmc_steps"] / max(1, steps))
+    )
     print(f"a segment: {steps} Langevin steps of {config['batch_size']} images")
-    time_update(lambda _: sampler.advance(0, chains, 0, steps), total, saved, "segment")
+    time_update(lambda _: sampler.advance(Segment(0, 0, 0, steps)), total, saved, "segment")
 
 
 if __name__ == "__main__":

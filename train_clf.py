@@ -29,20 +29,14 @@ from utils.files.whole import join, whole_file
 from utils.learning.learners import Learner, SavedNetwork
 from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
-from utils.run.folder import require_same_inputs
+from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import Plan
 from utils.run.plots import save_learning
 from utils.run.records import Metrics
-from utils.run.training import Outcome, Run, due, time_update
+from utils.run.training import Outcome, Training, due, time_update
 from utils.seeds import Key, Purpose
 
-COLUMNS = ("epoch", "loss", "accuracy", "test_loss", "test_accuracy", "lr", "seconds", "retry")
-SHOWN = (
-    ("loss", "loss", ".4f"),
-    ("accuracy", "accuracy", ".4f"),
-    ("test accuracy", "test_accuracy", ".4f"),
-)
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
 FREE_ROLLBACKS = 0  # pictures come in the same order again: without dropout a retry is a replay
 
@@ -62,36 +56,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     described = describe(config, learner, classes)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
-        require_same_inputs(command, datasets=[train, test])
+        require_same_inputs(command, Inputs([train, test]))
         time_update(update, config["num_epochs"] * steps, networks)
         return
 
-    run = Run(
-        command,
-        replicas,
-        parts=learner.parts("clf"),
-        networks=networks,
-        pictures=lambda _: {},
-        start_pictures={},
-        plan=Plan(
-            unit="epoch",
-            length_key="num_epochs",
-            info_key="info_freq",
-            log_key="test_and_log_freq",
-            columns=COLUMNS,
-            limits={"loss": None, "test_loss": None},
-            shown=SHOWN,
-            draw=draw_curves,
-            rooms=("checkpoints", "state", "plots"),
-            free_rollbacks=FREE_ROLLBACKS,
-            measures_result=True,
-        ),
-        datasets=[train, test],
-    )
+    run = Training(
+        command, replicas, learner.parts("clf"),
+        networks=networks, plan=make_plan(), inputs=Inputs([train, test]),
+    )  # fmt: skip
     classify = replicas.rows(
         lambda images: learner.network(images, training=False), config["batch_size"]
     )
-    for epoch in run.updates():
+    for epoch in run.steps():
         metrics = train_epoch(learner, update, epoch, steps, run.retry)
         is_tested = due(epoch + 1, config["test_and_log_freq"]) or epoch + 1 == run.total
         if is_tested:
@@ -198,6 +174,28 @@ def describe(config: Mapping[str, Any], learner: Learner, classes: Sequence[str]
     }
 
 
+def make_plan() -> Plan:
+    """Return what a run counts, records, guards, shows and draws."""
+    return Plan(
+        unit="epoch",
+        length_key="num_epochs",
+        info_key="info_freq",
+        log_key="test_and_log_freq",
+        columns=(
+            "epoch", "loss", "accuracy", "test_loss", "test_accuracy", "lr", "seconds", "retry",
+        ),
+        limits={"loss": None, "test_loss": None},
+        shown=(
+            ("loss", "loss", ".4f"),
+            ("accuracy", "accuracy", ".4f"),
+            ("test accuracy", "test_accuracy", ".4f"),
+        ),
+        draw=draw_curves,
+        free_rollbacks=FREE_ROLLBACKS,
+        measures_result=True,
+    )  # fmt: skip
+
+
 def draw_curves(metrics: Metrics, folder: str) -> None:
     """Draw loss and accuracy on both splits."""
     train = {name: metrics.series(name) for name in ("loss", "accuracy")}
@@ -205,7 +203,7 @@ def draw_curves(metrics: Metrics, folder: str) -> None:
     save_learning(train, test, join(folder, "curves.png"))
 
 
-def tell_best(run: Run) -> None:
+def tell_best(run: Training) -> None:
     """Print and write the epoch of the highest test accuracy, the first of equals: `best.json`."""
     accuracy = run.metrics.series("test_accuracy")
     epoch = int(np.nanargmax(accuracy))

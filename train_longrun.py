@@ -29,10 +29,10 @@ from utils.mcmc.parts import run_both
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run import plots
-from utils.run.folder import require_same_inputs
+from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import LIMITS, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
-from utils.run.training import Outcome, Run, time_update
+from utils.run.training import Outcome, Training, time_update
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -63,24 +63,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
     if command.dry_run:
-        require_same_inputs(command, datasets=sources.datasets)
+        require_same_inputs(command, Inputs(sources.datasets))
         time_update(update, config["num_training_steps"], networks)
         return
 
     # Train.
-    shows_data = sources.dataset is not None and not resuming
-    run = Run(
-        command,
-        replicas,
-        parts={**models.parts(), **bank_parts(replicas, banks)},
-        networks=networks,
-        pictures=make_pictures(banks[0]),
-        start_pictures={"data": sources.batches(0)[0][:NUM_SHOWN]} if shows_data else {},
-        datasets=sources.datasets,
-        plan=make_plan(config, banks[0].burn_in),
-    )
-    for number in run.updates():
-        run.after(number, update(number, run.retry))
+    run = Training(
+        command, replicas, {**models.parts(), **bank_parts(replicas, banks)},
+        networks=networks, pictures=make_pictures(banks[0]),
+        plan=make_plan(config, banks[0].burn_in), inputs=Inputs(sources.datasets),
+    )  # fmt: skip
+    if run.step == 0 and sources.dataset is not None:
+        run.draw({"data": sources.batches(0)[0][:NUM_SHOWN]})
+    for step in run.steps():
+        run.after(step, update(step, run.retry))
 
 
 def create_banks(

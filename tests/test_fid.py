@@ -19,10 +19,10 @@ from tests.runs import splits
 from utils.data.pictures import to_float
 from utils.images import to_uint8
 from utils.mcmc.image_chains import load_sampler
+from utils.run.run import Run
 from utils.run.states import list_states
 from utils.scores.extractors import make_extractor
 from utils.scores.frechet import Moments, frechet_distance, load_statistics
-from utils.scores.segments import EvaluationRun
 from utils.weights.files import save_weights
 
 SMALL = ["num_samples=20", "batch_size=8", "ebm_width=4", "gen_width=4", "exp_dir=runs"]
@@ -116,6 +116,7 @@ def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
         assert "KID[random_conv" in score["line"]
         assert "no more images than features" in score["warning"]
         assert score["line"] in (whole / "fid_rec.txt").read_text()
+    assert [p.name for p in (whole / "numpy").iterdir()] == ["chains.npz"]
     files = {str(p.relative_to(whole)) for p in whole.rglob("*") if p.is_file()}
     states = list((whole / "state").iterdir())
     assert len(states) == 1, "what an earlier one would need of the features is gone"
@@ -146,7 +147,7 @@ def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_p
     assert report(folder) == report(run(*changes))
 
 
-@pytest.mark.parametrize(("calls", "state_freq"), [(2, 1), (8, 3), (15, 1)])
+@pytest.mark.parametrize(("calls", "state_freq"), [(2, 1), (8, 3), (14, 1)])
 def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
     run, whole, monkeypatch, calls, state_freq
 ):
@@ -160,30 +161,30 @@ def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
 
 
 def _break_off(run, monkeypatch, calls: int, *changes: str) -> None:
-    """Start a run that fails just before it saves its place for the `calls`-th time."""
-    go_to, left = EvaluationRun.go_to, iter(range(calls))
+    """Start a run that fails just before its `calls`-th segment from 0 is done."""
+    done, left = Run.done, iter(range(calls))
 
     def fail(self, *arguments):
         if next(left, None) is None:
             raise RuntimeError("broken off")
-        go_to(self, *arguments)
+        done(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EvaluationRun, "go_to", fail)
+        patch.setattr(Run, "done", fail)
         with pytest.raises(RuntimeError, match="broken off"):
             run(*changes)
 
 
 def test_ctrl_c_saves_the_state_and_says_how_to_resume(run, whole, monkeypatch, capsys):
-    go_to = EvaluationRun.go_to
+    done = Run.done
 
-    def interrupted(self, place, *chains):
-        if (place.batch, place.step) == (1, 3):
+    def interrupted(self, step):
+        if step == 8:  # to step 3 of the second batch
             os.kill(os.getpid(), signal.SIGINT)
-        go_to(self, place, *chains)
+        done(self, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(EvaluationRun, "go_to", interrupted)
+        patch.setattr(Run, "done", interrupted)
         with pytest.raises(SystemExit) as stop:
             run("state_freq=1000")
     assert stop.value.code == 130

@@ -23,7 +23,7 @@ from utils.replicas import Replicas
 from utils.run import folder as run_folder
 from utils.run import states
 from utils.run.records import Metrics
-from utils.run.training import Run
+from utils.run.training import Training
 from utils.weights import files as checkpoint
 from utils.weights.published import load_weights
 
@@ -40,7 +40,7 @@ def run(start_run):
 @pytest.fixture
 def disturb(monkeypatch):
     """Return (update, do): have `do(folder)` called once, when an update (from 1) is computed."""
-    after = Run.after
+    after = Training.after
 
     def at(update, do):
         waiting = [do]
@@ -50,7 +50,7 @@ def disturb(monkeypatch):
                 waiting.pop()(self.folder)
             after(self, number, outcome)
 
-        monkeypatch.setattr(Run, "after", disturbed_after)
+        monkeypatch.setattr(Training, "after", disturbed_after)
 
     return at
 
@@ -113,7 +113,10 @@ def test_a_run_whose_folder_was_deleted_ends_with_one_line(run, disturb, capsys)
 def test_two_runs_of_one_second_get_two_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder.time, "time", lambda: 1_764_000_000)
     command = parse_command("train", "", ["configs/smoke.py", "--set", f"exp_dir={tmp_path}"])
-    one, two = (run_folder.make_run_folder(command, Replicas(command.config)) for _ in range(2))
+    one, two = (
+        run_folder.make_run_folder(command, Replicas(command.config), run_folder.Inputs())
+        for _ in range(2)
+    )
     assert two == f"{one}-2"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -245,6 +248,6 @@ def test_pictures_of_what_is_not_finite_are_left_out_and_said(tmp_path, capsys):
     """A run whose `on_divergence` is to go on does so, without a black picture."""
     (tmp_path / "shortrun").mkdir()
     images = {"good": np.zeros((1, 4, 4, 3)), "bad": np.full((1, 4, 4, 3), np.nan)}
-    Run._draw(SimpleNamespace(chief=True, folder=str(tmp_path)), images)
+    Training.draw(SimpleNamespace(chief=True, folder=str(tmp_path)), images)
     assert [path.name for path in tmp_path.rglob("*.png")] == ["good.png"]
     assert "bad is not drawn: its images hold NaN or Inf" in capsys.readouterr().out

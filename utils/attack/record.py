@@ -1,57 +1,60 @@
 """What an attack leaves: `results.npz` after every batch, the report, the curve and the picture."""
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from utils.data.npz import UNREADABLE
-from utils.errors import UserError
 from utils.files.whole import join, whole_file
 from utils.images import save_grid
 from utils.run.plots import save_figure
 
 
 class Record:
-    """The results of all batches so far; `data_log/results.npz` is what a resumed run goes on from.
+    """The results of all batches so far, a part of a run's states.
 
     `class_path` is (adv_steps + 2, n), 1 while an image is classified rightly: row 0 natural, row
-    r + 1 after round r. The others are (n,), or images (n, h, w, 3).
+    r + 1 after round r. The others are (n,), or images (n, h, w, 3), which `record_image_states`
+    asks for.
     """
 
-    def __init__(self, folder: str, config: Mapping[str, Any], *, resuming: bool):
-        self.folder, self.config = join(folder, "data_log"), config
+    def __init__(self, config: Mapping[str, Any]):
+        self.config = config
         self.arrays: dict[str, np.ndarray] = {}
         self.batches, self.seconds, self.image_steps = 0, 0.0, 0
-        if resuming and tf.io.gfile.exists(self._results):
-            self._read()
-
-    @property
-    def _results(self) -> str:
-        return join(self.folder, "results.npz")
 
     def add(self, batch: Mapping[str, np.ndarray], seconds: float, image_steps: int) -> None:
-        """Take the results of a batch and write everything anew."""
+        """Take the results of a batch."""
         for name, array in batch.items():
+            if name.startswith("ims_") and not self.config["record_image_states"]:
+                continue
             parts = [self.arrays[name], array] if name in self.arrays else [array]
             self.arrays[name] = np.concatenate(parts, axis=1 if name == "class_path" else 0)
         self.batches += 1
         self.seconds, self.image_steps = self.seconds + seconds, self.image_steps + image_steps
-        with (
-            whole_file(join(self.folder, "report.json")) as temporary,
-            open(temporary, "w") as file,
-        ):
+
+    def write(self, folder: str) -> None:
+        """Write report, curve and arrays anew."""
+        with whole_file(join(folder, "report.json")) as temporary, open(temporary, "w") as file:
             json.dump(self.report(), file, indent=1)
-        draw_curve(self.accuracies(), join(self.folder, "accuracy_over_attack.png"))
-        # Last: a run killed before goes on with this batch, one killed after has it all.
-        done = {"batches": self.batches, "seconds": self.seconds, "image_steps": self.image_steps}
-        with whole_file(self._results) as temporary:
-            np.savez(temporary, **self.arrays, **done)
+        draw_curve(self.accuracies(), join(folder, "accuracy_over_attack.png"))
+        with whole_file(join(folder, "results.npz")) as temporary:
+            np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]  names of ours
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed run needs."""
+        counts = {"batches": self.batches, "seconds": self.seconds, "image_steps": self.image_steps}
+        return self.arrays | {name: np.array(count) for name, count in counts.items()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state`."""
+        self.arrays = dict(state)
+        self.batches = int(self.arrays.pop("batches"))
+        self.seconds = float(self.arrays.pop("seconds"))
+        self.image_steps = int(self.arrays.pop("image_steps"))
 
     def accuracies(self) -> np.ndarray:
         """Return the accuracy over all images: natural, then after each round."""
@@ -81,20 +84,6 @@ class Record:
             for name in ("natural", "control", "robust")
             if report[name] is not None
         )
-
-    def _read(self) -> None:
-        try:
-            with (
-                tf.io.gfile.GFile(self._results, "rb") as raw,
-                np.load(io.BytesIO(raw.read())) as stored,
-            ):
-                arrays = {name: stored[name] for name in stored.files}
-            self.batches = int(arrays.pop("batches"))
-            self.seconds = float(arrays.pop("seconds"))
-            self.image_steps = int(arrays.pop("image_steps"))
-        except UNREADABLE as error:
-            raise UserError(f"{self._results} is damaged: start the attack anew") from error
-        self.arrays = arrays
 
 
 def proportion(right: np.ndarray) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The one table of config keys: defaults, checks, command line and docs/configs.md come from it."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, Optional
 
 from nets import EBMS, GENERATORS
 from utils.config.kinds import (
@@ -21,6 +21,7 @@ from utils.config.kinds import (
     whole,
 )
 
+OPTIONAL = Optional  # for a Literal made of a table, whose `| None` type checkers refuse
 REQUIRED = ...  # as pydantic writes it
 
 TRAIN = ("train",)
@@ -117,7 +118,7 @@ KEYS = (
     Key("persistent_init_scale", LEARN_EBM, number(ge=0), 1.0, "scale of the uniform first bank (longrun: of refills too)"),
     Key("max_mcmc_updates", TRAIN, whole(ge=0), 0, "states older than this many updates are rejuvenated; 0: no limit"),
     # The generator
-    Key("gen_type", CHAINS, Literal[*GENERATORS] | None, None, "generator network"),
+    Key("gen_type", CHAINS, OPTIONAL[Literal[*GENERATORS]], None, "generator network"),
     Key("gen_width", CHAINS, whole(ge=1) | None, None, "None: that of `gen_weights`, else the published width"),
     Key("z_sz", CHAINS, whole(ge=1), 128, "size of a latent"),
     Key("gen_weights", LEARN_EBM, PATH, None, "weights to start from; None: random start"),
@@ -194,7 +195,7 @@ KEYS = (
     Key("clf_depth", (*CLF, *ATTACK), whole(ge=10) | None, None, "None: that of `clf_weights`, else the published depth"),
     Key("clf_width", (*CLF, *ATTACK), whole(ge=1) | None, None, "None: that of `clf_weights`, else the published width"),
     # The defence
-    Key("clf_type", ATTACK, Literal["wrn", *APPLICATIONS] | None, None,
+    Key("clf_type", ATTACK, OPTIONAL[Literal["wrn", *APPLICATIONS]], None,
         "classifier; None: `efficientnet_b7` for imagenet2012, else `wrn`"),
     Key("clf_output", ATTACK, Literal["logits", "probabilities"], "logits",
         "what is taken for logits; `probabilities`: the softmax, as published for ImageNet"),

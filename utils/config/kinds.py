@@ -13,19 +13,19 @@ WORDS = {"boolean": "bool", "integer": "int", "null": "None"}  # for JSON's name
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
 
 
-def whole(**bounds: int) -> Any:
+def whole(**bounds: Any) -> Any:
     """Type of whole numbers within `bounds`, as of pydantic's Field; 1000.0 counts as 1000."""
     return Annotated[int, Field(**bounds), BeforeValidator(_without_point)]
 
 
-def number(**bounds: float) -> Any:
+def number(**bounds: Any) -> Any:
     """Type of finite numbers within `bounds`, as of pydantic's Field."""
     return Annotated[float, Field(allow_inf_nan=False, **bounds), AfterValidator(float)]
 
 
-def list_of(kind: Any, title: str, **length: int) -> Any:
+def list_of(kind: Any, title: str, **length: Any) -> Any:
     """Type of lists (or tuples) of one type, not empty; `title` says what they are."""
-    bounds = {"min_length": 1, **length}
+    bounds: dict[str, Any] = {"min_length": 1, **length}
     return Annotated[list[kind], Field(title=title, **bounds), BeforeValidator(_as_list)]
 
 
@@ -85,7 +85,8 @@ def _is_square(image_dims: list[int]) -> bool:
     return height == width and channels in (1, 3)
 
 
-TEXT = Annotated[str, Predicate(str.strip)]  # one Predicate a type: pydantic 2.7 keeps no second
+# One Predicate per type: pydantic 2.7 keeps no second.
+TEXT: Any = Annotated[str, Predicate(lambda text: bool(text.strip()))]
 FILE_NAME = Annotated[
     str,
     Predicate(_fits_file_name),

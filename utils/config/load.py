@@ -24,6 +24,7 @@ from utils.files.whole import require_writable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
+FORMAT, BEFORE = 2, "85c368d"  # of run folders; the commit that goes on with those before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,10 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
     if owner != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
+    if stored.get("format", 1) < FORMAT and script in ("fid", "attack"):
+        raise UserError(
+            f"{run_dir} is of an older version: go on with that, after git checkout {BEFORE}"
+        )
     changes = parse_overrides(overrides)
     known = keys.keys_of(script, keys.KEYS + keys.FOSSILS)
     fixed = [name for name in changes if name in known and not known[name].resumable]
@@ -138,6 +143,7 @@ def write_run_config(
 ) -> None:
     """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
     stored = {
+        "format": FORMAT,
         "script": command.script,
         "config_path": command.config_path,
         "config": dict(command.config),
@@ -196,8 +202,9 @@ def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
     problems += read(written, fossils)[1]
     config, found = read(written, known)
     problems += found
-    problems = problems or [problem for check in CHECKS[script] for problem in check(config)]
-    if problems:
+    if config is not None:
+        problems = problems or [each for check in CHECKS[script] for each in check(config)]
+    if config is None or problems:
         raise UserError(f"{source}: " + "; ".join(problems))
     return config
 

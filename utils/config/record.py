@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
@@ -12,6 +12,10 @@ from utils.config.kinds import label
 
 class Config(Mapping, BaseModel, extra="forbid", frozen=True, strict=True):
     """The values of all keys of a script, which cannot be changed; also a mapping by name."""
+
+    if TYPE_CHECKING:  # the fields are those of the table
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __getitem__(self, name: str) -> Any:
         return self.__dict__[name]
@@ -32,7 +36,7 @@ def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config |
     try:
         return _record_of(tuple(known.values()))(**values), []
     except ValidationError as error:
-        wrong = dict.fromkeys(found["loc"][0] for found in error.errors())
+        wrong = dict.fromkeys(str(found["loc"][0]) for found in error.errors())
     return None, [
         f"'{name}' must be {label(known[name].kind)}, not {written[name]!r}"
         if name in written
@@ -43,5 +47,7 @@ def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config |
 
 @functools.cache
 def _record_of(known: tuple[Key, ...]) -> type[Config]:
-    fields = {key.name: (key.kind, Field(key.default, description=key.help)) for key in known}
+    fields: dict[str, Any] = {
+        key.name: (key.kind, Field(key.default, description=key.help)) for key in known
+    }
     return create_model("Config", __base__=Config, **fields)

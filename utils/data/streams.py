@@ -233,7 +233,7 @@ def data_config(path: str, overrides: Sequence[str]) -> Config:
     """Return what any script's config says about data; its other keys are not looked at."""
     written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
     config, problems = read(written, {key.name: key for key in KEYS if key.name in DATA_KEYS})
-    if problems:
+    if config is None:
         raise UserError(f"{path}: " + "; ".join(problems))
     # Scripts that do not learn from data add no noise to them.
     return config | {"data_epsilon": config.data_epsilon or 0.0}

@@ -10,6 +10,7 @@ import tensorflow as tf
 from nets import create_ebm, create_gen
 from utils.config.checks import trains_generator, uses_generator
 from utils.config.load import Command
+from utils.config.record import Config
 from utils.learning.learners import Learner, Part, SavedNetwork, create_learner, row_at
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling
@@ -63,7 +64,7 @@ class Models:
         return parts
 
 
-def resolve_sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_sizes(config: Config) -> Config:
     """Return the config with weights looked up, and the sizes of networks taken from them."""
     config = config | {name: located(config[name]) for name in WEIGHTS}
     result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from utils.config.record import Config
 from utils.errors import UserError
 from utils.mcmc.langevin import Chain, langevin
 from utils.mcmc.noise import Noise
@@ -106,7 +107,7 @@ def require_prior(ebm_weights: str, prior_weights: str | None) -> None:
         )
 
 
-def resolve_sampling(config: Mapping[str, Any], ebm_weights: str | None) -> dict[str, Any]:
+def resolve_sampling(config: Config, ebm_weights: str | None) -> Config:
     """Return the config with what it leaves open of its chains taken from the EBM's weights.
 
     `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -28,7 +28,13 @@ from utils.replicas import Replicas
 from utils.run import lock
 from utils.weights.files import located
 
-ROOMS = ("checkpoints", "state", "shortrun", "plots")
+FOLDERS = {  # of a run, by script
+    "train": ("checkpoints", "state", "shortrun", "plots"),
+    "train_longrun": ("checkpoints", "state", "shortrun", "plots"),
+    "train_clf": ("checkpoints", "state", "plots"),
+    "fid": ("state", "images", "plots", "numpy"),
+    "attack": ("state", "data_log"),
+}
 FROZEN = (
     *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),
     "reference_stats",
@@ -36,27 +42,25 @@ FROZEN = (
 SOURCES = ("*.py", "utils/**/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
 
 
-def open_run_folder(
-    command: Command,
-    replicas: Replicas,
-    rooms: Sequence[str] = ROOMS,
-    *,
-    datasets: Sequence[Dataset] = (),
-    files: Mapping[str, Sequence[str]] | None = None,
-) -> str:
+class Inputs(NamedTuple):
+    """What a run reads beside the files that config keys name: data, and files by config key."""
+
+    datasets: Sequence[Dataset] = ()
+    files: Mapping[str, Sequence[str]] = {}
+
+
+def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str:
     """Make the folder of a new run, or return that of the run that goes on; nobody else may.
 
-    `datasets` and `files`, by config key, are what the run reads beside the files that config keys
-    name. Raises UserError if one of these is no longer what the run began with. What has changed in
-    the config is written, so that the next resume goes on with it.
+    Raises UserError if an input is no longer what the run began with. What has changed in the
+    config is written, so that the next resume goes on with it.
     """
     if command.run_dir is None:
-        frozen = frozen_files(command) | dict(files or {})
-        return make_run_folder(command, replicas, rooms, datasets=datasets, files=frozen)
+        return make_run_folder(command, replicas, inputs)
     folder, chief = command.run_dir.rstrip("/"), replicas.chief
     if chief:
         lock.own(folder)
-    require_same_inputs(command, datasets=datasets, files=files)
+    require_same_inputs(command, inputs)
     if chief:
         if "://" not in folder:
             remove_leftovers(folder)
@@ -64,12 +68,7 @@ def open_run_folder(
     return folder
 
 
-def require_same_inputs(
-    command: Command,
-    *,
-    datasets: Sequence[Dataset] = (),
-    files: Mapping[str, Sequence[str]] | None = None,
-) -> None:
+def require_same_inputs(command: Command, inputs: Inputs) -> None:
     """Raise UserError if what a run reads is not what it began with; a new run may read anything.
 
     What the run's folder does not tell, as one made by an older version, is taken as it is.
@@ -78,7 +77,7 @@ def require_same_inputs(
         return
     with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
         began_with = json.load(file)
-    for key, paths in (frozen_files(command) | dict(files or {})).items():
+    for key, paths in {**frozen_files(command), **inputs.files}.items():
         then = began_with.get("weights", {}).get(key)
         changed = [] if then is None else _changed(paths, then)
         if changed:
@@ -87,7 +86,7 @@ def require_same_inputs(
                 f"that file back, or say where it is with --set {key}=PATH"
             )
     kept, keep = reference_folder(command.config), not command.dry_run
-    for dataset in datasets:
+    for dataset in inputs.datasets:
         then = began_with.get("data", {}).get(dataset.split)
         if then and (told := difference(then, dataset.fingerprint(kept, keep=keep))):
             raise UserError(
@@ -112,18 +111,11 @@ def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[st
     return [path for path, known in pairs if path is None or fingerprint(path) != known]
 
 
-def make_run_folder(
-    command: Command,
-    replicas: Replicas,
-    rooms: Sequence[str] = ROOMS,
-    *,
-    datasets: Sequence[Dataset] = (),
-    files: Mapping[str, Sequence[str]] | None = None,
-) -> str:
+def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str:
     """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
 
     A second run of the same second gets `-2` behind its name. `config.json` holds fingerprints of
-    `files`, by config key, and of `datasets`, by their splits.
+    files, by config key, and of data sets, by their splits.
     """
     config = command.config
     stamp = time.localtime(replicas.agree(int(time.time())))
@@ -134,16 +126,15 @@ def make_run_folder(
     if replicas.chief:
         lock.own(folder)
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
-            weights = {
-                key: [fingerprint(path) for path in paths] for key, paths in (files or {}).items()
-            }
+            files = {**frozen_files(command), **inputs.files}
+            weights = {key: [fingerprint(path) for path in files[key]] for key in files}
             kept = reference_folder(config)
-            data = {each.split: each.fingerprint(kept, keep=True) for each in datasets}
+            data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
             write_run_config(command, temporary, weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
-        for room in rooms:
-            make_folder(join(folder, room))
+        for name in FOLDERS[command.script]:
+            make_folder(join(folder, name))
     return folder
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from utils.files.whole import join
 from utils.run import plots
-from utils.run.folder import ROOMS
 from utils.run.guard import LIMITS
 from utils.run.records import SHOWN, Metrics
 
@@ -28,7 +27,6 @@ class Plan:
     limits: Mapping[str, str | None]
     shown: Sequence[tuple[str, str, str]]
     draw: Callable[[Metrics, str], None]
-    rooms: Sequence[str] = ROOMS
     free_rollbacks: int = 1
     measures_result: bool = False
 

@@ -1,34 +1,32 @@
-"""A run: its folder, its loop, and what must survive a kill.
+"""Training: a run with metrics, pictures, weights, and a guard against divergence.
 
-Maintenance is not in the loop of a script, which is
-
-    for update in run.updates():
-        run.after(update, metrics)
+for step in run.steps():
+    run.after(step, update(step, run.retry))
 """
 
+import functools
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from utils.config.load import Command
-from utils.data.sets import Dataset
-from utils.errors import UserError, tell_how_to_go_on
+from utils.errors import UserError
 from utils.files.whole import join
 from utils.images import save_grid
 from utils.learning.learners import Part, SavedNetwork, save_networks
 from utils.replicas import Replicas
 from utils.run import states
-from utils.run.folder import how_to_resume, open_run_folder
+from utils.run.folder import Inputs
 from utils.run.guard import all_finite, divergence, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
 from utils.run.records import Metrics, Progress, make_board, to_board
 from utils.run.rollback import go_back, note_event, what_is_kept
-from utils.run.signals import Interruption
+from utils.run.run import Run
 
 
 class Outcome(NamedTuple):
@@ -42,106 +40,55 @@ class Outcome(NamedTuple):
     samples: np.ndarray | None = None
 
 
-class Run:
-    """The folder and the loop of one training run, new or resumed.
+class Training(Run):
+    """A run that learns `networks`; an update is a function of config, number and `retry`.
 
-    `parts` holds everything that must survive a resume; all else is a function of config, update
-    and `retry`, the number of rollbacks so far. `pictures(samples)` returns
-    images to draw by name, `start_pictures` are drawn once. `datasets` are what the run reads.
+    `retry` is the number of rollbacks so far. `pictures(samples)` returns images to draw by name.
     """
 
     def __init__(
         self,
         command: Command,
         replicas: Replicas,
-        *,
         parts: Mapping[str, Part],
+        *,
         networks: Mapping[str, SavedNetwork],
-        pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]],
-        start_pictures: Mapping[str, np.ndarray],
+        pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]] = lambda _: {},
         plan: Plan = EBM_PLAN,
-        datasets: Sequence[Dataset] = (),
+        inputs: Inputs,
     ):
-        self.config, self.replicas, self.chief = command.config, replicas, replicas.chief
-        self.parts, self.networks, self.pictures, self.plan = parts, networks, pictures, plan
-        self.total = self.config[plan.length_key]
-        self.step = self.saved = self.retry = 0  # updates done, those in a state; rollbacks
+        config, total = command.config, command.config[plan.length_key]
+        self.networks, self.pictures, self.plan, self.retry = networks, pictures, plan, 0
         # Else one more update, which is not kept, must find the last one's weights healthy.
-        self.end_is_measured = plan.measures_result or self.config["on_divergence"] == "ignore"
-        self.interruption, self.stopping = Interruption(), False
-        self.clock = 0.0  # when the update under way began
-        new = command.run_dir is None
+        self.end_is_measured = plan.measures_result or config["on_divergence"] == "ignore"
         if command.run_dir is not None:
-            self._require_length(join(command.run_dir, "state"))
-        self.folder = open_run_folder(command, replicas, plan.rooms, datasets=datasets)
-        self.how_to_resume = how_to_resume(self.folder)
-        tell_how_to_go_on(self.how_to_resume)
-        self.metrics = Metrics(join(self.folder, "metrics.csv"), plan.columns, writes=self.chief)
-        if new:
-            if self._is_harmed():
-                raise UserError(
-                    "the weights or chain states that the run starts from are NaN or Inf: start "
-                    "from others"
-                )
-            self._draw(start_pictures)
-            self._save_state()
-        else:
-            self._restore(say=print)
+            require_length(join(command.run_dir, "state"), plan, total)
+        super().__init__(command, replicas, parts, total=total, unit=plan.unit, inputs=inputs)
         self.board = make_board(self.folder) if self.chief else None
         self.progress = Progress(
             total=self.total,
             done=self.step,
-            images_per_update=self.config["batch_size"],
-            every=self.config[plan.info_key],
+            images_per_update=config["batch_size"],
+            every=config[plan.info_key],
             unit=plan.unit,
             shown=plan.shown,
         )
 
-    def _require_length(self, root: str) -> None:
-        done, key = max(states.list_states(root), default=0), self.plan.length_key
-        if done > self.total:
-            raise UserError(
-                f"'{key}' is {self.total}, but {done} {self.plan.unit}s are done: to go on add "
-                f"--set {key}={2 * done}"
-            )
+    @functools.cached_property
+    def metrics(self) -> Metrics:
+        """The metrics of all updates so far."""
+        return Metrics(self.path("metrics.csv"), self.plan.columns, writes=self.chief)
 
-    def updates(self) -> Iterator[int]:
-        """Give the numbers, from 0, of the updates still to do, until the end or a signal.
+    def after(self, number: int, outcome: Outcome) -> None:
+        """Do all that is due after an update: guard, records, pictures, weights, state.
 
-        The last one is done only to measure the weights that the run ends with. Exits with 130 or
-        143 after Ctrl-C or SIGTERM, the state saved; with 3 when `on_divergence` says so.
+        The last update is done twice, the second time only to measure the weights that the run ends
+        with. Exits with 3 when the run diverged and `on_divergence` says so.
         """
-        unit, key = self.plan.unit, self.plan.length_key
-        print(f"run folder {self.folder}, {unit} {self.step} of {self.total}", flush=True)
-        began = self.step
-        with self.interruption.noted(
-            lambda: self.progress.say(f"finishing this {unit} and saving the state ...")
-        ):
-            while not (self.stopping or self._is_over):
-                self.clock = time.perf_counter()
-                yield self.step
-        self.progress.close()
-        kept = "all saved"
-        if self.saved < self.step:
-            kept = f"the last finite state, of {unit} {self.saved}, is kept"
-        if not self._is_over:
-            print(f"stopped at {unit} {self.step}, {kept}; {self.how_to_resume}", flush=True)
-            sys.exit(self.interruption.exit_status)
-        if began == self.total:
-            print(f"nothing was left to do; to go on: --set {key}={2 * self.step}")
-        print(f"done: {self.folder}" + (f"; {kept}" if kept != "all saved" else ""), flush=True)
-
-    @property
-    def _is_over(self) -> bool:
-        return self.step == self.total and self.end_is_measured
-
-    def after(self, update: int, outcome: Outcome) -> None:
-        """Do all that is due after an update: guard, records, pictures, weights, state."""
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         metrics["seconds"] = time.perf_counter() - self.clock
-        step, self.stopping = update + 1, self.interruption.is_agreed(self.replicas)
+        step, saves = number + 1, self.is_due(number + 1)
         draws = due(step, self.config[self.plan.log_key]) or step == self.total
-        saves = step % self.config["state_freq"] == 0 or step == self.total or self.stopping
         reason, is_kept = divergence(metrics, self.config, self.plan.limits), step <= self.total
         # Metrics are of the weights before their step: what is kept must be looked at itself.
         is_harmed = is_kept and (draws or saves) and self._is_harmed()
@@ -154,22 +101,82 @@ class Run:
             self.end_is_measured = True
             return
         self.step = step
-        self.metrics.append({self.plan.unit: step, "retry": self.retry, **metrics})
+        self.metrics.append({self.unit: step, "retry": self.retry, **metrics})
         self.progress.show(step, metrics, outcome.chain_steps)
         if self.board is not None and due(step, self.config[self.plan.info_key]):
             to_board(self.board, step, metrics)
         if is_harmed:
             self.metrics.flush()
-            self.progress.say(f"{self.plan.unit} {step}: {reason}: nothing of it is written")
+            self.say(f"{self.unit} {step}: {reason}: nothing of it is written")
             return
         if draws:
             self._save_pictures(step, outcome.samples)
-            is_measured = step > 1 or self.plan.measures_result
-            saves_networks = self.config["save_networks"] and (is_measured or step == self.total)
-            if saves_networks and self.chief:
-                save_networks(join(self.folder, "checkpoints"), self.networks, step)
         if saves:
-            self._save_state()
+            self.save()
+
+    def draw(self, pictures: Mapping[str, np.ndarray]) -> None:
+        """Draw images (n, h, w, c) by name, but for those that are not finite."""
+        for name, images in pictures.items() if self.chief else ():
+            if not np.isfinite(images).all():  # where `on_divergence` says to go on
+                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
+                continue
+            save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
+
+    def begin(self) -> None:
+        """Save the state that a new run begins with; raises UserError if it is not finite."""
+        if self._is_harmed():
+            raise UserError(
+                "the weights or chain states that the run starts from are NaN or Inf: start "
+                "from others"
+            )
+        super().begin()
+
+    def flush(self) -> None:
+        """Bring the metrics to disk."""
+        self.metrics.flush()
+
+    def header(self) -> dict[str, Any]:
+        """Return what a state says beside its parts."""
+        return {**super().header(), "retry": self.retry}
+
+    def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
+        """Go back to the newest state that is whole, naming those that are not."""
+        header = super().restore(say)
+        self.retry = header["retry"]
+        if header["replicas"] != self.replicas.count:
+            say(
+                f"state of {header['replicas']} replicas, now {self.replicas.count}: banks are "
+                "split anew and the run goes on, no longer bit for bit"
+            )
+        self.metrics.cut(self.step)
+        self.replicas.barrier()
+        return header
+
+    def say(self, line: str) -> None:
+        """Print a line without breaking the bar."""
+        self.progress.say(line)
+
+    def end(self, began: int) -> None:
+        """Say how a run ended that began at step `began`; exit after a signal."""
+        self.progress.close()
+        super().end(began)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all updates are done, and the weights after the last one measured."""
+        return self.step == self.total and self.end_is_measured
+
+    @property
+    def kept(self) -> str:
+        """What of the updates done is saved."""
+        if self.saved < self.step:
+            return f"the last finite state, of {self.unit} {self.saved}, is kept"
+        return "all saved"
+
+    @property
+    def how_to_extend(self) -> str:
+        """How more updates can be done than asked for."""
+        return f"; to go on: --set {self.plan.length_key}={2 * self.step}"
 
     def _is_harmed(self) -> bool:
         """Return whether a weight or a chain state of any worker is NaN or Inf."""
@@ -177,56 +184,18 @@ class Run:
         return self.replicas.total(int(harmed)) > 0
 
     def _save_pictures(self, step: int, samples: Any) -> None:
+        """Draw pictures and curves of an update, and save the networks where they are measured."""
         if not self.chief:
             return
-        self._draw({f"{name}{step}": batch for name, batch in self.pictures(samples).items()})
-        self.plan.draw(self.metrics, join(self.folder, "plots"))
-
-    def _draw(self, pictures: Mapping[str, np.ndarray]) -> None:
-        for name, images in pictures.items() if self.chief else ():
-            if not np.isfinite(images).all():  # where `on_divergence` says to go on
-                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
-                continue
-            save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
-
-    def _save_state(self) -> None:
-        """Write the state of now."""
-        folder = join(self.folder, "state", str(self.step))
-        own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
-        states.write_parts(folder, own)
-        self.replicas.barrier()
-        if self.chief:
-            self.metrics.flush()
-            header = {
-                "update": self.step,
-                "retry": self.retry,
-                "replicas": self.replicas.count,
-            }
-            states.declare_state(folder, header)
-            states.drop_states(join(self.folder, "state"), self.config["keep_states"])
-        self.saved = self.step
-
-    def _restore(self, say: Callable[[str], None]) -> None:
-        """Go back to the newest state that is whole; name those that are not."""
-        root = join(self.folder, "state")
-        folder, header = states.newest_state(root, say)
-        replicas = self.replicas.count
-        states.restore_parts(folder, header, self.parts, replicas)
-        if header["replicas"] != replicas:
-            say(
-                f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
-                "and the run goes on, no longer bit for bit"
-            )
-        self.step, self.retry = header["update"], header["retry"]
-        self.saved = self.step
-        if self.chief:
-            states.drop_states_after(root, self.step)
-        self.metrics.cut(self.step)
-        self.replicas.barrier()
+        self.draw({f"{name}{step}": batch for name, batch in self.pictures(samples).items()})
+        self.plan.draw(self.metrics, self.path("plots"))
+        is_measured = step > 1 or self.plan.measures_result
+        if self.config["save_networks"] and (is_measured or step == self.total):
+            save_networks(self.path("checkpoints"), self.networks, step)
 
     def _diverged(self, step: int, reason: str) -> None:
         """Go back to an earlier state with new noise, or end the run."""
-        retry, unit, limit = self.retry + 1, self.plan.unit, self.config["max_rollbacks"]
+        retry, unit, limit = self.retry + 1, self.unit, self.config["max_rollbacks"]
         rollback = self.config["on_divergence"] == "rollback"
         self.metrics.flush()
         if not rollback or retry > limit:
@@ -242,16 +211,26 @@ class Run:
             )
             sys.exit(3)
         if self.chief:
-            update = go_back(self.folder, step, retry, self.progress.say)
+            update = go_back(self.folder, step, retry, self.say)
             note_event(self.folder, step, reason, f"rollback to {update}")
         self.replicas.barrier()
-        self._restore(self.progress.say)
+        self.restore(self.say)
         scale = rate_scale(retry, self.plan.free_rollbacks)
         self.progress.back_to(self.step)
-        self.progress.say(
+        self.say(
             f"diverged at {unit} {step}: {reason}; rollback {retry} of {limit} to {unit} "
             f"{self.step} with new noise"
             + (f" and {scale:g} times the learning rate" if scale < 1 else "")
+        )
+
+
+def require_length(root: str, plan: Plan, total: int) -> None:
+    """Raise UserError if the states under `root` are of more updates than the config asks for."""
+    done, key = max(states.list_states(root), default=0), plan.length_key
+    if done > total:
+        raise UserError(
+            f"'{key}' is {total}, but {done} {plan.unit}s are done: to go on add "
+            f"--set {key}={2 * done}"
         )
 
 

@@ -7,6 +7,7 @@ from utils.data.sets import Dataset
 from utils.data.streams import load_data
 from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
+from utils.run.run import Run
 from utils.scores.extractors import make_extractor
 from utils.scores.frechet import Statistics
 from utils.scores.reference import (
@@ -17,7 +18,6 @@ from utils.scores.reference import (
     statistics_of,
 )
 from utils.scores.report import Report, Score, Subject, score
-from utils.scores.segments import EvaluationRun
 from utils.scores.validity import line
 
 HELD_OUT = "held-out data"
@@ -52,7 +52,7 @@ class Measure:
             _require(self.held_out, config["num_samples"], advice)
         self.report = None
 
-    def begin(self, run: EvaluationRun) -> None:
+    def begin(self, run: Run) -> None:
         """Open the report of a run, or go on with it; what is not a sample is scored at once."""
         self.run = run
         if not run.chief:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from utils.config.record import Config
 from utils.errors import UserError
 from utils.files.whole import join
 from utils.learning.models import resolve_sizes
@@ -49,7 +50,7 @@ def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
         load_weights(networks.gen, checkpoint.gen)
 
 
-def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(config: Config) -> Config:
     """Return the config with sizes and chain from the (first) weights, and the number of images."""
     config = config | {name: located(config[name]) for name in PATHS}
     first = list_checkpoints(config)[0]

@@ -1,5 +1,6 @@
 """The batches of evaluation chains: from image numbers over the replicas to arrays on the host."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,13 +10,29 @@ from utils.data.streams import Dataset, evaluation_batches
 from utils.errors import Diverged, UserError
 from utils.mcmc.image_chains import Starts
 from utils.replicas import Replicas
-from utils.scores.segments import Chains, ChainStates, joined
+from utils.scores.segments import Segment
 from utils.scores.validity import COLUMNS
 from utils.seeds import Purpose
 
 
+@dataclasses.dataclass
+class ChainStates:
+    """One replica's chains: images (b, h, w, c); trace (b, looks, 4), see `validity.COLUMNS`."""
+
+    images: np.ndarray
+    trace: np.ndarray
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed run needs."""
+        return {"images": self.images, "trace": self.trace}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Take the arrays of `state`."""
+        self.images, self.trace = state["images"], state["trace"]
+
+
 class Sampler:
-    """Chains batch by batch: batch j holds the images from number j `batch_size` on.
+    """The chains of one batch after the other: batch j holds the images from j `batch_size` on.
 
     `start(numbers)` gives one replica's first images, unless a `dataset` gives them;
     `run_chain(images, numbers, first_step, num_steps, noisy)` its images later and a look at them.
@@ -30,6 +47,10 @@ class Sampler:
         dataset: Dataset | None = None,
     ):
         self.config, self.replicas, self.dataset = config, replicas, dataset
+        self.chains = {
+            replica: ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))
+            for replica in replicas.local
+        }
         self._next = None  # the batch of data that `_coming` gives next
         self._start = replicas.each(start)
         self._run = replicas.each(
@@ -47,41 +68,52 @@ class Sampler:
         batch, own = self.replicas.batch, np.arange(self.replicas.batch, dtype=np.int32)
         return [first + replica * batch + own for replica in self.replicas.local]
 
-    def begin(self, batch: int) -> Chains:
-        """Return the chains of a batch at their starts."""
-        numbers = self.numbers(batch)
-        if self.dataset is not None:
-            images = self._data(self.dataset, batch)
-            starts = [images[n % len(images)] for n in numbers]
-        else:
-            starts = self._start((), numbers)
-        chains = {
-            replica: ChainStates(images, np.zeros((len(images), 0, len(COLUMNS)), np.float32))
-            for replica, images in zip(self.replicas.local, starts, strict=True)
-        }
-        return self.advance(batch, chains, 0, 0)
+    def parts(self) -> dict[str, ChainStates]:
+        """Return the chains by their names in a state."""
+        return {f"chain_{replica}": chain for replica, chain in self.chains.items()}
 
-    def advance(self, batch: int, chains: Chains, first: int, steps: int) -> Chains:
-        """Return the chains of a batch `steps` Langevin steps after `first`; raises Diverged."""
-        ends = self._on_replicas(batch, chains, first, steps, noisy=True)
-        self._require_finite(ends, f"before step {first + steps}")
-        later = {}
-        for (replica, states), (images, look) in zip(chains.items(), ends, strict=True):
-            trace = np.concatenate([states.trace, look[:, np.newaxis]], axis=1)
-            later[replica] = ChainStates(images, trace)
-        return later
+    def advance(self, segment: Segment) -> None:
+        """Take the chains of a batch through a segment, and look at them; raises Diverged."""
+        batch, first, last = segment[1:]
+        if last == 0:
+            self._begin(batch)
+        ends = self._on_replicas(batch, first, last - first, noisy=True)
+        self._require_finite(ends, f"before step {last}")
+        for chain, (images, look) in zip(self.chains.values(), ends, strict=True):
+            chain.images = images
+            chain.trace = np.concatenate([chain.trace, look[:, np.newaxis]], axis=1)
 
-    def finish(self, batch: int, chains: Chains) -> np.ndarray:
+    def finish(self, batch: int) -> np.ndarray:
         """Return the images `grad_steps` steps without noise later; raises Diverged.
 
         The chains stay as they are.
         """
         steps = self.config["grad_steps"]
         if not steps:
-            return joined(chains, "images")
-        ends = self._on_replicas(batch, chains, 0, steps, noisy=False)
+            return self.images()
+        ends = self._on_replicas(batch, 0, steps, noisy=False)
         self._require_finite(ends, f"in their {steps} 'grad_steps'")
         return np.concatenate([images for images, _ in ends])
+
+    def images(self) -> np.ndarray:
+        """Return the images of all local replicas, in order."""
+        return np.concatenate([chain.images for chain in self.chains.values()])
+
+    def trace(self) -> np.ndarray:
+        """Return the looks at all local replicas' chains, in order."""
+        return np.concatenate([chain.trace for chain in self.chains.values()])
+
+    def _begin(self, batch: int) -> None:
+        """Put the chains of a batch at their starts."""
+        numbers = self.numbers(batch)
+        if self.dataset is not None:
+            images = self._data(self.dataset, batch)
+            starts = [images[n % len(images)] for n in numbers]
+        else:
+            starts = self._start((), numbers)
+        for chain, images in zip(self.chains.values(), starts, strict=True):
+            chain.images = images
+            chain.trace = np.zeros((len(images), 0, len(COLUMNS)), np.float32)
 
     def _require_finite(self, ends: list[tuple[np.ndarray, np.ndarray]], where: str) -> None:
         """Raise Diverged, on all workers, if an image or what is seen of it is NaN or Inf."""
@@ -90,9 +122,9 @@ class Sampler:
             raise Diverged(f"chains diverged {where}: an energy or a pixel is NaN or Inf")
 
     def _on_replicas(
-        self, batch: int, chains: Chains, first: int, steps: int, *, noisy: bool
+        self, batch: int, first: int, steps: int, *, noisy: bool
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        images = [states.images for states in chains.values()]
+        images = [chain.images for chain in self.chains.values()]
         return self._run((first, steps, noisy), images, self.numbers(batch))
 
     def _data(self, dataset: Dataset, batch: int) -> np.ndarray:

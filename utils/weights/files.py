@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 import tensorflow as tf
-from pydantic import BaseModel, ValidationError
+from pydantic import ConfigDict, ValidationError, create_model
 
 from utils.config.kinds import TEXT, list_of, whole
 from utils.config.load import REPOSITORY
@@ -25,16 +25,18 @@ COUNT = whole(ge=1)
 SHAPE = list_of(COUNT, "[height, width, channels]", min_length=3, max_length=3)
 
 
-class NetworkInfo(BaseModel, strict=True):
-    """What a weights file may say of its network."""
-
-    type: TEXT = None
-    image_dims: SHAPE = None
-    width: COUNT = None
-    depth: COUNT = None
-    z_sz: COUNT = None
-    classes: int | list = None
-    chain: dict = None
+# What a weights file may say of its network.
+NetworkInfo = create_model(
+    "NetworkInfo",
+    __config__=ConfigDict(strict=True),
+    type=(TEXT, None),
+    image_dims=(SHAPE, None),
+    width=(COUNT, None),
+    depth=(COUNT, None),
+    z_sz=(COUNT, None),
+    classes=(int | list, None),
+    chain=(dict, None),
+)
 
 
 def save_weights(network: keras.Model, path: str, info: Mapping[str, Any]) -> None:
@@ -59,15 +61,15 @@ def network_info(path: str) -> dict[str, Any] | None:
             stored = file.attrs.get("network")
             info = None if stored is None else dict(json.loads(stored))
         NetworkInfo.model_validate(info or {})
-        return info
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
     except ValidationError as error:
-        wrong = error.errors()[0]["loc"][0]
-        said = f"it says {wrong} {info[wrong]!r} of its network"
+        wrong = error.errors()[0]
+        said = f"it says {wrong['loc'][0]} {wrong['input']!r} of its network"
         raise UserError(f"weights {path} are damaged: {said}") from error
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
+    return info
 
 
 def located(path: str | None) -> str | None:

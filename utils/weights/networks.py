@@ -12,10 +12,8 @@ from utils.weights.foreign import serves
 from utils.weights.published import load_weights
 
 
-def with_stored_sizes(
-    config: Mapping[str, Any], path_key: str, type_key: str, sizes: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the config with a network's sizes taken from the weights at `config[path_key]`.
+def with_stored_sizes(config: Any, path_key: str, type_key: str, sizes: Mapping[str, str]) -> Any:
+    """Return the config (or dict) with a network's sizes taken from the weights at `path_key`.
 
     `sizes` maps names in the file's info to config keys, for example {"width": "ebm_width"}. Raises
     UserError when the config says another size, or the file holds another kind of network or one

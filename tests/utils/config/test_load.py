@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+import attack
+import fid
 import train
 from utils.config import keys
 from utils.config.load import complete, load_config, parse_overrides
@@ -176,6 +178,16 @@ def test_wrong_file_is_one_clear_line(text, words, capsys, tmp_path):
 def test_wrong_run_folder_is_one_clear_line(stored, words, capsys, tmp_path):
     (tmp_path / "config.json").write_text(stored)
     _assert_says(_line(capsys, ["--resume", str(tmp_path)]), words)
+
+
+@pytest.mark.parametrize("script", [fid, attack])
+def test_an_evaluation_of_before_names_the_commit_that_goes_on_with_it(script, capsys, tmp_path):
+    stored = {"script": script.__name__, "config_path": "", "config": {}}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(SystemExit) as stop:
+        script.main(["--resume", str(tmp_path)])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("go on with that, after git checkout 85c368d\n")
 
 
 def test_a_file_is_no_run_folder(capsys, tmp_path):

@@ -17,7 +17,7 @@ from tests.runs import cpus
 from utils.config.load import parse_command
 from utils.data.streams import load_data
 from utils.errors import UserError
-from utils.run.folder import open_run_folder
+from utils.run.folder import Inputs, open_run_folder
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def begin(tmp_path, monkeypatch):
             sets = ["--set", *later] if later else []
             again = parse_command("fid", "", ["--resume", folder, *sets])
             datasets = [load_data(again.config)]
-            return open_run_folder(again, cpus(), (), datasets=datasets, files=files)
+            return open_run_folder(again, cpus(), Inputs(datasets, files))
 
         datasets = [load_data(command.config)]
-        folder = open_run_folder(command, cpus(), (), datasets=datasets, files=files)
+        folder = open_run_folder(command, cpus(), Inputs(datasets, files))
         return open_again
 
     return start
@@ -132,7 +132,7 @@ def test_a_dry_run_of_a_resume_keeps_no_hashes(begin, tmp_path):
     command = parse_command("fid", "", ["--resume", str(folder)])
     command = dataclasses.replace(command, dry_run=True)
     datasets = [load_data(command.config)]
-    open_run_folder(command, cpus(), (), datasets=datasets)
+    open_run_folder(command, cpus(), Inputs(datasets))
     assert not Path("runs/reference").exists()
 
 

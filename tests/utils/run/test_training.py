@@ -14,9 +14,10 @@ from tests.runs import cpus
 from utils.config.load import Command, find_config, load_config, load_run_config
 from utils.errors import UserError, one_line_errors
 from utils.learning.learners import SavedNetwork, WeightsPart
+from utils.run.folder import Inputs
 from utils.run.plan import EBM_PLAN
 from utils.run.states import list_states
-from utils.run.training import Outcome, Run
+from utils.run.training import Outcome, Training
 
 QUIET = {"grad_norm": 0.0, "gen_loss": 0.0, "saturated": 0.0}
 SETTINGS = ["num_training_steps=6", "state_freq=3", "log_freq=2", "max_abs_energy_diff=100"]
@@ -43,16 +44,15 @@ class Growth:
         one_line_errors(lambda argv: self._run(command))()
 
     def _run(self, command: Command) -> None:
-        run = Run(
+        run = Training(
             command,
             cpus(),
-            parts={"ebm": WeightsPart(self.network.variables)},
+            {"ebm": WeightsPart(self.network.variables)},
             networks={"ebm": SavedNetwork(self.network, None, lambda update: {})},
-            pictures=lambda samples: {},
-            start_pictures={},
             plan=dataclasses.replace(EBM_PLAN, draw=lambda metrics, folder: None),
+            inputs=Inputs(),
         )
-        for number in run.updates():
+        for number in run.steps():
             run.after(number, self.update(number, run.retry))
 
     def update(self, number: int, retry: int) -> Outcome:

@@ -1,0 +1,182 @@
+"""A run of any script: its folder, its steps, and what must survive a kill.
+
+for step in run.steps():
+    ...
+    run.done(step)
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from utils.config.load import Command
+from utils.errors import tell_how_to_go_on
+from utils.files.whole import join
+from utils.learning.learners import Part
+from utils.replicas import Replicas
+from utils.run import states
+from utils.run.array_files import ArrayFiles
+from utils.run.folder import Inputs, how_to_resume, open_run_folder
+from utils.run.signals import Interruption
+
+
+class Run:
+    """The folder and the steps, `total` of a `unit`, of a run that is new or goes on.
+
+    `parts` holds everything that must survive a kill; all else is a function of config and step.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        replicas: Replicas,
+        parts: Mapping[str, Part],
+        *,
+        total: int,
+        unit: str,
+        inputs: Inputs,
+    ):
+        self.config, self.replicas, self.chief = command.config, replicas, replicas.chief
+        self.parts, self.total, self.unit = parts, total, unit
+        self.state_freq = self.config.get("state_freq", 1)
+        self.keep_states = self.config.get("keep_states", 2)
+        self.step = self.saved = 0  # steps done, those in a state
+        self.interruption, self.stopping = Interruption(), False
+        self.clock = 0.0  # when the step under way began
+        self.folder = open_run_folder(command, replicas, inputs)
+        self.how_to_resume = how_to_resume(self.folder)
+        tell_how_to_go_on(self.how_to_resume)
+        if command.run_dir is None:
+            self.begin()
+        else:
+            self.restore(print)
+
+    def path(self, *names: str) -> str:
+        """Return the path of a file in the run folder."""
+        return join(self.folder, *names)
+
+    def files(self, name: str) -> ArrayFiles:
+        """Return arrays of the run that grow by batches."""
+        return ArrayFiles(self.path("numpy", name))
+
+    def steps(self) -> Iterator[int]:
+        """Yield the numbers, from 0, of the steps still to do, until the end or a signal.
+
+        Exits with 130 after Ctrl-C and 143 after SIGTERM, the state saved.
+        """
+        print(f"run folder {self.folder}, {self.unit} {self.step} of {self.total}", flush=True)
+        began = self.step
+        with self.interruptible():
+            while not (self.stopping or self.is_over):
+                self.clock = time.perf_counter()
+                yield self.step
+        self.end(began)
+
+    def done(self, step: int) -> None:
+        """Note that a step, and all before it, are done; save the state where it is due."""
+        self.step = step + 1
+        if self.is_due(self.step):
+            self.save()
+
+    def drop(self, *files: ArrayFiles) -> None:
+        """Delete arrays that no later step reads, and the states before now, which need them."""
+        if self.saved < self.step:
+            self.save()
+        if self.chief:
+            states.drop_states(self.path("state"), 1)
+            for arrays in files:
+                arrays.drop()
+        self.replicas.barrier()
+
+    def interruptible(self) -> contextlib.AbstractContextManager:
+        """Return a context that signals end only where all is saved."""
+        return self.interruption.noted(lambda: self.say("stopping as soon as all is saved ..."))
+
+    def pause(self) -> None:
+        """End this process here, where nothing is unsaved, if it was told to.
+
+        For work of the chief alone: without it the other workers end too.
+        """
+        if self.interruption.number is not None:
+            self.stop("all saved")
+
+    def is_told_to_stop(self) -> bool:
+        """Return whether any worker was given a signal; all must ask, and get the same answer."""
+        return self.interruption.is_agreed(self.replicas)
+
+    def stop(self, kept: str) -> NoReturn:
+        """End this process after a signal; `kept` says what is saved."""
+        print(f"stopped at {self.unit} {self.step}, {kept}; {self.how_to_resume}", flush=True)
+        sys.exit(self.interruption.exit_status)
+
+    def end(self, began: int) -> None:
+        """Say how a run ended that began at step `began`; exit after a signal."""
+        if not self.is_over:
+            self.stop(self.kept)
+        if began >= self.total:
+            print(f"nothing was left to do{self.how_to_extend}")
+        print(f"done: {self.folder}" + (f"; {self.kept}" if self.kept != "all saved" else ""),
+              flush=True)  # fmt: skip
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.step >= self.total
+
+    @property
+    def kept(self) -> str:
+        """What of the steps done is saved."""
+        return "all saved"
+
+    @property
+    def how_to_extend(self) -> str:
+        """How more steps can be done than asked for."""
+        return ""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        print(line, flush=True)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether the state after `step` steps is saved; ask all workers whether to stop."""
+        self.stopping = self.is_told_to_stop()
+        return self.stopping or step % self.state_freq == 0 or step >= self.total
+
+    def begin(self) -> None:
+        """Save the state that a new run begins with."""
+        self.save()
+
+    def save(self) -> None:
+        """Write the state of now."""
+        folder = self.path("state", str(self.step))
+        own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
+        states.write_parts(folder, own)
+        self.replicas.barrier()
+        if self.chief:
+            self.flush()
+            states.declare_state(folder, self.header())
+            states.drop_states(self.path("state"), self.keep_states)
+        self.saved = self.step
+
+    def flush(self) -> None:
+        """Bring to disk what must not be older than the state."""
+
+    def header(self) -> dict[str, Any]:
+        """Return what a state says beside its parts."""
+        return {"update": self.step, "replicas": self.replicas.count}
+
+    def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
+        """Go back to the newest state that is whole, naming those that are not; return its header.
+
+        Later states go.
+        """
+        root = self.path("state")
+        folder, header = states.newest_state(root, say)
+        states.restore_parts(folder, header, self.parts, self.replicas.count)
+        self.step = self.saved = header["update"]
+        if self.chief:
+            states.drop_states_after(root, self.step)
+        self.replicas.barrier()
+        return header
