@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import attack
-from tests.runs import cpus, splits
+from tests.runs import assert_same, cpus, splits
 from utils.attack.defense import Defense, Use, create_classifier, create_defense, make_classify
 from utils.config.load import load_config
 from utils.errors import UserError
@@ -21,8 +21,8 @@ SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
 RULES = {
     "seed": 0, "image_dims": [4, 4, 3], "batch_size": 4, "chain_batch": None, "langevin_steps": 2,
     "epsilon": 0.4, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
-    "mcmc_temp": 1.0, "tau": None, "prior_weights": None,
-    "adv_eps": 12.0, "adv_eta": 3.0, "adv_norm": "linf", "adv_steps": 6, "adv_rand_start": True,
+    "mcmc_temp": 1.0, "tau": None, "prior_weights": None, "adv_eps": 12.0,
+    "adv_eta": 3.0, "adv_norm": "linf", "adv_steps": 6, "adv_rand_start": True,
     "eot_attack_reps": 3, "eot_defense_reps": 5, "attack_loss": "cross_entropy",
     "attack_packing": True, "attack_control": True,
 }  # fmt: skip
@@ -37,12 +37,6 @@ def run(start_run):
 def results(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "data_log" / "results.npz") as stored:
         return {name: stored[name] for name in stored.files if name != "seconds"}
-
-
-def assert_same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
-    assert list(one) == list(two)
-    for name in one:
-        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
 def test_an_attack_leaves_what_the_design_says(run, capsys):

@@ -42,7 +42,8 @@ class Record:
             json.dump(self.report(), file, indent=1)
         draw_curve(self.accuracies(), join(folder, "accuracy_over_attack.png"))
         with whole_file(join(folder, "results.npz")) as temporary:
-            np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]  names of ours
+            # None of our names is `allow_pickle`.
+            np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a resumed run needs."""

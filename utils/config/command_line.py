@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -15,13 +16,14 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """Return the `type` of an argument that is a whole number from `minimum`."""
+def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
+    """Return the `type` of an argument that is a whole number from `minimum` to `maximum`."""
 
     def read(text: str) -> int:
         with contextlib.suppress(ValueError):
-            if (number := int(text)) >= minimum:
+            if minimum <= (number := int(text)) <= maximum:
                 return number
-        raise argparse.ArgumentTypeError(f"must be int >= {minimum}, not {text}")
+        upper = f", <= {maximum}" if maximum < math.inf else ""
+        raise argparse.ArgumentTypeError(f"must be int >= {minimum}{upper}, not {text}")
 
     return read

@@ -39,7 +39,7 @@ FROZEN = (
     *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),
     "reference_stats",
 )
-SOURCES = ("*.py", "utils/**/*.py", "nets/*.py", "configs*/*.py", "requirements*.txt")
+SOURCES = ("*.py", "utils/**/*.py", "nets/*.py", "configs*/*.py", "data/*", "requirements*.txt")
 
 
 class Inputs(NamedTuple):

@@ -154,7 +154,7 @@ def test_a_dry_run_of_a_resume_holds_it_to_its_data(
     changes = ["exp_dir=runs", f"data_dir={data_dir}", *sizes]
     command = parse_command(script.__name__, "", [config, "--set", *changes])
     datasets = [load_data(command.config, split) for split in ("train", "test")]
-    folder = open_run_folder(command, cpus(), (), datasets=datasets)
+    folder = open_run_folder(command, cpus(), Inputs(datasets))
     stored = json.loads((path := Path(folder, "config.json")).read_text())
     for split in stored["data"].values():
         split["examples"] += 1
