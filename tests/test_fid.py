@@ -128,6 +128,7 @@ def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
         assert (chains["grad_norms"][:, 1:] > 0).all()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_path):
     changes = ["mcmc_steps=60", "fid_steps=[0,30]", "segment_steps=2", f"data_dir={data_dir}"]
     script = str(repository / "fid.py")
@@ -147,7 +148,14 @@ def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_p
     assert report(folder) == report(run(*changes))
 
 
-@pytest.mark.parametrize(("calls", "state_freq"), [(2, 1), (8, 3), (14, 1)])
+@pytest.mark.parametrize(
+    ("calls", "state_freq"),
+    [
+        pytest.param(2, 1, marks=pytest.mark.slow),
+        (8, 3),
+        pytest.param(14, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
     run, whole, monkeypatch, calls, state_freq
 ):

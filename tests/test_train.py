@@ -86,7 +86,7 @@ def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(ru
     assert any(np.any(first[name] != other[name]) for name in first if name.startswith("ebm/"))
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, replicas):
     options = [f"num_replicas={replicas}", "ebm_lr_info=[[1e-4,0],[1e-3,3]]"]
     whole, parts = run(*options), run(*options, "num_training_steps=2")
@@ -96,6 +96,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, replicas):
     assert [r | times for r in rows(whole)] == [r | times for r in rows(parts)]
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_as_if_nothing_had_been(run, repository, data_dir, tmp_path):
     changes = [
         *SMALL_TRAINING,
@@ -155,7 +156,15 @@ def test_the_code_that_a_run_keeps_runs(finished, tmp_path, data_dir):
 
 
 @pytest.mark.parametrize(
-    "kind", ["persistent", "data_persistent", "coop_persistent", "coop", "data", "noise"]
+    "kind",
+    [
+        "persistent",
+        "data_persistent",
+        pytest.param("coop_persistent", marks=pytest.mark.slow),  # as most tests here do
+        "coop",
+        "data",
+        "noise",
+    ],
 )
 def test_every_kind_of_chain_start_trains(run, kind):
     options = ["mcmc_step_info=[[2,1,0.5,0]]", "num_training_steps=2"]
@@ -265,7 +274,10 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["cifar10", "celeb_a", "imagenet2012"])
+@pytest.mark.parametrize(
+    "name",
+    ["cifar10", *(pytest.param(n, marks=pytest.mark.slow) for n in ("celeb_a", "imagenet2012"))],
+)
 def test_the_data_path_of_the_published_sets(run, name, tmp_path, monkeypatch):
     """TFDS' mock data: the real features and pipeline, random pictures."""
     with tfds.testing.mock_data(num_examples=12):

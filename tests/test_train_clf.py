@@ -121,7 +121,10 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("tested", "agrees"), [("abc", True), ("ab", True), ("ac", False)])
+@pytest.mark.parametrize(
+    ("tested", "agrees"),
+    [pytest.param("abc", True, marks=pytest.mark.slow), ("ab", True), ("ac", False)],
+)
 def test_the_classes_of_the_test_split_must_be_those_of_the_training_split(
     run, tmp_path, rng, capsys, tested, agrees
 ):
