@@ -28,6 +28,7 @@ from utils.weights.files import save_weights
 SMALL = ["num_samples=20", "batch_size=8", "ebm_width=4", "gen_width=4", "exp_dir=runs"]
 SIZES = {"image_dims": [32, 32, 3], "ebm_width": 4, "gen_width": 4, "z_sz": 128}
 CHAIN = {"steps": 3, "epsilon": 0.02, "temperature": 1e-2, "tau": 0.5, "max_norm": 0.5}
+SLOW_BREAKS = [pytest.param(calls, 1, marks=pytest.mark.slow) for calls in (2, 14)]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,11 @@ def weights(tmp_path_factory) -> Path:
     for step in (10, 20, 30):
         info = {"image_dims": [32, 32, 3], "width": 4}
         ebm = create_ebm({**SIZES, "net_type": "ebm_sngan", "seed": step})
-        path = str(folder / f"ebm_{step}.weights.h5")
-        save_weights(ebm, path, {**info, "type": "ebm_sngan", "chain": CHAIN})
+        ebm_info = {**info, "type": "ebm_sngan", "chain": CHAIN}
+        save_weights(ebm, str(folder / f"ebm_{step}.weights.h5"), ebm_info)
         gen = create_gen({**SIZES, "gen_type": "gen_sngan", "seed": step})
-        path = str(folder / f"gen_{step}.weights.h5")
-        save_weights(gen, path, {**info, "type": "gen_sngan", "z_sz": 128})
+        gen_info = {**info, "type": "gen_sngan", "z_sz": 128}
+        save_weights(gen, str(folder / f"gen_{step}.weights.h5"), gen_info)
     return folder
 
 
@@ -131,11 +132,9 @@ def test_a_run_leaves_scores_with_their_extractor_and_both_baselines(whole):
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_path):
     changes = ["mcmc_steps=60", "fid_steps=[0,30]", "segment_steps=2", f"data_dir={data_dir}"]
-    script = str(repository / "fid.py")
-    command = [sys.executable, script, "configs_fid/smoke.py", "--set", *SMALL, *changes]
-    process = subprocess.Popen(
-        [*command, "exp_dir=killed"], cwd=tmp_path, stdout=subprocess.DEVNULL, text=True
-    )
+    command = [sys.executable, str(repository / "fid.py"), "configs_fid/smoke.py", "--set", *SMALL]
+    command += [*changes, "exp_dir=killed"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.time() + 120
     while not any(int(p.parent.name) > 40 for p in tmp_path.glob("killed/s*/state/*/state.json")):
         assert process.poll() is None
@@ -148,14 +147,7 @@ def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_p
     assert report(folder) == report(run(*changes))
 
 
-@pytest.mark.parametrize(
-    ("calls", "state_freq"),
-    [
-        pytest.param(2, 1, marks=pytest.mark.slow),
-        (8, 3),
-        pytest.param(14, 1, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("calls", "state_freq"), [(8, 3), *SLOW_BREAKS])
 def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
     run, whole, monkeypatch, calls, state_freq
 ):
