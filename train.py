@@ -28,7 +28,7 @@ from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import rate_scale
-from utils.run.training import Outcome, Training, time_update
+from utils.run.training import Outcome, Training, require_length, time_update
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images in a picture
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
     if command.dry_run:
+        require_length(command)
         require_same_inputs(command, Inputs(sources.datasets))
         time_update(update, config["num_training_steps"], networks)
         return

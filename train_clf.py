@@ -34,7 +34,7 @@ from utils.run.guard import rate_scale
 from utils.run.plan import Plan
 from utils.run.plots import save_learning
 from utils.run.records import Metrics
-from utils.run.training import Outcome, Training, due, time_update
+from utils.run.training import Outcome, Training, due, require_length, time_update
 from utils.seeds import Key, Purpose
 
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     described = describe(config, learner, classes)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
     if command.dry_run:
+        require_length(command, make_plan())
         require_same_inputs(command, Inputs([train, test]))
         time_update(update, config["num_epochs"] * steps, networks)
         return

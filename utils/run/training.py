@@ -61,8 +61,7 @@ class Training(Run):
         self.networks, self.pictures, self.plan, self.retry = networks, pictures, plan, 0
         # Else one more update, which is not kept, must find the last one's weights healthy.
         self.end_is_measured = plan.measures_result or config["on_divergence"] == "ignore"
-        if command.run_dir is not None:
-            require_length(join(command.run_dir, "state"), plan, total)
+        require_length(command, plan)
         super().__init__(command, replicas, parts, total=total, unit=plan.unit, inputs=inputs)
         self.board = make_board(self.folder) if self.chief else None
         self.progress = Progress(
@@ -224,12 +223,15 @@ class Training(Run):
         )
 
 
-def require_length(root: str, plan: Plan, total: int) -> None:
-    """Raise UserError if the states under `root` are of more updates than the config asks for."""
-    done, key = max(states.list_states(root), default=0), plan.length_key
-    if done > total:
+def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
+    """Raise UserError if the run that goes on has done more updates than the config asks for."""
+    if command.run_dir is None:
+        return
+    key = plan.length_key
+    done = max(states.list_states(join(command.run_dir, "state")), default=0)
+    if done > command.config[key]:
         raise UserError(
-            f"'{key}' is {total}, but {done} {plan.unit}s are done: to go on add "
+            f"'{key}' is {command.config[key]}, but {done} {plan.unit}s are done: to go on add "
             f"--set {key}={2 * done}"
         )
 

@@ -163,3 +163,17 @@ def test_a_dry_run_of_a_resume_holds_it_to_its_data(
         script.main(["--resume", folder, "--dry-run"])
     assert stop.value.code == 2
     assert "is not what the run began with" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_a_resume_holds_it_to_its_length(tmp_path, monkeypatch, data_dir, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("utils.run.lock.own", lambda folder: None)  # held until a script ends
+    changes = ["exp_dir=runs", f"data_dir={data_dir}", "clf_width=1"]
+    command = parse_command("train_clf", "", ["configs_clf/smoke.py", "--set", *changes])
+    folder = Path(open_run_folder(command, cpus(), Inputs()))
+    (folder / "state" / "9").mkdir()
+    (folder / "state" / "9" / "state.json").write_text("{}")
+    with pytest.raises(SystemExit) as stop:
+        train_clf.main(["--resume", str(folder), "--dry-run"])
+    assert stop.value.code == 2
+    assert "'num_epochs' is 3, but 9 epochs are done" in capsys.readouterr().err
