@@ -1,6 +1,7 @@
 """Attack a classifier behind Langevin purification, and say what the defence is worth.
 
     python3 attack.py configs_attack/emoji32.py [--set KEY=VALUE ...] [--dry-run]
+    python3 attack.py configs_attack/emoji32.py --run-dir DIR  # begin there, or go on
     python3 attack.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 BPDA + EOT: projected gradient ascent, by gradients averaged over purifications of an image. An

@@ -61,7 +61,7 @@ class Training(Run):
         self.networks, self.pictures, self.plan, self.retry = networks, pictures, plan, 0
         # Else one more update, which is not kept, must find the last one's weights healthy.
         self.end_is_measured = plan.measures_result or config["on_divergence"] == "ignore"
-        if command.run_dir is not None:
+        if command.resuming:
             require_length(join(command.run_dir, "state"), plan, total)
         super().__init__(command, replicas, parts, total=total, unit=plan.unit, inputs=inputs)
         self.board = make_board(self.folder) if self.chief else None

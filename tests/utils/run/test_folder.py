@@ -13,6 +13,7 @@ from tests.runs import cpus
 from utils.config.load import parse_command
 from utils.data.streams import load_data
 from utils.errors import UserError
+from utils.run import states
 from utils.run.folder import Inputs, open_run_folder
 
 
@@ -33,6 +34,8 @@ def begin(tmp_path, monkeypatch):
 
         datasets = [load_data(command.config)]
         folder = open_run_folder(command, cpus(), Inputs(datasets, files))
+        states.write_parts(f"{folder}/state/0", {})
+        states.declare_state(f"{folder}/state/0", {"update": 0, "replicas": 1})
         return open_again
 
     return start
