@@ -1,6 +1,7 @@
 """Attack a classifier behind Langevin purification, and say what the defence is worth.
 
     python3 attack.py configs_attack/emoji32.py [--set KEY=VALUE ...] [--dry-run]
+    python3 attack.py configs_attack/emoji32.py --run-dir DIR  # begin there, or go on
     python3 attack.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 BPDA + EOT: projected gradient ascent, by gradients averaged over purifications of an image. An
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     first, last = batch_range(config, dataset)
     defense = create_defense(config, class_names, replicas)
     tell_what_fills_memory(f"chain_batch than {defense.chains}")
-    if command.run_dir is not None:
+    if command.resuming:
         require_end(config, first, max(list_states(join(command.run_dir, "state")), default=0))
     if command.dry_run:
         require_same_inputs(command, Inputs([dataset]))

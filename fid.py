@@ -1,6 +1,7 @@
 """Score an EBM: draw samples by Langevin chains and tell how far they are from data.
 
     python3 fid.py configs_fid/emoji32_shortrun.py [--set KEY=VALUE ...] [--dry-run]
+    python3 fid.py configs_fid/emoji32_shortrun.py --run-dir DIR  # begin there, or go on
     python3 fid.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 Chains start at the generator's images (or data, or noise), run `mcmc_steps` Langevin steps, then
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Score or draw as the command line says."""
     command = parse_command("fid", __doc__, argv)
     replicas = Replicas(command.config)
-    if command.run_dir is None:
+    if not command.resuming:
         command = dataclasses.replace(command, config=resolve(command.config))
     config = command.config
     checkpoints = list_checkpoints(config)

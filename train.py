@@ -1,6 +1,7 @@
 """Learn an energy-based model with Langevin chains: shortrun, midrun, and longrun's prior.
 
     python3 train.py configs/quickstart.py [--set KEY=VALUE ...] [--dry-run]
+    python3 train.py configs/quickstart.py --run-dir DIR  # begin there, or go on
     python3 train.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 One update draws chain states from a bank, rejuvenates some of them, runs K Langevin steps, learns
@@ -38,7 +39,7 @@ NUM_SHOWN = 64  # images in a picture
 def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     command = sized(parse_command("train", __doc__, argv))
-    config, resuming = command.config, command.run_dir is not None
+    config, resuming = command.config, command.resuming
 
     # Devices, data, networks, chains.
     replicas = Replicas(config)

@@ -1,6 +1,7 @@
 """Train a Wide ResNet classifier, the one that `attack.py` attacks and an EBM defends.
 
     python3 train_clf.py configs_clf/emoji32_wrn.py [--set KEY=VALUE ...] [--dry-run]
+    python3 train_clf.py configs_clf/emoji32_wrn.py --run-dir DIR  # begin there, or go on
     python3 train_clf.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 An update descends the cross-entropy and the weight decay by SGD; an epoch is one pass over the

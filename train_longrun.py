@@ -1,6 +1,7 @@
 """Learn a density that lasts: an energy-based model that corrects a prior, on burnt-in chains.
 
     python3 train_longrun.py configs_lr/emoji32_conv.py [--set KEY=VALUE ...] [--dry-run]
+    python3 train_longrun.py configs_lr/emoji32_conv.py --run-dir DIR  # begin there, or go on
     python3 train_longrun.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 The potential is that of a frozen prior EBM (learned by `train.py`) plus that of the EBM learned
@@ -53,7 +54,7 @@ class Banks(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     command = sized(parse_command("train_longrun", __doc__, argv))
-    config, resuming = command.config, command.run_dir is not None
+    config, resuming = command.config, command.resuming
 
     # Devices, data, networks, chains.
     replicas = Replicas(config)

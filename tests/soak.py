@@ -1,14 +1,16 @@
 """What no quick test shows: exactness over many kills, and flat memory over 2,000 updates.
 
-    python3 tests/soak.py [--kills 20] [--updates 1000] [--seed 0]
+    python3 tests/soak.py [SCRIPT ...] [--kills 20] [--updates 1000] [--seed 0]
 
-A run of train.py is killed by SIGKILL at random moments, start-up and the writing of states among
-them, and resumed each time; in the end every file is compared with those of an undisturbed run,
-bit for bit. Takes about half a minute a kill. Exit status 1 where there are differences.
+Runs of all five scripts are killed by SIGKILL at random moments, start-up and the writing of states
+among them, and the same command with `--run-dir` is given again each time; in the end every file is
+compared with those of an undisturbed run, bit for bit. Takes about half a minute a kill. Exit
+status 1 where there are differences.
 """
 
 import argparse
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -21,11 +23,17 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-SCRIPT = str(Path(__file__).resolve().parent.parent / "train.py")
-SMALL = (
-    "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=16",
-    "mcmc_step_info=[[2,0,0.5,0]]",
-)  # fmt: skip
+REPOSITORY = Path(__file__).resolve().parent.parent
+EBM = ("batch_size=4", "ebm_width=4", "persistent_size=16", "log_freq=20", "info_freq=100",
+       "state_freq=2", "num_training_steps={updates}")  # fmt: skip
+TRAIN = ("configs/smoke.py", *EBM, "gen_width=4", "mcmc_step_info=[[2,0,0.5,0]]")
+COMMANDS = {
+    "train": TRAIN,
+    "train_longrun": ("configs_lr/smoke.py", *EBM, "burnin_size=8"),
+    "train_clf": ("configs_clf/smoke.py", "num_epochs={epochs}", "epoch_steps_tr=2"),
+    "fid": ("configs_fid/smoke.py", "num_samples=200", "data_labels=None", "ebm_width=4"),
+    "attack": ("configs_attack/smoke.py", "batch_size=4", "end_batch=None", "adv_steps=1"),
+}
 SHARE_OF_STARTUPS = 0.2  # of kills that come at any moment of the first seconds
 STARTUP_SECONDS = 10
 MEMORY_UPDATES, MEMORY_EVERY = 2000, 20
@@ -36,49 +44,57 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20, help="how often the run is killed")
-    parser.add_argument("--updates", type=int, default=1000, help="length of the compared runs")
+    parser.add_argument("scripts", nargs="*", help=f"of {', '.join(COMMANDS)} (all)")
+    parser.add_argument("--kills", type=int, default=20, help="how often each run is killed")
+    parser.add_argument(
+        "--updates", type=int, default=1000, help="length of training runs, ten times the epochs"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     arguments = parser.parse_args(argv)
+    scripts, differences = arguments.scripts or list(COMMANDS), []
     with tempfile.TemporaryDirectory() as folder:
-        differences = soak(Path(folder), arguments.kills, arguments.updates, arguments.seed)
-        weigh(Path(folder))
+        for script in scripts:
+            lengths = {"updates": arguments.updates, "epochs": arguments.updates // 10}
+            settings = [part.format(**lengths) for part in COMMANDS[script]]
+            rng = np.random.default_rng(arguments.seed)
+            differences += soak(Path(folder), script, settings, arguments.kills, rng)
+        if "train" in scripts:
+            weigh(Path(folder))
     sys.exit(1 if differences else 0)
 
 
-def soak(root: Path, kills: int, updates: int, seed: int) -> list[str]:
+def soak(
+    root: Path, script: str, settings: Sequence[str], kills: int, rng: np.random.Generator
+) -> list[str]:
     """Run undisturbed and killed, tell of every kill and difference; return the differences."""
-    settings = [*SMALL, f"num_training_steps={updates}", f"data_dir={root}/data"]
-    settings += ["state_freq=2", "log_freq=20", "info_freq=100"]
+    one, two = (root / f"{script}_{name}" for name in ("undisturbed", "killed"))
 
-    def command(name: str) -> list[str]:
-        return ["configs/smoke.py", "--set", *settings, f"exp_dir={root / name}"]
+    def begin_or_go_on(folder: Path) -> subprocess.Popen:
+        return start(root, script, [settings[0], "--run-dir", str(folder), "--set", *settings[1:]])
 
-    finish(start(command("undisturbed")))
-    (undisturbed,) = (root / "undisturbed").iterdir()
-    rng = np.random.default_rng(seed)
-    process, survived = start(command("killed")), 0
-    for number in range(1, kills + 1):
-        told = kill(process, root / "killed", rng, may_start_up=number > 1)
+    finish(begin_or_go_on(one))
+    survived = 0
+    while survived < kills:
+        process = begin_or_go_on(two)
+        told = kill(process, two, rng)
         if told is None:
-            print("the run is over before all kills: give it more --updates")
+            finish(process)
+            print(f"{script}: over before all kills: give it more --updates", flush=True)
             break
-        print(f"kill {number}: {told}", flush=True)
-        (folder,) = (root / "killed").iterdir()
-        process = start(["--resume", str(folder)])
-        survived = number
-    finish(process)
-    (folder,) = (root / "killed").iterdir()
-    differences = list(compare(undisturbed, folder))
+        survived += 1
+        print(f"{script}, kill {survived}: {told}", flush=True)
+    finish(begin_or_go_on(two))
+    differences = list(compare(one, two))
     print(*differences, sep="\n", end="\n" if differences else "")
-    print(f"kills survived: {survived}, differences found: {len(differences)}", flush=True)
+    print(f"{script}: kills survived: {survived}, differences: {len(differences)}", flush=True)
     return differences
 
 
-def start(arguments: Sequence[str]) -> subprocess.Popen:
-    """Start train.py."""
+def start(root: Path, script: str, arguments: Sequence[str]) -> subprocess.Popen:
+    """Start a script; it prepares data and keeps statistics under `root`."""
+    shared = [f"data_dir={root}/data", f"exp_dir={root}/shared"]
     return subprocess.Popen(
-        [sys.executable, SCRIPT, *arguments],
+        [sys.executable, str(REPOSITORY / f"{script}.py"), *arguments, *shared],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -87,38 +103,35 @@ def finish(process: subprocess.Popen) -> None:
     """Wait for the end of a run, which must be a good one."""
     output = process.communicate()[0]
     if process.returncode:
-        sys.exit(f"train.py ended with status {process.returncode}:\n{output}")
+        sys.exit(f"a run ended with status {process.returncode}:\n{output}")
 
 
-def kill(
-    process: subprocess.Popen, root: Path, rng: np.random.Generator, *, may_start_up: bool
-) -> str | None:
+def kill(process: subprocess.Popen, folder: Path, rng: np.random.Generator) -> str | None:
     """Kill a process at a random moment; return what it was at, None if it was over before."""
-    began, before = time.time(), newest_state(root)
-    more, in_startup = int(rng.integers(1, 5)), rng.random() < SHARE_OF_STARTUPS
-    if may_start_up and in_startup:
+    began, before = time.time(), newest_state(folder)
+    more, in_startup = int(rng.integers(1, 9)), rng.random() < SHARE_OF_STARTUPS
+    if in_startup:
         time.sleep(rng.uniform(0, STARTUP_SECONDS))
     else:
-        while process.poll() is None and newest_state(root) < before + 2 * more:
+        while process.poll() is None and newest_state(folder) < before + more:
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.5))
     if process.poll() is not None:
         return None
     process.kill()
     process.communicate()
-    writing = any(root.glob("*/**/.tmp-*")) or any(
-        not (folder / "state.json").exists() for folder in root.glob("*/state/*")
+    writing = any(folder.rglob(".tmp-*")) or any(
+        not (state / "state.json").exists() for state in folder.glob("state/*")
     )
     return (
-        f"{time.time() - began:.1f} s after its start, states {before} to {newest_state(root)}"
+        f"{time.time() - began:.1f} s after its start, states {before} to {newest_state(folder)}"
         + (", while a file or state was written" if writing else "")
     )
 
 
-def newest_state(root: Path) -> int:
-    """Return the update of the newest declared state of the only run in a folder, -1 if none."""
-    states = root.glob("*/state/*/state.json")
-    return max((int(path.parent.name) for path in states), default=-1)
+def newest_state(folder: Path) -> int:
+    """Return the step of the newest declared state of a run, -1 if none."""
+    return max((int(p.parent.name) for p in folder.glob("state/*/state.json")), default=-1)
 
 
 def compare(one: Path, two: Path) -> Iterator[str]:
@@ -128,8 +141,9 @@ def compare(one: Path, two: Path) -> Iterator[str]:
         if not name.startswith("logs/"):
             yield f"only one run has {name}"
     for name in sorted(names[0] & names[1]):
-        if Path(name).suffix in READERS:
-            read = READERS[Path(name).suffix]
+        if read := READERS.get(
+            "report.json" if name.endswith("report.json") else Path(name).suffix
+        ):
             first, second = read(one / name), read(two / name)
             keys = sorted(first.keys() | second.keys())
             wrong = [key for key in keys if not same(first.get(key), second.get(key))]
@@ -147,9 +161,9 @@ def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a state's part."""
+    """Return the arrays of a state's part or of results, without the seconds that they took."""
     with np.load(path) as arrays:
-        return dict(arrays)
+        return {name: arrays[name] for name in arrays.files if name != "seconds"}
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
@@ -174,7 +188,17 @@ def read_png(path: Path) -> dict[str, np.ndarray]:
     return {"bytes": np.frombuffer(path.read_bytes(), np.uint8)}
 
 
-READERS = {".npz": read_npz, ".h5": read_h5, ".csv": read_csv, ".png": read_png}
+def read_report(path: Path) -> dict[str, np.ndarray]:
+    """Return the lines of a report, without the seconds that it took."""
+    content = json.loads(path.read_text())
+    return {name: np.array(json.dumps(value)) for name, value in content.items()
+            if name != "seconds"}  # fmt: skip
+
+
+READERS = {
+    ".npz": read_npz, ".h5": read_h5, ".csv": read_csv, ".png": read_png,
+    "report.json": read_report,
+}  # fmt: skip
 
 
 class Weight(NamedTuple):
@@ -186,9 +210,9 @@ class Weight(NamedTuple):
 
 def weigh(root: Path) -> None:
     """Run 2,000 updates and tell how the memory of the process grows."""
-    settings = [*SMALL, f"num_training_steps={MEMORY_UPDATES}", f"info_freq={MEMORY_EVERY}"]
-    settings += ["state_freq=100", "log_freq=50", f"data_dir={root}/data", f"exp_dir={root}/long"]
-    process = start(["configs/smoke.py", "--set", *settings])
+    settings = [part.format(updates=MEMORY_UPDATES) for part in TRAIN[1:]]
+    settings += [f"info_freq={MEMORY_EVERY}", "state_freq=100", "log_freq=50"]
+    process = start(root, "train", [TRAIN[0], "--set", *settings])
     weights = []
     for line in process.stdout:
         if found := re.match(r"update (\d+)/", line):

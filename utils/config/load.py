@@ -18,6 +18,7 @@ from utils.config import keys
 from utils.config.checks import CHECKS
 from utils.config.command_line import Parser
 from utils.config.record import Config, read
+from utils.config.run_dir import has_begun, is_empty, require_same_config
 from utils.config.unread_keys import is_own_config, warnings_of
 from utils.errors import UserError, closest, first_line
 from utils.files.whole import require_writable
@@ -29,17 +30,54 @@ FORMAT, BEFORE = 2, "85c368d"  # of run folders; the commit that goes on with th
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What a script was asked to do: a new run of a config, or to go on with `run_dir`."""
+    """What a script was asked to do: a run of a config in `run_dir` ("": a folder of its own).
+
+    `resuming`: it goes on with the run that has begun there. `asked` is the config as the user
+    wrote it, with defaults; in `config` it is completed by what weights know.
+    """
 
     script: str
     config: Config
     config_path: str
-    run_dir: str | None
+    run_dir: str
     dry_run: bool
+    resuming: bool
+    asked: dict[str, Any]
 
 
 def parse_command(script: str, description: str | None, argv: Sequence[str] | None) -> Command:
     """Read the command line that all scripts share and load the config that it names."""
+    parser = _make_parser(script, description)
+    arguments = parser.parse_args(argv)
+    if (arguments.config is None) == (arguments.resume is None):
+        parser.error("give either a config file or --resume RUN_DIR")
+    if arguments.resume is not None and arguments.run_dir is not None:
+        parser.error("--run-dir goes with a config file, --resume RUN_DIR without")
+    written = parse_overrides(arguments.set)
+    run_dir = arguments.resume or arguments.run_dir or ""
+    if arguments.resume is not None:
+        config, config_path = load_run_config(run_dir, arguments.set, script)
+        stored = read_run(run_dir, script)
+        asked = {**stored.get("asked", stored["config"]), **written}
+    else:
+        path = find_config(arguments.config)
+        content, config_path = read_config_file(path), str(path)
+        config = complete({**content, **written}, script, config_path)
+        if not is_own_config(path, REPOSITORY):
+            written = {**content, **written}
+        if not config.gs_path:
+            require_writable(config.exp_dir, "exp_dir")
+        asked = dict(config)
+        if run_dir and not is_empty(run_dir):
+            config = load_same_config(run_dir, asked, script)
+    for line in warnings_of(config, script, written):
+        print(f"warning: {line}", file=sys.stderr)
+    resuming = bool(run_dir) and has_begun(run_dir)
+    return Command(script, config, config_path, run_dir, arguments.dry_run, resuming, asked)
+
+
+def _make_parser(script: str, description: str | None) -> Parser:
+    """Return the parser of the command line that all scripts share."""
     parser = Parser(
         prog=f"{script}.py",
         description=description,
@@ -51,6 +89,9 @@ def parse_command(script: str, description: str | None, argv: Sequence[str] | No
     )
     parser.add_argument(
         "--resume", metavar="RUN_DIR", type=path, help="go on with this run, bit for bit"
+    )
+    parser.add_argument(
+        "--run-dir", metavar="DIR", type=path, help="begin here, or go on if the run has begun here"
     )
     parser.add_argument(
         "--set",
@@ -65,23 +106,7 @@ def parse_command(script: str, description: str | None, argv: Sequence[str] | No
         action="store_true",
         help="check everything, time one update, make no run folder",
     )
-    arguments = parser.parse_args(argv)
-    if (arguments.config is None) == (arguments.resume is None):
-        parser.error("give either a config file or --resume RUN_DIR")
-    written = parse_overrides(arguments.set)
-    if arguments.resume is not None:
-        config, config_path = load_run_config(arguments.resume, arguments.set, script)
-    else:
-        path = find_config(arguments.config)
-        content, config_path = read_config_file(path), str(path)
-        config = complete({**content, **written}, script, config_path)
-        if not is_own_config(path, REPOSITORY):
-            written = {**content, **written}
-        if not config.gs_path:
-            require_writable(config.exp_dir, "exp_dir")
-    for line in warnings_of(config, script, written):
-        print(f"warning: {line}", file=sys.stderr)
-    return Command(script, config, config_path, arguments.resume, arguments.dry_run)
+    return parser
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), script: str = "train") -> Config:
@@ -93,17 +118,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), script: str = "
     return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
 
 
-def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tuple[Config, str]:
-    """Return the config with which a run folder was made, and the path of its file.
-
-    `overrides` may change only what the table marks as resumable.
-    """
+def read_run(run_dir: str, script: str) -> dict[str, Any]:
+    """Return what `config.json` of a run folder holds; raises UserError for another script's."""
     path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
     try:
         with tf.io.gfile.GFile(path) as file:
             stored = json.load(file)
-        owner, config, config_path = stored["script"], stored["config"], stored["config_path"]
-        config = {**config}
+        owner = stored["script"]
+        stored = {**stored, "config": {**stored["config"]}, "config_path": stored["config_path"]}
     except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
         raise UserError(_no_run_folder(run_dir)) from error
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
@@ -114,6 +136,29 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
         raise UserError(
             f"{run_dir} is of an older version: go on with that, after git checkout {BEFORE}"
         )
+    return stored
+
+
+def load_same_config(run_dir: str, asked: Mapping[str, Any], script: str) -> Config:
+    """Return the config with which the run in a folder goes on, if `asked` is what it began with.
+
+    What the table marks as resumable may differ, and is taken from `asked`.
+    """
+    path, stored = f"{run_dir.rstrip('/')}/{CONFIG_FILE}", read_run(run_dir, script)
+    may_differ = {name for name, key in keys.keys_of(script).items() if key.resumable}
+    before = complete(stored.get("asked", stored["config"]), script, path)
+    fixed = {name: value for name, value in asked.items() if name not in may_differ}
+    require_same_config(run_dir, before, fixed)
+    changes = {name: asked[name] for name in may_differ if asked[name] != before[name]}
+    return complete({**stored["config"], **changes}, script, path)
+
+
+def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tuple[Config, str]:
+    """Return the config with which a run folder was made, and the path of its file.
+
+    `overrides` may change only what the table marks as resumable.
+    """
+    path, stored = f"{run_dir.rstrip('/')}/{CONFIG_FILE}", read_run(run_dir, script)
     changes = parse_overrides(overrides)
     known = keys.keys_of(script, keys.KEYS + keys.FOSSILS)
     fixed = [name for name in changes if name in known and not known[name].resumable]
@@ -122,7 +167,7 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
         raise UserError(
             f"--set {fixed[0]}: a resumed run keeps its config; only these may change: {allowed}"
         )
-    return complete({**config, **changes}, script, path), config_path
+    return complete({**stored["config"], **changes}, script, path), stored["config_path"]
 
 
 def _no_run_folder(path: str) -> str:
@@ -147,6 +192,7 @@ def write_run_config(
         "script": command.script,
         "config_path": command.config_path,
         "config": dict(command.config),
+        "asked": command.asked,
         "weights": weights,
         "data": data,
     }

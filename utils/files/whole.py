@@ -107,7 +107,12 @@ def reserve(path: str, size: int) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Delete what killed processes left half-written in a folder that no other process writes."""
+    """Delete what killed processes left half-written in a folder that no other process writes.
+
+    Behind a URL it stays.
+    """
+    if "://" in folder:
+        return
     for path in Path(folder).rglob(f"{TEMPORARY}*"):
         path.unlink()
 

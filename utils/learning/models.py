@@ -75,7 +75,7 @@ def resolve_sizes(config: Config) -> Config:
 
 def sized(command: Command) -> Command:
     """Return the command of a new run with the sizes of networks that its weights know."""
-    if command.run_dir is not None:
+    if command.resuming:
         return command
     return dataclasses.replace(command, config=resolve_sizes(command.config))
 

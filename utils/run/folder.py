@@ -14,6 +14,7 @@ import tensorflow as tf
 from utils.config import keys
 from utils.config.checks import trains_generator
 from utils.config.load import CONFIG_FILE, REPOSITORY, Command, write_run_config
+from utils.config.run_dir import has_begun
 from utils.data.sets import Dataset
 from utils.errors import UserError
 from utils.files.fingerprints import difference, fingerprint
@@ -55,15 +56,14 @@ def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
     Raises UserError if an input is no longer what the run began with. What has changed in the
     config is written, so that the next resume goes on with it.
     """
-    if command.run_dir is None:
+    if not command.resuming:
         return make_run_folder(command, replicas, inputs)
     folder, chief = command.run_dir.rstrip("/"), replicas.chief
     if chief:
         lock.own(folder)
     require_same_inputs(command, inputs)
     if chief:
-        if "://" not in folder:
-            remove_leftovers(folder)
+        remove_leftovers(folder)
         keep_changes(command, folder)
     return folder
 
@@ -73,7 +73,7 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
 
     What the run's folder does not tell, as one made by an older version, is taken as it is.
     """
-    if command.run_dir is None:
+    if not command.resuming:
         return
     with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
         began_with = json.load(file)
@@ -100,9 +100,10 @@ def keep_changes(command: Command, folder: str) -> None:
     path = join(folder, CONFIG_FILE)
     with tf.io.gfile.GFile(path) as file:
         stored = json.load(file)
-    if stored["config"] != command.config:
+    changed = {**stored, "config": dict(command.config), "asked": command.asked}
+    if stored != changed:
         with whole_file(path) as temporary, open(temporary, "w") as file:
-            json.dump({**stored, "config": dict(command.config)}, file, indent=1)
+            json.dump(changed, file, indent=1)
 
 
 def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:
@@ -112,29 +113,25 @@ def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[st
 
 
 def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str:
-    """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`; return its path, the same on all workers.
+    """Make the folder of a new run; return its path, the same on all workers.
 
-    A second run of the same second gets `-2` behind its name. `config.json` holds fingerprints of
-    files, by config key, and of data sets, by their splits.
+    `config.json` holds fingerprints of files, by config key, and of data sets, by their splits.
     """
-    config = command.config
-    stamp = time.localtime(replicas.agree(int(time.time())))
-    name = f"{config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
-    root = runs_root(config)
-    attempt = replicas.agree(_claim_folder(root, name) if replicas.chief else 0)
-    folder = join(root, _numbered(name, attempt))
+    folder = (
+        _claim_run_dir(command, replicas) if command.run_dir else _claim_name(command, replicas)
+    )
     if replicas.chief:
-        lock.own(folder)
         with whole_file(join(folder, CONFIG_FILE)) as temporary:
             files = {**frozen_files(command), **inputs.files}
             weights = {key: [fingerprint(path) for path in files[key]] for key in files}
-            kept = reference_folder(config)
+            kept = reference_folder(command.config)
             data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
             write_run_config(command, temporary, weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for name in FOLDERS[command.script]:
             make_folder(join(folder, name))
+    replicas.barrier()
     return folder
 
 
@@ -171,6 +168,30 @@ def how_to_resume(folder: str) -> str:
     return f"to go on: python3 {sys.argv[0]} --resume {folder}"
 
 
+def _claim_run_dir(command: Command, replicas: Replicas) -> str:
+    """Make the folder that `--run-dir` names; raises UserError if another process was quicker."""
+    folder = command.run_dir.rstrip("/")
+    if replicas.chief:
+        make_folder(folder)
+        lock.own(folder)
+        if has_begun(folder):
+            raise UserError(f"a run has just begun in {folder}: give the same command again")
+        remove_leftovers(folder)
+    return folder
+
+
+def _claim_name(command: Command, replicas: Replicas) -> str:
+    """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`, with `-2` behind its name where taken."""
+    stamp = time.localtime(replicas.agree(int(time.time())))
+    name = f"{command.config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
+    root = runs_root(command.config)
+    attempt = replicas.agree(_claim_folder(root, name) if replicas.chief else 0)
+    folder = join(root, _numbered(name, attempt))
+    if replicas.chief:
+        lock.own(folder)
+    return folder
+
+
 def _claim_folder(root: str, name: str) -> int:
     """Make a run folder that nobody has; return the number that its name carries."""
     make_folder(root)
@@ -205,6 +226,6 @@ def _copy_sources(config_path: str, folder: str) -> None:
 def _copy(source: Path, target: str) -> None:
     tf.io.gfile.makedirs(target.rpartition("/")[0])
     if "://" in target:
-        tf.io.gfile.copy(str(source), target)
+        tf.io.gfile.copy(str(source), target, overwrite=True)
     else:
         shutil.copy(source, target)

@@ -48,10 +48,10 @@ class Run:
         self.folder = open_run_folder(command, replicas, inputs)
         self.how_to_resume = how_to_resume(self.folder)
         tell_how_to_go_on(self.how_to_resume)
-        if command.run_dir is None:
-            self.begin()
-        else:
+        if command.resuming:
             self.restore(print)
+        else:
+            self.begin()
 
     def path(self, *names: str) -> str:
         """Return the path of a file in the run folder."""

@@ -225,7 +225,7 @@ class Training(Run):
 
 def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
     """Raise UserError if the run that goes on has done more updates than the config asks for."""
-    if command.run_dir is None:
+    if not command.resuming:
         return
     key = plan.length_key
     done = max(states.list_states(join(command.run_dir, "state")), default=0)

@@ -17,6 +17,7 @@ from tests.runs import cpus
 from utils.config.load import parse_command
 from utils.data.streams import load_data
 from utils.errors import UserError
+from utils.run import states
 from utils.run.folder import Inputs, open_run_folder
 
 
@@ -37,6 +38,8 @@ def begin(tmp_path, monkeypatch):
 
         datasets = [load_data(command.config)]
         folder = open_run_folder(command, cpus(), Inputs(datasets, files))
+        states.write_parts(f"{folder}/state/0", {})
+        states.declare_state(f"{folder}/state/0", {"update": 0, "replicas": 1})
         return open_again
 
     return start
@@ -155,6 +158,8 @@ def test_a_dry_run_of_a_resume_holds_it_to_its_data(
     command = parse_command(script.__name__, "", [config, "--set", *changes])
     datasets = [load_data(command.config, split) for split in ("train", "test")]
     folder = open_run_folder(command, cpus(), Inputs(datasets))
+    states.write_parts(f"{folder}/state/0", {})
+    states.declare_state(f"{folder}/state/0", {"update": 0})
     stored = json.loads((path := Path(folder, "config.json")).read_text())
     for split in stored["data"].values():
         split["examples"] += 1

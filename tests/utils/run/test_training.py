@@ -71,7 +71,7 @@ def start(tmp_path, monkeypatch):
     def start_run(growth: Growth, *changes: str) -> Path:
         path = str(find_config("configs/smoke.py"))
         config = load_config(path, ["exp_dir=runs", *SETTINGS, *changes])
-        growth.run(Command("train", config, path, None, False))
+        growth.run(Command("train", config, path, "", False, False, dict(config)))
         return next(Path("runs").iterdir())
 
     return start_run
@@ -79,7 +79,7 @@ def start(tmp_path, monkeypatch):
 
 def resume(growth: Growth, folder: Path, *changes: str) -> None:
     config, path = load_run_config(str(folder), changes, "train")
-    growth.run(Command("train", config, path, str(folder), False))
+    growth.run(Command("train", config, path, str(folder), False, True, dict(config)))
 
 
 def actions(folder: Path) -> list[str]:
