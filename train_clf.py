@@ -122,7 +122,8 @@ def make_update(
 
     def replica_update(key: Key, images: tf.Tensor, labels: tf.Tensor):
         with tf.GradientTape() as tape:
-            logits = learner.network(images, seed=key(Purpose.CLASSIFIER), training=True)
+            seed, rows = key(Purpose.CLASSIFIER), key.share.rows
+            logits = learner.network(images, seed=seed, rows=rows, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             if class_weights is not None:
                 losses *= tf.gather(tf.constant(class_weights), labels)
@@ -136,8 +137,7 @@ def make_update(
     on_replicas = replicas.compile(replica_update, config["seed"])
 
     def update(number: int, retry: int = 0) -> dict[str, tf.Tensor]:
-        images, labels = zip(*stream.labelled_batches(number), strict=True)
-        return on_replicas((number, retry), (), images, labels)[1]
+        return on_replicas((number, retry), (), *stream.labelled_batches(number))[1]
 
     return update
 

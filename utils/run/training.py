@@ -32,7 +32,7 @@ from utils.run.signals import Interruption
 
 
 class Outcome(NamedTuple):
-    """What an update gives: metrics, Langevin steps an image took, one replica's samples.
+    """What an update gives: metrics, Langevin steps an image took, this process's samples.
 
     Metrics are numbers or scalar tensors.
     """
@@ -211,11 +211,11 @@ class Run:
         root = join(self.folder, "state")
         folder, header = states.newest_state(root, say)
         replicas = self.replicas.count
-        states.restore_parts(folder, header, self.parts, replicas)
+        states.restore_parts(folder, header, self.parts)
         if header["replicas"] != replicas:
             say(
-                f"state of {header['replicas']} replicas, now {replicas}: banks are split anew "
-                "and the run goes on, no longer bit for bit"
+                f"state of {header['replicas']} replicas, now {replicas}: the run goes on, equal "
+                "up to rounding, no longer bit for bit"
             )
         self.step, self.retry = header["update"], header["retry"]
         self.saved = self.step

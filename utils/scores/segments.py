@@ -124,14 +124,18 @@ class EvaluationRun:
 
     def _save_state(self) -> None:
         folder = self.path("state", str(self.segments))
-        parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
-        states.write_parts(folder, parts)
+        states.write_parts(folder, self._parts())
         self.replicas.barrier()
         if self.chief:
             replicas = self.replicas.count
             header = {"update": self.segments, "replicas": replicas, **self.place._asdict()}
             states.declare_state(folder, header)
             states.drop_states(self.path("state"), self.keep_states)
+
+    def _parts(self) -> dict[str, "ChainStates"]:
+        """Return the chains by the positions of the batch that they are."""
+        size = self.batch_size // self.replicas.count
+        return {f"chain_{r * size}_{(r + 1) * size}": own for r, own in self.chains.items()}
 
     def _restore(self) -> None:
         """Go back to the newest whole state, or to the beginning where there is none yet."""
@@ -143,9 +147,7 @@ class EvaluationRun:
         self.place = Place(*(header[name] for name in Place._fields))
         if self.place.step:
             self.chains = {replica: _empty() for replica in self.replicas.local}
-            parts = {f"chain_{replica}": chain for replica, chain in self.chains.items()}
-            count = self.replicas.count
-            states.restore_parts(folder, header, parts, count)
+            states.restore_parts(folder, header, self._parts())
         if self.chief:
             states.drop_states_after(root, self.segments)
         self.replicas.barrier()
