@@ -126,7 +126,7 @@ def make_update(
             logits = learner.network(images, seed=seed, rows=rows, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             if class_weights is not None:
-                losses *= tf.gather(tf.constant(class_weights), labels)
+                losses *= tf.gather(tf.constant(class_weights, losses.dtype), labels)
             loss = tf.reduce_mean(losses)
             squares = [tf.nn.l2_loss(variable) for variable in learner.network.trainable_variables]
             share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas.count

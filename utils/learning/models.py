@@ -111,6 +111,7 @@ def make_positives(
             seed = key(Purpose.GENERATED_DATA)
             latents = draw_latents(models.gen, seed, batch, key.share)
             data = generate(latents, seed, models.gen_learner is not None, key.share)
+        data = tf.cast(data, models.ebm.network.variable_dtype)
         noise = make_noise(key(Purpose.DATA_NOISE), data, key.share)
         return data + config["data_epsilon"] * noise(0)
 

@@ -226,7 +226,8 @@ def _empty_bank(config: Mapping[str, Any], shelves: Shelves) -> Bank:
     """Return a bank of the right shapes for a state, or a first rejuvenation, to fill."""
     coop, count = config["mcmc_init"].startswith("coop"), shelves.num_places
     latents = np.zeros((count, config["z_sz"]), np.float32) if coop else None
-    return Bank(shelves, np.zeros((count, *config["image_dims"]), np.float32), latents)
+    dtype = np.float64 if config["precision"] == "float64" else np.float32
+    return Bank(shelves, np.zeros((count, *config["image_dims"]), dtype), latents)
 
 
 def _uniform(
