@@ -108,7 +108,7 @@ def create_learner(
         optimizer.build(network.trainable_variables)
     starts = [0, *(config["lr_switch_epochs"] or [])]
     rates = [list(row) for row in zip(config["lr_list"], starts, strict=True)]
-    return Learner(network, optimizer, rates, average=None, max_grad_norm=None)
+    return Learner(network, optimizer, rates, average=None)
 
 
 def make_update(
