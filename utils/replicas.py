@@ -198,9 +198,9 @@ def _split(arrays: Any, count: int) -> list[Any]:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Return the nested arrays of which these are the parts, in order."""
-    if len(parts) == 1:
-        return parts[0]
+    """Return the nested arrays of which these are the parts, in order; () where there are none."""
+    if len(parts) < 2:
+        return parts[0] if parts else ()
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 

@@ -45,6 +45,8 @@ def test_an_update_gets_the_key_and_rows_of_its_replica_and_gives_the_means_of_m
     assert len(seen) == 2  # traced once for each truth value, not for numbers
     update((5, 0), (11, False), inputs)
     assert len(seen) == 2
+    keeps_nothing = cpus(2).compile(lambda key: ((), {}), 7)
+    assert keeps_nothing((0, 0), ()) == ((), {})
 
 
 def test_a_process_alone_is_the_chief_and_agrees_with_itself():
