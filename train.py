@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
     models = create_models(config, replicas, load_learned=not resuming)
-    banks = starts.create_banks(config, replicas, models.gen, sources, empty=resuming)
-    update = make_update(config, replicas, sources, models, banks)
+    bank = starts.create_bank(config, replicas, models.gen, sources, empty=resuming)
+    update = make_update(config, replicas, sources, models, bank)
     networks = saved_networks(config, models)
     if command.dry_run:
         require_length(command)
@@ -55,14 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
 
     # Train.
-    bank_parts = {f"bank_{r}": bank for r, bank in zip(replicas.local, banks, strict=True)}
     run = Training(
-        command, replicas, {**models.parts(), **bank_parts},
-        networks=networks, pictures=make_pictures(config, models, banks[0]),
+        command, replicas, models.parts() | bank.parts("bank"),
+        networks=networks, pictures=make_pictures(config, models, bank),
         inputs=Inputs(sources.datasets),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.draw({"data": sources.batches(0)[0][:NUM_SHOWN]})
+        run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
 
@@ -72,7 +71,7 @@ def make_update(
     replicas: Replicas,
     sources: starts.Sources,
     models: Models,
-    banks: Sequence[Bank],
+    bank: Bank,
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
     sampling = Sampling.of_config(config)
@@ -83,9 +82,10 @@ def make_update(
     def replica_update(key: Key, steps, burn_in, data: tf.Tensor, start: Start):
         images, latents = starts.rejuvenate(config, models.gen, key, start)
         if burns_in:  # the whole batch, so that shapes stay fixed (TPUs need that)
-            burnt = chain(images, num_steps=burn_in, noise=make_noise(key(Purpose.BURN_IN), images))
+            noise = make_noise(key(Purpose.BURN_IN), images, key.share)
+            burnt = chain(images, num_steps=burn_in, noise=noise)
             images = tf.where(start.fresh[:, None, None, None], burnt.images, images)
-        noise = make_noise(key(Purpose.CHAIN), images)
+        noise = make_noise(key(Purpose.CHAIN), images, key.share)
         samples, grad_norms, _ = chain(images, num_steps=steps, noise=noise)
         energy_diff = learn_energy(
             models.ebm, positives(key, data), samples,
@@ -107,39 +107,33 @@ def make_update(
     def update(number: int, retry: int = 0) -> Outcome:
         steps, burn_in, probability, _ = row_at(config["mcmc_step_info"], number)
         rates = models.set_rates(number, rate_scale(retry))
-        drawn = draw(config, replicas, sources, banks, probability, (number, retry))
-        ends, metrics = on_replicas(
-            (number, retry), (steps, burn_in), sources.batches(number), drawn
+        start = draw(config, sources, bank, probability, (number, retry))
+        (samples, latents), metrics = on_replicas(
+            (number, retry), (steps, burn_in), sources.batches(number), start
         )
-        for bank, start, (samples, latents) in zip(banks, drawn, ends, strict=True):
-            bank.put(start.places, samples, latents, (start.counts + 1) * ~start.rejuvenated)
-        return Outcome(metrics | rates, steps + burn_in, ends[0][0])
+        bank.put(start.places, samples, latents, (start.counts + 1) * ~start.rejuvenated)
+        return Outcome(metrics | rates, steps + burn_in, samples)
 
     return update
 
 
 def draw(
     config: Mapping[str, Any],
-    replicas: Replicas,
     sources: starts.Sources,
-    banks: Sequence[Bank],
+    bank: Bank,
     probability: float,
     step: tuple[int, int],
-) -> list[Start]:
-    """Draw each replica's states and decide who is rejuvenated, from noise or data here and now."""
-    number, retry = step
+) -> Start:
+    """Draw states and decide who is rejuvenated, from noise or data here and now."""
     if config["mcmc_init"] not in BANK_INITS:
         probability = 1.0
-    drawn = []
-    for replica, bank, new in zip(replicas.local, banks, sources.new_states(*step), strict=True):
-        rng = host_rng(config["seed"], Purpose.BANK_DRAW, number, replica, retry)
-        places, images, latents, counts, untouched = bank.draw(replicas.batch, rng)
-        rejuvenated = choose_rejuvenated(counts, probability, config["max_mcmc_updates"], rng)
-        if len(new):  # else it is the generator's turn, on the replicas
-            images[rejuvenated] = new[rejuvenated]
-        fresh = rejuvenated | untouched
-        drawn.append(Start(places, images, latents, counts, rejuvenated, fresh))
-    return drawn
+    rng, new = host_rng(config["seed"], Purpose.BANK_DRAW, *step), sources.new_states(*step)
+    places, images, latents, counts, untouched = bank.draw(rng)
+    draws = rng.random(config["batch_size"])[bank.shelves.positions]
+    rejuvenated = choose_rejuvenated(counts, probability, config["max_mcmc_updates"], draws)
+    if len(new):  # else it is the generator's turn, on the replicas
+        images[rejuvenated] = new[rejuvenated]
+    return Start(places, images, latents, counts, rejuvenated, rejuvenated | untouched)
 
 
 def make_pictures(

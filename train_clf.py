@@ -88,7 +88,7 @@ def create_learner(
         optimizer.build(network.trainable_variables)
     starts = [0, *(config["lr_switch_epochs"] or [])]
     rates = [list(row) for row in zip(config["lr_list"], starts, strict=True)]
-    return Learner(network, optimizer, rates, average=None, max_grad_norm=None)
+    return Learner(network, optimizer, rates, average=None)
 
 
 def make_update(
@@ -102,10 +102,11 @@ def make_update(
 
     def replica_update(key: Key, images: tf.Tensor, labels: tf.Tensor):
         with tf.GradientTape() as tape:
-            logits = learner.network(images, seed=key(Purpose.CLASSIFIER), training=True)
+            seed, rows = key(Purpose.CLASSIFIER), key.share.rows
+            logits = learner.network(images, seed=seed, rows=rows, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             if class_weights is not None:
-                losses *= tf.gather(tf.constant(class_weights), labels)
+                losses *= tf.gather(tf.constant(class_weights, losses.dtype), labels)
             loss = tf.reduce_mean(losses)
             squares = [tf.nn.l2_loss(variable) for variable in learner.network.trainable_variables]
             share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas.count
@@ -116,8 +117,7 @@ def make_update(
     on_replicas = replicas.compile(replica_update, config["seed"])
 
     def update(number: int, retry: int = 0) -> dict[str, tf.Tensor]:
-        images, labels = zip(*stream.labelled_batches(number), strict=True)
-        return on_replicas((number, retry), (), images, labels)[1]
+        return on_replicas((number, retry), (), *stream.labelled_batches(number))[1]
 
     return update
 

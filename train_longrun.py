@@ -40,7 +40,7 @@ NUM_SHOWN = 64  # images in a picture
 
 
 class Banks(NamedTuple):
-    """One replica's two banks, or what an update drew of them.
+    """The two banks of a process, or what an update drew of them.
 
     Counts of `burn_in` are draws, those of `update` the Langevin steps taken so far. The draws with
     which the burn-in bank begins at a new row of the schedule count as made.
@@ -48,6 +48,10 @@ class Banks(NamedTuple):
 
     update: Any  # a Bank, or the Drawn of it
     burn_in: Any
+
+    def parts(self) -> dict[str, Bank]:
+        """Return the banks by their names in a state."""
+        return self.update.parts("bank") | self.burn_in.parts("burnin")
 
 
 @one_line_errors
@@ -71,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # Train.
     run = Training(
-        command, replicas, {**models.parts(), **bank_parts(replicas, banks)},
-        networks=networks, pictures=make_pictures(banks[0]),
-        plan=make_plan(config, banks[0].burn_in), inputs=Inputs(sources.datasets),
+        command, replicas, models.parts() | banks.parts(),
+        networks=networks, pictures=make_pictures(banks),
+        plan=make_plan(config, banks.burn_in), inputs=Inputs(sources.datasets),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.draw({"data": sources.batches(0)[0][:NUM_SHOWN]})
+        run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
 
@@ -88,21 +92,13 @@ def create_banks(
     sources: starts.Sources,
     *,
     empty: bool,
-) -> list[Banks]:
-    """Return both banks of each local replica; they share no picture and keep no latents."""
-    pairs = zip(
-        starts.create_banks(config, replicas, models.gen, sources, empty=empty),
-        starts.create_banks(config, replicas, models.gen, sources, empty=empty, size="burnin_size"),
-        strict=True,
+) -> Banks:
+    """Return this process's shelves of both banks; they share no picture and keep no latents."""
+    filled = (
+        starts.create_bank(config, replicas, models.gen, sources, empty=empty, size=size)
+        for size in ("persistent_size", "burnin_size")
     )
-    return [Banks(*(Bank(bank.images) for bank in pair)) for pair in pairs]
-
-
-def bank_parts(replicas: Replicas, banks: Sequence[Banks]) -> dict[str, Bank]:
-    """Return the banks by their names in a state."""
-    numbered = list(zip(replicas.local, banks, strict=True))
-    updates = {f"bank_{number}": pair.update for number, pair in numbered}
-    return updates | {f"burnin_{number}": pair.burn_in for number, pair in numbered}
+    return Banks(*(Bank(bank.shelves, bank.images) for bank in filled))
 
 
 def make_update(
@@ -110,7 +106,7 @@ def make_update(
     replicas: Replicas,
     sources: starts.Sources,
     models: Models,
-    banks: Sequence[Banks],
+    banks: Banks,
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
     sampling = Sampling.of_config(config)
@@ -119,7 +115,8 @@ def make_update(
 
     def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn: Banks):
         images, burning, taken = drawn.update.images, drawn.burn_in.images, drawn.update.counts
-        noises = [make_noise(key(p), images) for p in (Purpose.CHAIN, Purpose.BURN_IN)]
+        purposes = (Purpose.CHAIN, Purpose.BURN_IN)
+        noises = [make_noise(key(purpose), images, key.share) for purpose in purposes]
         samples, burnt, grad_norms = run_both(
             chain, (images, burning), noises, (steps, burn_in), together
         )
@@ -141,37 +138,29 @@ def make_update(
     def update(number: int, retry: int = 0) -> Outcome:
         row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], number)
         rates = models.set_rates(number, rate_scale(retry))
-        drawn = draw(config, replicas, banks, (number, retry))
+        drawn = draw(config, banks, (number, retry))
         scalars = (steps, burn_in, steps == burn_in)
         ends, metrics = on_replicas((number, retry), scalars, sources.batches(number), drawn)
-        refills = sources.new_states(number, retry)
-        for pair, both, (samples, burnt, generated), new in zip(
-            banks, drawn, ends, refills, strict=True
-        ):
-            put_back(pair, both, (samples, burnt, new if len(new) else generated), row)
-        return Outcome(metrics | rates, steps + burn_in, ends[0][0])
+        (samples, burnt, generated), new = ends, sources.new_states(number, retry)
+        put_back(banks, drawn, (samples, burnt, new if len(new) else generated), row)
+        return Outcome(metrics | rates, steps + burn_in, samples)
 
     return update
 
 
-def draw(
-    config: Mapping[str, Any], replicas: Replicas, banks: Sequence[Banks], step: tuple[int, int]
-) -> list[Banks]:
-    """Draw each replica's states of both banks; where a row of the schedule begins, new counts."""
-    number, retry = step
+def draw(config: Mapping[str, Any], banks: Banks, step: tuple[int, int]) -> Banks:
+    """Draw states of both banks; where a row of the schedule begins, new counts."""
+    number, _ = step
     _, _, threshold, from_update = row_at(config["mcmc_step_info"], number)
-    drawn = []
-    for replica, pair in zip(replicas.local, banks, strict=True):
-        if number == from_update:  # the first row too
-            rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, number, replica, retry)
-            redraw_counts(pair.burn_in, threshold, rng)
-        rng = host_rng(config["seed"], Purpose.BANK_DRAW, number, replica, retry)
-        drawn.append(Banks(*(bank.draw(replicas.batch, rng) for bank in pair)))
-    return drawn
+    if number == from_update:  # the first row too
+        rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, *step)
+        redraw_counts(banks.burn_in, threshold, rng)
+    rng = host_rng(config["seed"], Purpose.BANK_DRAW, *step)
+    return Banks(*(bank.draw(rng) for bank in banks))
 
 
 def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequence[int]) -> None:
-    """Put the ends of one replica's chains back, and move those that have burnt in.
+    """Put the ends of the chains back, and move those that have burnt in.
 
     `ends` are samples, burnt images and new ones, (b, h, w, c) each; `row` is that of the schedule.
     A burnt image drawn `threshold` times before takes the place of the sample at its position of

@@ -25,7 +25,7 @@ from PIL import Image
 
 from utils.data.prepare import prepare
 from utils.data.streams import TrainingStream, load_data
-from utils.mcmc.banks import Bank
+from utils.mcmc.banks import Bank, Shelves
 
 STEPS = 20  # of Langevin per update
 BATCH = 32
@@ -102,13 +102,14 @@ def opened_in_this_process(config: dict) -> dict[str, float]:
     stream = TrainingStream(load_data(config), batch_size=BATCH)
     stream.batches(0)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-    bank = Bank(np.random.Generator(np.random.Philox(0)).random((BANK, 32, 32, 3), np.float32))
+    images = np.random.Generator(np.random.Philox(0)).random((BANK, 32, 32, 3), np.float32)
+    bank = Bank(Shelves(BANK, BATCH, slice(0, BATCH)), images)
     update = stream.batches_per_epoch // 2
     start = time.perf_counter()
     stream.batches(update)
     resume = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    del bank
+    del bank, images
     return {"seconds": seconds, "cpu": cpu, "resume": resume, "update": update, "memory": peak}
 
 

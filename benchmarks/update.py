@@ -70,7 +70,7 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
     models = create_models(config, replicas, load_learned=True)
-    make = {train: starts.create_banks, train_longrun: train_longrun.create_banks}[script]
+    make = {train: starts.create_bank, train_longrun: train_longrun.create_banks}[script]
     source = models.gen if script is train else models
     banks = make(config, replicas, source, sources, empty=False)
     updates = make_updates(script, config, replicas, sources, models, banks)
@@ -78,7 +78,7 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     generator = (still - alone) * config["mcmc_init"].startswith("coop")
     parts = (whole - still, still - generator - host, generator, host)
     shares = " | ".join(f"{np.median(part) / np.median(whole):.1%}" for part in parts)
-    flat = tf.nest.flatten(banks)  # train_longrun.py has pairs of them
+    flat = tf.nest.flatten(banks)  # train_longrun.py has two of them
     own = sum(array.nbytes for bank in flat for array in bank.state().values())
     beyond = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - own
     return f"| {size:,} | {1e3 * np.median(whole):.1f} | {shares} | {beyond / 1e9:.2f} |"
@@ -90,7 +90,7 @@ def make_updates(
     replicas: Replicas,
     sources: starts.Sources,
     models: Models,
-    banks: Sequence[Any],
+    banks: Any,
 ) -> list[Callable[[int], object]]:
     """Return the whole update, that without steps, and without generator, and without networks."""
     still = {**config, "mcmc_step_info": [[0, 0, *row[2:]] for row in config["mcmc_step_info"]]}
@@ -98,7 +98,7 @@ def make_updates(
     if config["mcmc_init"].startswith("coop"):  # as if what the generator makes were there
         alone = {**still, "mcmc_init": "persistent"}
         learners = dataclasses.replace(models, gen_learner=None)
-        made = [np.zeros((replicas.batch, *config["image_dims"]), np.float32)] * len(banks)
+        made = np.zeros((replicas.batch_size, *config["image_dims"]), np.float32)
         states = sources._replace(new_states=lambda number, retry: made)
     unaveraged = dataclasses.replace(learners, ebm=dataclasses.replace(models.ebm, average=None))
     return [

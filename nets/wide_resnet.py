@@ -1,11 +1,12 @@
 """Wide ResNet classifier (Zagoruyko and Komodakis 2016), published depth 28 and width 10."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from nets.layers import Composite, Conv, space_mean
+from nets.layers import Composite, Conv, space_mean, static_shape
 from nets.norms import batch_norm
 
 DEPTH, WIDTH = 28, 10
@@ -15,7 +16,8 @@ GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the firs
 class WideResNet(Composite, keras.Model):
     """Logits of images: (b, h, w, 1 or 3) in [-1, 1] -> (b, num_classes).
 
-    Dropout draws from `seed`, a (2,) integer tensor that a training call must give.
+    Dropout draws from `seed`, a (2,) integer tensor that a training call must give. Where images
+    are rows of a larger batch, `rows(draw, b)` takes theirs of `draw(n)`, the larger batch's.
     """
 
     def __init__(
@@ -42,10 +44,10 @@ class WideResNet(Composite, keras.Model):
         self.bn = norm("bn1")
         self.linear = keras.layers.Dense(num_classes, name="linear", dtype=self.variable_dtype)
 
-    def call(self, x, seed=None, training=False):
-        return self.linear(self.features(x, seed=seed, training=training))
+    def call(self, x, seed=None, rows=None, training=False):
+        return self.linear(self.features(x, seed=seed, rows=rows, training=training))
 
-    def features(self, x, seed=None, training=False):
+    def features(self, x, seed=None, rows=None, training=False):
         """Return what the last layer reads: (b, h, w, c) in [-1, 1] -> (b, 64 width)."""
         if training and self.dropout and seed is None:
             raise ValueError("a training call of a classifier with dropout needs a seed")
@@ -55,7 +57,7 @@ class WideResNet(Composite, keras.Model):
             if seed is not None:  # an int64 index keeps 64 bits of the seed
                 index: Any = tf.constant(number, tf.int64)
                 block_seed = tf.random.fold_in(seed, index, alg="philox")
-            x = block(x, seed=block_seed, training=training)
+            x = block(x, seed=block_seed, rows=rows, training=training)
         return space_mean(tf.nn.relu(self.bn(x, training=training)))
 
 
@@ -74,12 +76,27 @@ class Block(Composite):
         is_identity = inputs == outputs and stride == 1
         self.shortcut = None if is_identity else Conv(outputs, 1, "shortcut", stride=stride)
 
-    def call(self, x, seed=None, training=False):
+    def call(self, x, seed=None, rows=None, training=False):
         y = self.conv_1(tf.nn.relu(self.bn_1(x, training=training)))
         if training and self.dropout:
-            y = tf.nn.experimental.stateless_dropout(y, self.dropout, seed, rng_alg="philox")
+            y = y * self.dropped(y, seed, rows or whole)
         y = self.conv_2(tf.nn.relu(self.bn_2(y, training=training)))
         return y + (self.shortcut(x) if self.shortcut else x)
+
+    def dropped(self, y: tf.Tensor, seed: Any, rows: Callable) -> tf.Tensor:
+        """Return the factors of dropout, like y: 0, or 1 / (1 - dropout)."""
+        size, *sides = static_shape(y)
+
+        def draw(count: int) -> tf.Tensor:
+            ones = tf.ones([count, *sides], y.dtype)
+            return tf.nn.experimental.stateless_dropout(ones, self.dropout, seed, rng_alg="philox")
+
+        return rows(draw, size)
+
+
+def whole(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
+    """Return the rows of images that are a whole batch."""
+    return draw(count)
 
 
 def norm(name: str) -> keras.layers.Layer:

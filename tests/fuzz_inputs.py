@@ -16,7 +16,7 @@ from PIL import Image
 from nets import create_ebm
 from tests.nets.cases import weights_of
 from tests.utils.test_import_weights import write_checkpoint
-from utils.config.load import load_config
+from utils.config.load import FORMAT, load_config
 from utils.run import states
 from utils.weights import files as checkpoint
 
@@ -170,6 +170,6 @@ def rewrite_config(path: Path, rng: np.random.Generator) -> None:
 
 def make_run(folder: Path, rng: np.random.Generator) -> Path:
     config = dict(load_config("configs/smoke.py"))
-    stored = {"script": "train", "config_path": "x", "config": config}
+    stored = {"format": FORMAT, "script": "train", "config_path": "x", "config": config}
     (folder / "config.json").write_text(json.dumps(stored))
     return folder / "config.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.replicas import Replicas
-from utils.run.states import list_states
+from utils.run.states import SHARE, list_states, read_header, restore_parts
 
 SMALL_TRAINING = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8",
@@ -20,14 +20,25 @@ def cpus(count: int = 1, batch_size: int = 4) -> Replicas:
     return Replicas({"device_type": "cpu", "num_replicas": count, "batch_size": batch_size})
 
 
+class Kept:
+    """A part of a state that keeps the arrays it gets."""
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.arrays = state
+
+
 def state(folder: Path) -> dict[str, np.ndarray]:
-    """Return every array of a run's newest state, by part and name."""
+    """Return every array of a run's newest state, by part and name; banks as of one process."""
+    batch = json.loads((folder / "config.json").read_text())["config"]["batch_size"]
     root = folder / "state"
-    arrays = {}
-    for path in sorted((root / str(list_states(str(root))[-1])).glob("*.npz")):
-        with np.load(path) as part:
-            arrays |= {f"{path.stem}/{name}": part[name] for name in part.files}
-    return arrays
+    newest = str(root / str(list_states(str(root))[-1]))
+    header, parts = read_header(newest), {}
+    for name in sorted(header["files"]):
+        part = name.removesuffix(".npz")
+        share = SHARE.match(part)
+        parts[f"{share[1]}_0_{batch}" if share else part] = Kept()
+    restore_parts(newest, header, parts)
+    return {f"{p}/{name}": kept.arrays[name] for p, kept in parts.items() for name in kept.arrays}
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import attack
 import fid
 import train
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
-from utils.config.load import parse_command
+from utils.config.load import FORMAT, parse_command
 from utils.run.run import Run
 from utils.run.states import list_states
 
@@ -93,7 +93,7 @@ def test_folders_that_are_not_of_this_command_are_refused(run, refused, tmp_path
     assert "notes is not a run folder: it has no config.json" in refused(run, "notes")
     assert "text is not a run folder: it is a file" in refused(run, "notes/text")
     Path("other").mkdir()
-    stored = {"format": 2, "script": "attack", "config_path": "", "config": {}}
+    stored = {"format": FORMAT, "script": "attack", "config_path": "", "config": {}}
     Path("other/config.json").write_text(json.dumps(stored))
     assert "other is a run of attack.py" in refused(run, "other")
     assert "--run-dir goes with a config file" in refused(

@@ -157,7 +157,7 @@ def test_a_crafted_state_is_refused_without_running_it(tmp_path, monkeypatch, co
     states.declare_state("3", {"update": 3, "replicas": 1})
     header = states.read_header("3")
     with pytest.raises(UserError, match=r"ebm\.npz is damaged"):
-        states.restore_parts("3", header, {"ebm": Arrays()}, 1)
+        states.restore_parts("3", header, {"ebm": Arrays()})
     assert not Path("sprung").exists()
 
 

@@ -14,7 +14,7 @@ from train_longrun import Banks, put_back
 from utils.config.load import load_config
 from utils.learning.learners import create_learner
 from utils.learning.models import Models, create_models
-from utils.mcmc.banks import Bank, redraw_counts
+from utils.mcmc.banks import Bank, Shelves, redraw_counts
 from utils.mcmc.langevin import langevin
 from utils.mcmc.noise import make_noise
 from utils.mcmc.parts import run_both
@@ -28,24 +28,28 @@ SMALL = [
 ]  # fmt: skip
 
 
-def _numbered_bank(size: int, first: float) -> Bank:
+def _bank(images: np.ndarray, batch: int) -> Bank:
+    return Bank(Shelves(len(images), batch, slice(0, batch)), images)
+
+
+def _numbered_bank(size: int, first: float, batch: int) -> Bank:
     """A bank whose images say by their value who they are."""
     values = first + np.arange(size, dtype=np.float32)
-    return Bank(np.tile(values[:, None, None, None], (1, 1, 1, 1)))
+    return _bank(values[:, None, None, None], batch)
 
 
 @pytest.mark.parametrize("threshold", [1, 3, 10_000])
 def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
     """Hundreds of updates, image by image: an image is the pair (name, Langevin steps taken)."""
     steps, burn_in, batch = 5, 7, 4
-    banks = Banks(_numbered_bank(12, 0), _numbered_bank(8, 100))
+    banks = Banks(_numbered_bank(12, 0, batch), _numbered_bank(8, 100, batch))
     redraw_counts(banks.burn_in, threshold, host_rng(0, Purpose.BURN_IN_COUNTS, 0))
     counts = banks.burn_in.counts.tolist()
     update, burning = [float(i) for i in range(12)], [100.0 + i for i in range(8)]
     ages, seen_moves = [0] * 12, 0
     for number in range(300):
         rng = host_rng(0, Purpose.BANK_DRAW, number)
-        drawn, burnt = banks.update.draw(batch, rng), banks.burn_in.draw(batch, rng)
+        drawn, burnt = banks.update.draw(rng), banks.burn_in.draw(rng)
         new = np.full((batch, 1, 1, 1), 1000.0 + number, np.float32)
         ends = (drawn.images + steps, burnt.images + burn_in, new)  # a step adds 1
         assert drawn.counts.tolist() == [ages[place] for place in drawn.places]
@@ -67,12 +71,12 @@ def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
 
 
 def test_images_move_over_steadily_one_in_threshold_plus_one_draws():
-    banks, moves = Banks(_numbered_bank(200, 0), _numbered_bank(400, 1000)), []
+    banks, moves = Banks(_numbered_bank(200, 0, 50), _numbered_bank(400, 1000, 50)), []
     redraw_counts(banks.burn_in, 4, host_rng(0, Purpose.BURN_IN_COUNTS, 0))
     assert set(banks.burn_in.counts) == {0, 1, 2, 3}
     for number in range(500):
         rng = host_rng(1, Purpose.BANK_DRAW, number)
-        drawn, burnt = banks.update.draw(50, rng), banks.burn_in.draw(50, rng)
+        drawn, burnt = banks.update.draw(rng), banks.burn_in.draw(rng)
         moves.append((burnt.counts >= 4).mean())
         ends = (drawn.images, burnt.images, burnt.images)
         put_back(banks, Banks(drawn, burnt), ends, [1, 1, 4, 0])
@@ -100,7 +104,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_leaves_what_the_design_sa
     expected = {f"shortrun/{n}4.png" for n in ("longrun", "persistent", "burnin")}
     expected |= {"plots/diagnostics.png", "plots/burn_in_counts.png", "code/train_longrun.py"}
     expected |= {"checkpoints/ebm_4.weights.h5", "checkpoints/ebm_ema_4.weights.h5"}
-    expected |= {f"state/4/{n}_{r}.npz" for n in ("bank", "burnin") for r in (0, 1)}
+    expected |= {f"state/4/{name}_0_4.npz" for name in ("bank", "burnin")}
     assert expected <= files
 
 
@@ -128,7 +132,7 @@ def test_refills_come_from_noise_of_the_configs_scale_or_from_the_generator(run,
     generator = ["gen_type=gen_sngan", "gen_width=4", "update_generator=False"]
     options = ["persistent_init_scale=0.01", "epsilon=0.0", "mcmc_step_info=[[2,2,1,0]]"]
     folder = run(f"mcmc_init={init}", *options, *(generator if init.startswith("coop") else []))
-    banks = [state(folder)[f"{name}_0/images"] for name in ("bank", "burnin")]
+    banks = [state(folder)[f"{name}_0_4/images"] for name in ("bank", "burnin")]
     low, high = (0, 0.01) if init == "persistent" else (0.01, 1)
     for images in banks:
         assert low < np.abs(images).max() <= high
@@ -140,7 +144,7 @@ def test_banks_filled_from_data_begin_with_no_picture_in_both(replicas):
     replicas = Replicas({**config, "num_replicas": replicas})
     sources = open_sources(config, replicas)
     banks = train_longrun.create_banks(config, replicas, Models(*[None] * 4), sources, empty=False)
-    images = [x for pair in banks for bank in pair for x in bank.images]
+    images = [x for bank in banks for x in bank.images]
     assert len({x.tobytes() for x in images}) == len(images) == 48
 
 
@@ -174,8 +178,12 @@ class Toy:
         """The energy of a normal distribution of standard deviation 0.6."""
         return tf.reshape(tf.square(images) / (2 * 0.6**2), (-1, 1))
 
-    def batches(self, number: int) -> list[np.ndarray]:
-        return [self.draw(host_rng(0, Purpose.DATA, number), 64)]
+    def batches(self, number: int) -> np.ndarray:
+        return self.draw(host_rng(0, Purpose.DATA, number), 64)
+
+    def banks(self) -> Banks:
+        rngs = [host_rng(0, Purpose.BANK_FILL, i) for i in range(2)]
+        return Banks(*(_bank(self.draw(rng, 512), 64) for rng in rngs))
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         weights, means, deviations = np.array(self.mixture).T
@@ -188,17 +196,17 @@ def toy_update(toy: Toy, banks: Banks):
     """Return `train_longrun`'s update of a toy, on the CPU."""
 
     def refills(number, retry):
-        return [toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)]
+        return toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)
 
     sources = Sources(toy, toy.batches, refills)
     replicas = Replicas({"device_type": "cpu", "num_replicas": 1, "batch_size": 64})
-    return train_longrun.make_update(toy.config, replicas, sources, toy.models, [banks])
+    return train_longrun.make_update(toy.config, replicas, sources, toy.models, banks)
 
 
 def test_counts_are_drawn_anew_where_a_row_of_the_schedule_begins():
     toy = Toy(3)
     toy.config = {**toy.config, "mcmc_step_info": [[1, 1, 50, 0], [1, 1, 3, 2]]}
-    banks = Banks(*(Bank(toy.draw(host_rng(0, Purpose.BANK_FILL, i), 512)) for i in range(2)))
+    banks = toy.banks()
     update = toy_update(toy, banks)
     for number, threshold in enumerate([50, 50, 3]):
         update(number)
@@ -215,7 +223,7 @@ def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     """
     updates = 2500
     toy = Toy(updates)
-    banks = Banks(*(Bank(toy.draw(host_rng(0, Purpose.BANK_FILL, i), 512)) for i in range(2)))
+    banks = toy.banks()
     update = toy_update(toy, banks)
     for number in range(updates):
         update(number)
@@ -252,14 +260,14 @@ def test_one_batch_of_chains_equals_two(monkeypatch):
     config = load_config("configs_lr/smoke.py", SMALL, "train_longrun")
     replicas, rng = Replicas(config), host_rng(0, Purpose.PLOTS)
     data, *starts = (rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32) for _ in range(3))
-    sources = Sources(None, lambda number: [data], lambda number, retry: [data])
+    sources = Sources(None, lambda number: data, lambda number, retry: data)
     ends = []
     for together in (True, False):
         monkeypatch.setattr(train_longrun, "run_both", lambda *x, t=together: run_both(*x[:-1], t))
         models = create_models(config, replicas, load_learned=True)
-        banks = Banks(*(Bank(images.copy()) for images in starts))
+        banks = Banks(*(_bank(images.copy(), 4) for images in starts))
         banks.update.counts = np.array([0, 2, 4, 10])
-        update = train_longrun.make_update(config, replicas, sources, models, [banks])
+        update = train_longrun.make_update(config, replicas, sources, models, banks)
         metrics = update(5).metrics
         assert metrics["chain_steps"] == 4 + 2, "the mean of what was taken, and 2 more"
         images = [bank.images for bank in banks]

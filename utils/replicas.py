@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from utils.devices.strategy import make_strategy
 from utils.errors import UserError
-from utils.seeds import Key
+from utils.seeds import Key, Share
 
 
 class Replicas:
@@ -46,6 +46,16 @@ class Replicas:
         return self.batch_size // self.count
 
     @property
+    def positions(self) -> slice:
+        """The positions of the whole batch that this process's replicas take."""
+        return slice(self.local[0] * self.batch, (self.local[-1] + 1) * self.batch)
+
+    def share(self) -> Share:
+        """Return the share of the whole batch of the replica that calls."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return Share(replica, self.count)
+
+    @property
     def device(self) -> str:
         """`cpu`, `gpu` or `tpu`."""
         name = self.strategy.extended.worker_devices[0]
@@ -53,31 +63,31 @@ class Replicas:
 
     def compile(
         self, function: Callable[..., tuple], seed: int, then: Callable[[], None] = lambda: None
-    ) -> Callable[..., tuple[list, dict[str, tf.Tensor]]]:
+    ) -> Callable[..., tuple[Any, dict[str, tf.Tensor]]]:
         """Return an update as one graph over all replicas, between arrays of the host.
 
-        Called as (step, scalars, *inputs), each input a list of one item per local replica, it runs
-        `function(key, *scalars, *items)` on every replica, which returns (arrays, metrics); then
-        `then` over all of them. It returns each local replica's arrays, and the metrics' means.
-        Whole numbers enter as tensors; truth values choose the graph.
+        Called as (step, scalars, *inputs), inputs nested arrays whose rows are this process's
+        `positions`, it runs `function(key, *scalars, *own)` on every replica with its own rows,
+        which returns (arrays, metrics); then `then` over all of them. It returns the arrays, with
+        the rows of `positions`, and the metrics' means. Whole numbers enter as tensors; truth
+        values choose the graph.
         """
 
         @tf.function
         def on_all(number, retry, scalars, items):
             def on_replica(items):
-                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-                return function(Key(seed, number, replica, retry), *scalars, *items)
+                return function(Key(seed, number, retry, self.share()), *scalars, *items)
 
             ends, metrics = self.strategy.run(on_replica, (items,))
             then()
             means = {n: self.strategy.reduce("MEAN", x, axis=None) for n, x in metrics.items()}
             return ends, means
 
-        def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Sequence):
-            items = self.to_replicas(list(zip(*inputs, strict=True)))
+        def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Any):
+            items = self.to_replicas(_split(inputs, len(self.local)))
             number, retry = _tensors(step)
             ends, means = on_all(number, retry, _tensors(scalars), items)
-            return self.to_host(ends), means
+            return _joined(self.to_host(ends)), means
 
         return call
 
@@ -176,6 +186,23 @@ def rows_at_once(count: int, batch: int, least: int) -> int:
     while size < min(count, batch):
         size *= 2
     return min(size, batch)
+
+
+def _split(arrays: Any, count: int) -> list[Any]:
+    """Return the equal parts of nested arrays (n, ...), in order."""
+    return [
+        tf.nest.map_structure(
+            lambda x, i=i: x[i * len(x) // count : (i + 1) * len(x) // count], arrays
+        )
+        for i in range(count)
+    ]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return the nested arrays of which these are the parts, in order; () where there are none."""
+    if len(parts) < 2:
+        return parts[0] if parts else ()
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _tensors(scalars: Sequence[int]) -> list[Any]:

@@ -83,14 +83,38 @@ def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
+class Share(NamedTuple):
+    """One of `count` equal shares of the whole batch: a replica's, or a part of it."""
+
+    number: int | tf.Tensor = 0
+    count: int = 1
+
+    def part(self, part: int, parts: int) -> "Share":
+        """Return one of so many equal parts of this share."""
+        return Share(self.number * parts + part, self.count * parts)
+
+    def rows(self, draw: Callable[[int], tf.Tensor], size: int) -> tf.Tensor:
+        """Return this share's `size` rows of `draw(n)`, the n rows of the whole batch."""
+        if self.count == 1:
+            return draw(size)
+        whole = draw(size * self.count)
+        return tf.reshape(whole, [self.count, size, *whole.shape[1:]])[self.number]
+
+
+WHOLE = Share()
+
+
 class Key(NamedTuple):
-    """Where a draw of training happens: every purpose has a stream of its own there."""
+    """When a draw of training happens, and for which share of the whole batch.
+
+    Every purpose has a stream of its own, the same on all replicas: a replica takes its rows of it.
+    """
 
     seed: int
-    number: tf.Tensor
-    replica: tf.Tensor
-    retry: tf.Tensor
+    number: int | tf.Tensor
+    retry: int | tf.Tensor
+    share: Share = WHOLE
 
     def __call__(self, purpose: Purpose) -> tf.Tensor:
         """Return the (2,) seed of a purpose's stream."""
-        return fold(self.seed, purpose, self.number, self.replica, self.retry)
+        return fold(self.seed, purpose, self.number, self.retry)

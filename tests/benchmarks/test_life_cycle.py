@@ -15,10 +15,14 @@ from benchmarks.stages import Stage, Work
 from train_longrun import Banks, put_back
 from utils.config.load import load_config
 from utils.errors import UserError
-from utils.mcmc.banks import Bank, choose_rejuvenated, redraw_counts
+from utils.mcmc.banks import Bank, Shelves, choose_rejuvenated, redraw_counts
 
 SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
 STAGE = Stage("shortrun", "train", "configs/smoke.py", SMALL, 0, {"ebm": 2})
+
+
+def _bank(size: int) -> Bank:
+    return Bank(Shelves(size, 32, slice(0, 32)), np.zeros((size, 1, 1, 1), np.float32))
 
 
 @pytest.mark.parametrize("size", [FULL, QUICK], ids=["full", "quick"])
@@ -33,10 +37,10 @@ def test_every_stage_has_a_complete_config_and_weights_of_earlier_ones(size):
 
 @pytest.mark.parametrize(("probability", "oldest"), [(0.5, 2), (0.25, 0), (1.0, 0)])
 def test_mean_steps_of_a_sample_are_those_of_a_simulated_bank(rng, probability, oldest):
-    bank, draws, means = Bank(np.zeros((96, 1, 1, 1), np.float32)), np.zeros(96), []
+    bank, draws, means = _bank(96), np.zeros(96), []
     for update in range(3000):
-        drawn = bank.draw(32, rng)
-        rejuvenated = choose_rejuvenated(drawn.counts, probability, oldest, rng)
+        drawn = bank.draw(rng)
+        rejuvenated = choose_rejuvenated(drawn.counts, probability, oldest, rng.random(32))
         draws[drawn.places] = draws[drawn.places] * ~rejuvenated + 1
         bank.put(*drawn[:3], (drawn.counts + 1) * ~rejuvenated)
         means += [draws[drawn.places].mean()] * (update > 100)
@@ -46,11 +50,11 @@ def test_mean_steps_of_a_sample_are_those_of_a_simulated_bank(rng, probability, 
 
 
 def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
-    banks, means = Banks(*(Bank(np.zeros((n, 1, 1, 1), np.float32)) for n in (160, 96))), []
+    banks, means = Banks(_bank(160), _bank(96)), []
     redraw_counts(banks.burn_in, 9, rng)
     ends = [np.zeros((32, 1, 1, 1), np.float32)] * 3
     for update in range(4000):
-        drawn = [bank.draw(32, rng) for bank in banks]
+        drawn = [bank.draw(rng) for bank in banks]
         put_back(banks, Banks(*drawn), ends, [20, 10, 9, 0])
         means += [drawn[0].counts.mean() + 20] * (update > 500)
     known = mean_chain_steps({"mcmc_step_info": [[20, 10, 9, 0]], "burnin_size": 96})

@@ -17,6 +17,7 @@ from tests.nets.cases import (
     values_and_gradients,
     weights_of,
 )
+from utils.seeds import Share
 
 SMALLEST = list(dict(reversed(NETWORKS)).items())  # one of every kind
 EBMS = [network for network in ALL_NETWORKS if network.values[0].startswith("ebm")]
@@ -140,6 +141,14 @@ def test_a_classifier_drops_out_by_its_seed_only_in_training(rng):
     assert not np.allclose(first, other, atol=1e-3)
     with pytest.raises(ValueError, match="needs a seed"):
         clf(x, training=True)
+
+
+def test_dropout_of_a_share_is_that_of_the_whole_batch(rng):
+    block = create_small("clf_wrn", 32, dropout=0.3).blocks[0]
+    whole = block.dropped(tf.zeros((6, 2, 2, 5)), SEED, rows=Share().rows)
+    assert sorted(np.unique(whole)) == [0, np.float32(1 / 0.7)]
+    own = [block.dropped(tf.zeros((2, 2, 2, 5)), SEED, rows=Share(r, 3).rows) for r in range(3)]
+    np.testing.assert_array_equal(tf.concat(own, 0), whole)
 
 
 @pytest.mark.parametrize(

@@ -26,23 +26,27 @@ def test_arrays_go_to_their_replicas_and_come_back(count):
         np.testing.assert_array_equal(own, flags[r])
 
 
-def test_an_update_gets_the_key_of_its_replica_and_gives_the_means_of_metrics():
+def test_an_update_gets_the_key_and_rows_of_its_replica_and_gives_the_means_of_metrics():
     seen = []
 
     def function(key, steps, doubles, x):
         factor = 2.0 if doubles else 1.0  # a truth value chooses the graph
-        return (key(Purpose.CHAIN),), {"x": factor * tf.reduce_mean(x) + tf.cast(steps, tf.float32)}
+        arrays = key(Purpose.CHAIN)[None], key.share.rows(tf.range, 2), x + 1
+        return arrays, {"x": factor * tf.reduce_mean(x) + tf.cast(steps, tf.float32)}
 
     update = cpus(2).compile(function, 7, then=lambda: seen.append(True))
-    inputs = [np.float32([1, 3]), np.float32([5, 7])]
-    ends, metrics = update((3, 1), (10, True), inputs)
-    for replica, (key,) in enumerate(ends):
-        np.testing.assert_array_equal(key, fold(7, Purpose.CHAIN, 3, replica, 1))
+    inputs = np.float32([1, 3, 5, 7])
+    (keys, rows, values), metrics = update((3, 1), (10, True), inputs)
+    np.testing.assert_array_equal(keys, [fold(7, Purpose.CHAIN, 3, 1)] * 2)
+    np.testing.assert_array_equal(rows, range(4))
+    np.testing.assert_array_equal(values, inputs + 1)
     assert float(metrics["x"]) == 2 * 4 + 10
     assert float(update((4, 0), (10, False), inputs)[1]["x"]) == 4 + 10
     assert len(seen) == 2  # traced once for each truth value, not for numbers
     update((5, 0), (11, False), inputs)
     assert len(seen) == 2
+    keeps_nothing = cpus(2).compile(lambda key: ((), {}), 7)
+    assert keeps_nothing((0, 0), ()) == ((), {})
 
 
 def test_a_process_alone_is_the_chief_and_agrees_with_itself():

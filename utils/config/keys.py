@@ -68,7 +68,9 @@ KEYS = (
     # Devices
     Key("device_type", ALL, Literal["cpu", "gpu", "tpu"], REQUIRED, "where to run", True),
     Key("num_replicas", ALL, whole(ge=1, le=64), 1, "`cpu` only: replicas on as many logical devices", True),
-    Key("precision", ALL, Literal["float32", "bfloat16"], "float32",
+    Key("precision", LEARN, Literal["float32", "bfloat16", "float64"], "float32",
+        "arithmetic of the networks; weights, energies, chain states and noise stay float32; `float64`, for tests: all of them"),
+    Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32"),
     # Data
     Key("data_type", ALL, TEXT, REQUIRED, "`emoji32`, a TFDS name, `image_folder`, `npz`; training of an EBM also `generator`: learn on G(z)"),

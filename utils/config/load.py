@@ -25,7 +25,8 @@ from utils.files.whole import require_writable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
-FORMAT, BEFORE = 2, "85c368d"  # of run folders; the commit that goes on with those before
+FORMAT = 3  # of run folders
+RESUMED_BY = {1: "85c368d", 2: "34cab35"}  # the newest commit that goes on with an older format
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +133,10 @@ def read_run(run_dir: str, script: str) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
     if owner != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
-    if stored.get("format", 1) < FORMAT and script in ("fid", "attack"):
+    if (version := stored.get("format", 1)) in RESUMED_BY:
         raise UserError(
-            f"{run_dir} is of an older version: go on with that, after git checkout {BEFORE}"
+            f"{run_dir} is of an older version: go on with that, after git checkout "
+            f"{RESUMED_BY[version]}"
         )
     return stored
 

@@ -47,7 +47,7 @@ class StreamedDataset:
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
         self.told_grey = False
-        self._decode = tf.function(self._decode_batch, autograph=False)  # traced once, not an epoch
+        self._decode = tf.function(self._decode_rows, autograph=False)  # traced once, not an epoch
 
     @property
     def num_whole(self) -> int:
@@ -66,19 +66,21 @@ class StreamedDataset:
         *,
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
-        fill: bool = False,
+        rows: slice | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
 
         A batch is (b, h, w, c) uint8 images, (b,) labels and (b,) indices of the images in the
         data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
-        picture is left out, or with `fill` replaced by another one of its batch, so that the
-        batch keeps its size and all others what they hold.
+        picture is left out. With `rows` only these of each batch are given, and a damaged picture
+        is replaced by the next whole one of its batch, so that all others stay where they are; of
+        a batch without a whole picture there is none.
         """
         with tf.device("CPU"):
             drawn = None if draws is None else tf.constant(draws)
+        own = None if rows in (None, slice(0, batch_size)) else (rows.start, rows.stop)
         decoded = self._chosen(batch_size, places, rng).map(
-            lambda batch, _: self._decode(*batch, drawn), num_parallel_calls=tf.data.AUTOTUNE
+            lambda batch, _: self._decode(*batch, drawn, own), num_parallel_calls=tf.data.AUTOTUNE
         )
         with one_line_read_errors(self.source):
             for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
@@ -86,8 +88,8 @@ class StreamedDataset:
                     self._tell_grey()
                 if len(good) < len(indices):
                     self._report_corrupt(np.delete(indices, good))
-                    if fill and len(good):
-                        kept = np.arange(len(indices)) % len(good)
+                    if rows is not None and len(good):
+                        kept = np.searchsorted(good, np.arange(len(indices))[rows]) % len(good)
                         images, good = images[kept], good[kept]
                 yield images, labels[good], indices[good]
 
@@ -113,6 +115,20 @@ class StreamedDataset:
         records = self.source.records(rng).skip(first * batch_size).batch(batch_size)
         return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(wanted)).filter(
             lambda _, is_wanted: is_wanted  # pyright: ignore[reportArgumentType]  # of a pair
+        )
+
+    def _decode_rows(
+        self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None, own: tuple | None
+    ) -> tuple:
+        """Decode the `own` rows of a batch; all of it for None, and where one is damaged."""
+        if own is None:
+            return self._decode_batch(indices, records, draws)
+        own_indices = indices[slice(*own)]
+        own_records = tf.nest.map_structure(lambda x: x[slice(*own)], records)
+        decoded = self._decode_batch(own_indices, own_records, draws)
+        are_whole = tf.equal(tf.size(decoded[1]), tf.size(own_indices))
+        return tf.cond(
+            are_whole, lambda: decoded, lambda: self._decode_batch(indices, records, draws)
         )
 
     def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
@@ -190,15 +206,16 @@ class MemoryDataset:
         *,
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
-        fill: bool = False,
+        rows: slice | None = None,
     ) -> Iterator[Batch]:
         """Yield as `StreamedDataset.batches` does; no picture is damaged, none left to crop."""
-        del draws, fill
+        del draws
         count = self.num_examples
         order = np.arange(count) if rng is None else rng.permutation(count)
         for place in places:
-            rows = order[place * batch_size : (place + 1) * batch_size]
-            yield self.images[rows], self.labels[rows], self.indices[rows]
+            own = order[place * batch_size : (place + 1) * batch_size]
+            own = own if rows is None else own[rows]
+            yield self.images[own], self.labels[own], self.indices[own]
 
     def whole_batches(
         self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0

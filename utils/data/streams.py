@@ -2,8 +2,9 @@
 
 The order of the data and their augmentation are functions of (seed, epoch), one pass over shuffled
 undecoded records an epoch. The order is cut into batches, the remainder of an epoch is dropped, and
-batch j belongs to replica j mod R: the batches of any update can be had at any time, in one process
-or in many. Small sets are kept decoded in memory, large ones are decoded as they are read.
+update u takes batch u, of which each process reads its own positions: the batch of any update can
+be had at any time, and what it holds does not depend on the number of processes. Small sets are
+kept decoded in memory, large ones are decoded as they are read.
 """
 
 import contextlib
@@ -93,7 +94,7 @@ def _fit_already(source: Source, size: int) -> bool:
 class TrainingStream:
     """Shuffled, augmented batches: a pure function of (data set, seed, purpose, update).
 
-    `local_replicas` are the global numbers of the replicas that this process feeds.
+    It gives the images at some `positions` of each batch.
     """
 
     def __init__(
@@ -101,40 +102,35 @@ class TrainingStream:
         dataset: Dataset,
         *,
         batch_size: int,
-        num_replicas: int = 1,
-        local_replicas: Sequence[int] = (0,),
+        positions: slice | None = None,
         seed: int = 0,
         purpose: Purpose = Purpose.DATA,
     ):
         self.dataset, self.batch_size = dataset, batch_size
-        self.num_replicas, self.local_replicas = num_replicas, tuple(local_replicas)
+        self.positions = positions or slice(0, batch_size)
         self.seed, self.purpose = seed, purpose
         self.batches_per_epoch = dataset.num_examples // batch_size
         if not self.batches_per_epoch:
             raise UserError(
                 f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} pictures "
-                f"are fewer than a replica's batch of {batch_size}: choose a smaller batch_size"
+                f"are fewer than a batch of {batch_size}: choose a smaller batch_size"
             )
         self._coming: Iterator[tuple[np.ndarray, np.ndarray, int | None]] = iter(())
         self._next: int | None = None  # the batch that `_coming` gives next
 
-    def batches(self, update: int) -> list[np.ndarray]:
-        """Return the (b, h, w, c) float32 images in [-1, 1] of each local replica at an update."""
-        return [images for images, _ in self._of_update(update)]
+    def batches(self, update: int) -> np.ndarray:
+        """Return the (b, h, w, c) float32 images in [-1, 1] of an update."""
+        return self._batch(update)[0]
 
-    def labelled_batches(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the images and the (b,) int64 labels of each local replica at an update."""
+    def labelled_batches(self, update: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images and the (b,) int64 labels of an update."""
         require_labels(self.dataset)
-        batches = self._of_update(update)
-        for _, labels in batches:
-            _refuse_unlabelled(self.dataset, labels)
-        return batches
-
-    def _of_update(self, update: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [self._batch(update * self.num_replicas + r) for r in self.local_replicas]
+        images, labels = self._batch(update)
+        _refuse_unlabelled(self.dataset, labels)
+        return images, labels
 
     def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return batch `number` of the order; the next one that this process needs is quick."""
+        """Return batch `number` of the order; the one after the last is quick."""
         if number != self._next:
             self._coming = self._open(number)
         images, labels, self._next = next(self._coming)
@@ -144,22 +140,20 @@ class TrainingStream:
         """Open a batch's epoch there; yield images, labels and the number of the next batch."""
         epoch, first = divmod(number, self.batches_per_epoch)
         places = np.arange(first, self.batches_per_epoch)
-        numbers = epoch * self.batches_per_epoch + places
-        ours = np.isin(numbers % self.num_replicas, self.local_replicas)
         draws = host_rng(self.seed, self.purpose, epoch, 1).random(
             (self.dataset.num_indices, 3), np.float32
         )
         augmentation = self.dataset.augmentation
         batches = self.dataset.batches(
             self.batch_size,
-            places[ours],
+            places,
             rng=host_rng(self.seed, self.purpose, epoch, 0),
             draws=draws if augmentation.resized_crop else None,
-            fill=True,
+            rows=self.positions,
         )
-        following = [*numbers[ours][1:].tolist(), None]
+        following = [*range(number + 1, number + len(places)), None]
         for (images, labels, indices), next_number in zip(batches, following, strict=True):
-            if len(images) < self.batch_size:
+            if not len(images):
                 raise UserError(
                     f"data set {self.dataset.name}: none of the {self.batch_size} pictures of a "
                     "batch can be decoded"

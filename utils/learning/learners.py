@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,8 +14,8 @@ from utils.files.whole import join
 from utils.weights.files import save_weights
 
 OPTIMIZERS = {
-    "adam": lambda: keras.optimizers.Adam(beta_1=0.9, beta_2=0.999, epsilon=1e-7),
-    "sgd": lambda: keras.optimizers.SGD(),
+    "adam": functools.partial(keras.optimizers.Adam, beta_1=0.9, beta_2=0.999, epsilon=1e-7),
+    "sgd": keras.optimizers.SGD,
 }
 
 
@@ -96,16 +97,12 @@ def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int
 
 @dataclasses.dataclass
 class Learner:
-    """A network with its optimizer, its learning rates, and its moving average if one is kept.
-
-    `max_grad_norm` None clips nothing.
-    """
+    """A network with its optimizer, its learning rates, and its moving average if one is kept."""
 
     network: keras.Model
     optimizer: keras.Optimizer
     rates: Sequence[Sequence]
     average: MovingAverage | None
-    max_grad_norm: float | None
 
     def set_rate(self, update: int, scale: float = 1.0) -> float:
         """Set and return the learning rate of `update`; `scale` is what rollbacks left of it."""
@@ -117,13 +114,10 @@ class Learner:
     def descend(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
         """Take one step down `loss`, this replica's share of the sum over replicas.
 
-        Each variable's gradient is clipped on its replica, before Keras sums over replicas.
+        Keras sums gradients over replicas.
         """
         variables = self.network.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        if self.max_grad_norm is not None:
-            gradients = [tf.clip_by_norm(gradient, self.max_grad_norm) for gradient in gradients]
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
 
     def parts(self, name: str) -> dict[str, Part]:
         """Return what must survive a resume, under names that begin with `name`."""
@@ -142,11 +136,15 @@ def create_learner(
     decay: float = 0.0,
     max_grad_norm: float | None = None,
 ) -> Learner:
-    """Return the learner of a network; call it in the strategy's scope."""
-    optimizer = OPTIMIZERS[kind]()
+    """Return the learner of a network; call it in the strategy's scope.
+
+    With `max_grad_norm` each variable's gradient is clipped to that L2 norm, on each replica before
+    the sum.
+    """
+    optimizer = OPTIMIZERS[kind](clipnorm=max_grad_norm)
     optimizer.build(network.trainable_variables)
     average = MovingAverage(network, decay) if decay > 0 else None
-    return Learner(network, optimizer, rates, average, max_grad_norm)
+    return Learner(network, optimizer, rates, average)
 
 
 @dataclasses.dataclass

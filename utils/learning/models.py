@@ -14,9 +14,9 @@ from utils.config.record import Config
 from utils.learning.learners import Learner, Part, SavedNetwork, create_learner, row_at
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling
-from utils.mcmc.starts import make_generate
+from utils.mcmc.starts import draw_latents, make_generate
 from utils.replicas import Replicas
-from utils.seeds import Purpose
+from utils.seeds import Key, Purpose
 from utils.weights.files import located
 from utils.weights.networks import create_prior, with_stored_sizes
 from utils.weights.published import load_weights
@@ -100,21 +100,21 @@ def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned
 
 def make_positives(
     config: Mapping[str, Any], models: Models, batch: int
-) -> Callable[[Callable[[Purpose], tf.Tensor], tf.Tensor], tf.Tensor]:
+) -> Callable[[Key, tf.Tensor], tf.Tensor]:
     """Return (key, data (b, h, w, 3)) -> what the EBM learns on: data with `data_epsilon` noise.
 
-    `data_type` `generator` learns on G(z) instead of data; `key(purpose)` is an update's seed.
+    `data_type` `generator` learns on G(z) instead of data.
     """
     gen = models.gen
 
-    def positives(key: Callable[[Purpose], tf.Tensor], data: tf.Tensor) -> tf.Tensor:
+    def positives(key: Key, data: tf.Tensor) -> tf.Tensor:
         if gen is not None and config["data_type"] == "generator":
-            seed = key(Purpose.GENERATED_DATA)
-            latents = gen.sample_latents(batch, seed)
-            data = make_generate(gen, config["gen_type"])(
-                latents, seed, models.gen_learner is not None
-            )
-        return data + config["data_epsilon"] * make_noise(key(Purpose.DATA_NOISE), data)(0)
+            seed, generate = key(Purpose.GENERATED_DATA), make_generate(gen, config["gen_type"])
+            latents = draw_latents(gen, seed, batch, key.share)
+            data = generate(latents, seed, models.gen_learner is not None, key.share)
+        data = tf.cast(data, models.ebm.network.variable_dtype)
+        noise = make_noise(key(Purpose.DATA_NOISE), data, key.share)
+        return data + config["data_epsilon"] * noise(0)
 
     return positives
 

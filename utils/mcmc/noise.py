@@ -6,7 +6,7 @@ from typing import Protocol
 import tensorflow as tf
 
 from nets.layers import static_shape
-from utils.seeds import draw_each, folded, folding_draw
+from utils.seeds import WHOLE, Share, draw_each, folded, folding_draw
 
 PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 
@@ -24,36 +24,40 @@ class Noise(Protocol):
 
 
 class BatchNoise:
-    """Noise `like` a batch (b, h, w, c), all of it from one stream per step.
+    """Noise `like` a share of the whole batch, (b, h, w, c), from one stream per step.
 
-    A part of the batch draws its own piece of the stream and no more: Philox can begin anywhere.
+    A share draws its own piece of the stream and no more: Philox can begin anywhere.
     """
 
-    def __init__(self, stream: tf.Tensor, like: tf.Tensor, part: int = 0, parts: int = 1):
-        self.stream, self.like, self.place = stream, like, (part, parts)
+    def __init__(self, stream: tf.Tensor, like: tf.TensorSpec, share: Share):
+        self.stream, self.like, self.share = stream, like, share
 
     def part(self, part: int, parts: int) -> "BatchNoise":
         """Return the noise of one of so many equal parts of the batch."""
-        return BatchNoise(self.stream, self.like, part, parts)
+        size, *sides = static_shape(self.like)
+        like = tf.TensorSpec([size // parts, *sides], self.like.dtype)
+        return BatchNoise(self.stream, like, self.share.part(part, parts))
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Return the noise of a step."""
-        (part, parts), like = self.place, self.like
-        key = folded(self.stream, step)
-        if parts == 1:
-            return tf.random.stateless_normal(tf.shape(like), key, dtype=like.dtype, alg="philox")
-        size, *sides = static_shape(like)
-        shape = [size // parts, *sides]
-        blocks, rest = divmod(math.prod(shape) * like.dtype.size, PHILOX_BYTES)
-        if rest:
-            return tf.split(BatchNoise(self.stream, like)(step), parts)[part]
+        key, shape, dtype = folded(self.stream, step), static_shape(self.like), self.like.dtype
+        blocks, rest = divmod(math.prod(shape) * dtype.size, PHILOX_BYTES)
+        if self.share.count == 1 or rest:
+
+            def draw(rows: int) -> tf.Tensor:
+                return tf.random.stateless_normal(
+                    [rows, *shape[1:]], key, dtype=dtype, alg="philox"
+                )
+
+            return self.share.rows(draw, shape[0])
         key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=key)
+        first = tf.cast(self.share.number, counter.dtype) * blocks
         return tf.raw_ops.StatelessRandomNormalV2(
             shape=shape,
             key=key,
-            counter=tf.stack([counter[0] + part * blocks, counter[1]]),
+            counter=tf.stack([counter[0] + first, counter[1]]),
             alg=PHILOX,
-            dtype=like.dtype,
+            dtype=dtype,
         )
 
 
@@ -78,9 +82,12 @@ class ImageNoise:
         return draw_each(draw, self.streams, shape, dtype)
 
 
-def make_noise(seed: tf.Tensor, like: tf.Tensor) -> BatchNoise:
-    """Return the noise of a batch `like` (b, h, w, c) from a (2,) seed of `utils.seeds.fold`."""
-    return BatchNoise(folding_draw(seed), like)
+def make_noise(seed: tf.Tensor, like: tf.Tensor, share: Share = WHOLE) -> BatchNoise:
+    """Return the noise `like` a share of the whole batch, (b, h, w, c), from a (2,) seed.
+
+    The seed is one of `utils.seeds.fold`, the same for all shares; b is known.
+    """
+    return BatchNoise(folding_draw(seed), tf.TensorSpec(like.shape, like.dtype), share)
 
 
 def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> ImageNoise:

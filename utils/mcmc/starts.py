@@ -5,36 +5,38 @@ generated images are made on the replicas.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from nets.layers import static_shape
 from utils.config.checks import trains_generator
 from utils.config.keys import BANK_INITS
 from utils.data.streams import Dataset, TrainingStream, load_data
 from utils.devices.memory import free_memory
 from utils.errors import UserError
-from utils.mcmc.banks import Bank, Start, bank_share
+from utils.mcmc.banks import Bank, Shelves, Start, make_shelves
 from utils.replicas import Replicas
-from utils.seeds import Key, Purpose, fold, folded, folding_draw, host_rng
+from utils.seeds import WHOLE, Key, Purpose, Share, fold, folded, folding_draw, host_rng
 
-Generate = Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor]  # latents, key, training
-HostSource = Callable[[int, int], list[np.ndarray]]  # update, retry -> images for each replica
+Generate = Callable[..., tf.Tensor]  # latents, seed, training, share of the whole batch
+HostSource = Callable[[int, int], np.ndarray]  # update, retry -> images of this process's positions
+Filling = Callable[[int], tuple[np.ndarray, ...]]  # layer of a bank -> images, perhaps latents
 
 
 class Sources(NamedTuple):
     """What a training run reads: the data set, its stream to learn on, and new chain states.
 
-    `batches(update)` gives each local replica (b, h, w, c) data, `new_states(update, retry)` states
-    of new chains. Where a generator makes either of them they are empty; without data `dataset` is
-    None.
+    `batches(update)` gives (b, h, w, c) data of this process's positions of the whole batch,
+    `new_states(update, retry)` states of new chains. Where a generator makes either of them they
+    are empty; without data `dataset` is None.
     """
 
     dataset: Dataset | None
-    batches: Callable[[int], list[np.ndarray]]
+    batches: Callable[[int], np.ndarray]
     new_states: HostSource
 
     @property
@@ -48,7 +50,7 @@ def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1
 
     Raises UserError for data that are not there.
     """
-    none = [np.zeros(0, np.float32)] * len(replicas.local)
+    none = np.zeros(0, np.float32)
     dataset = None if config["data_type"] == "generator" else load_data(config)
     new_states = make_host_source(config, dataset, replicas, scale) or (lambda update, retry: none)
     if dataset is None:
@@ -60,12 +62,11 @@ def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1
 def make_stream(
     config: Mapping[str, Any], dataset: Dataset, replicas: Replicas, purpose: Purpose
 ) -> TrainingStream:
-    """Return the shuffled stream of a purpose: `.batches(update)` for each local replica."""
+    """Return the shuffled stream of a purpose for this process's positions of the batch."""
     return TrainingStream(
         dataset,
-        batch_size=replicas.batch,
-        num_replicas=replicas.count,
-        local_replicas=replicas.local,
+        batch_size=replicas.batch_size,
+        positions=replicas.positions,
         seed=config["seed"],
         purpose=purpose,
     )
@@ -74,7 +75,7 @@ def make_stream(
 def make_host_source(
     config: Mapping[str, Any], dataset: Dataset | None, replicas: Replicas, scale: float = 1.0
 ) -> HostSource | None:
-    """Return (update, retry) -> each local replica's (b, h, w, c) new chain states; None for coop.
+    """Return (update, retry) -> (b, h, w, c) new chain states of this process; None for coop.
 
     `persistent` and `noise` give `scale` times uniform noise in [-1, 1]; `data` and
     `data_persistent` give batches of a shuffled stream that is independent of the one learned on.
@@ -85,14 +86,12 @@ def make_host_source(
         # A config of such chains has data.
         stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)  # pyright: ignore[reportArgumentType]
         return lambda update, retry: stream.batches(update)
-    shape, factor = (replicas.batch, *config["image_dims"]), np.float32(scale)
-    return lambda update, retry: [
-        factor * _uniform(host_rng(config["seed"], Purpose.NOISE_IMAGES, update, r, retry), shape)
-        for r in replicas.local
-    ]
+    return lambda update, retry: _uniform(
+        config, replicas, scale, Purpose.NOISE_IMAGES, update, retry
+    )
 
 
-def create_banks(
+def create_bank(
     config: Mapping[str, Any],
     replicas: Replicas,
     gen: keras.Model | None,
@@ -100,45 +99,39 @@ def create_banks(
     *,
     empty: bool,
     size: str = "persistent_size",
-) -> list[Bank]:
-    """Return each local replica's bank of the config's `size`, filled unless it stays `empty`.
+) -> Bank:
+    """Return this process's shelves of the bank of the config's `size`, filled unless `empty`.
 
     Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, wholly
     rejuvenated at every draw. A second bank goes on where the stream of the first one ended.
     """
-    shares = bank_shares(config, replicas)
-    share, first = shares[size], 0 if size == "persistent_size" else shares["persistent_size"]
-    banks = [_empty_bank(config, share) for _ in replicas.local]
+    shelves = bank_shelves(config, replicas)
+    bank = _empty_bank(config, shelves[size])
     if empty or config["mcmc_init"] not in BANK_INITS:
-        return banks
-    numbers = range(first // replicas.batch, (first + share) // replicas.batch)
-    if config["mcmc_init"] == "persistent":
-        scale = np.float32(config["persistent_init_scale"])
-        for replica, bank in zip(replicas.local, banks, strict=True):
-            rng = host_rng(config["seed"], Purpose.BANK_FILL, numbers.start, replica)
-            bank.images = scale * _uniform(rng, bank.images.shape)
-        return banks
-    make = _batches_of_data if config["mcmc_init"].startswith("data") else _generated_batches
-    for place, filled in enumerate(make(config, replicas, gen, sources, numbers)):
-        rows = slice(place * replicas.batch, (place + 1) * replicas.batch)
-        for bank, (images, *latents) in zip(banks, filled, strict=True):
-            bank.images[rows] = images
-            bank.latents[rows] = latents[0] if latents else 0
-    return banks
+        return bank
+    first = 0 if size == "persistent_size" else shelves["persistent_size"].layers
+    fill = make_filling(config, replicas, gen, sources)
+    for layer in range(bank.shelves.layers):
+        rows = bank.shelves.rows(layer)
+        arrays = (bank.images, bank.latents)
+        for array, values in zip(arrays, fill(first + layer), strict=False):
+            array[rows] = values[: rows.stop - rows.start]
+    return bank
 
 
-def bank_shares(config: Mapping[str, Any], replicas: Replicas) -> dict[str, int]:
-    """Return one replica's share of each bank of a run, by config key.
+def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, Shelves]:
+    """Return this process's shelves of each bank of a run, by config key.
 
-    Raises UserError for a bank without room for a batch, and for banks beyond the free memory.
+    Raises UserError for a bank smaller than the batch, and for banks beyond the free memory.
     """
     sizes = {name: config[name] for name in ("persistent_size", "burnin_size") if name in config}
     if config["mcmc_init"] not in BANK_INITS:
-        sizes = {"persistent_size": replicas.batch * replicas.count}
-    shares = {n: bank_share(k, replicas.batch, replicas.count, n) for n, k in sizes.items()}
+        sizes = {"persistent_size": replicas.batch_size}
+    batch = (replicas.batch_size, replicas.positions)
+    shelves = {name: make_shelves(size, *batch, name) for name, size in sizes.items()}
     latents = config["z_sz"] if config["mcmc_init"].startswith("coop") else 0
     place = 4 * (math.prod(config["image_dims"]) + latents) + 8 + 1  # a count and a flag
-    needed, free = place * sum(shares.values()) * len(replicas.local), free_memory()
+    needed, free = place * sum(own.num_places for own in shelves.values()), free_memory()
     if needed > free:
         names = sizes if config["mcmc_init"] in BANK_INITS else ("batch_size",)
         told = " and ".join(f"'{name}' {config[name]}" for name in names)
@@ -146,7 +139,7 @@ def bank_shares(config: Mapping[str, Any], replicas: Replicas) -> dict[str, int]
             f"{told}: the chains take {needed / 2**30:,.1f} GiB of memory, and "
             f"{free / 2**30:,.1f} GiB are free: choose fewer"
         )
-    return shares
+    return shelves
 
 
 def rejuvenate(
@@ -161,8 +154,9 @@ def rejuvenate(
     if gen is None or not config["mcmc_init"].startswith("coop"):
         return images, latents  # pyright: ignore[reportReturnType]  # on a device they are tensors
     seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
-    latents = tf.where(chosen[:, None], gen.sample_latents(tf.shape(latents)[0], seed), latents)
-    generated = make_generate(gen, config["gen_type"])(latents, seed, training)
+    drawn = draw_latents(gen, seed, latents.shape[0], key.share)
+    latents = tf.where(chosen[:, None], drawn, latents)
+    generated = make_generate(gen, config["gen_type"])(latents, seed, training, key.share)
     return tf.where(chosen[:, None, None, None], generated, images), latents
 
 
@@ -171,19 +165,28 @@ def generate(config: Mapping[str, Any], gen: keras.Model | None, key: Key, batch
     if gen is None or not config["mcmc_init"].startswith("coop"):
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
-    return make_generate(gen, config["gen_type"])(gen.sample_latents(batch, seed), seed, False)
+    latents = draw_latents(gen, seed, batch, key.share)
+    return make_generate(gen, config["gen_type"])(latents, seed, False, key.share)
+
+
+def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = WHOLE) -> tf.Tensor:
+    """Return a share's (batch, z) latents of those that a seed gives the whole batch."""
+    return share.rows(lambda count: gen.sample_latents(count, seed), batch)
 
 
 def make_generate(gen: keras.Model, gen_type: str) -> Generate:
-    """Return (latents (b, z), key, training) -> images (b, h, w, c).
+    """Return (latents (b, z), seed, training, share) -> images (b, h, w, c).
 
-    The conditional BigGAN draws uniform labels from `key` at every call.
+    The conditional BigGAN draws uniform labels from `seed` at every call, by `share`.
     """
     if gen_type != "gen_biggan_cond":
-        return lambda latents, key, training: gen(latents, training=training)
+        return lambda latents, seed, training, share=WHOLE: gen(latents, training=training)
 
-    def generate(latents: tf.Tensor, key: tf.Tensor, training: bool) -> tf.Tensor:
-        labels = gen.sample_labels(tf.shape(latents)[0], folded(folding_draw(key), 1))
+    def generate(
+        latents: tf.Tensor, seed: tf.Tensor, training: bool, share: Share = WHOLE
+    ) -> tf.Tensor:
+        of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
+        labels = share.rows(lambda count: gen.sample_labels(count, of_labels), batch)
         return gen(latents, labels=labels, training=training)
 
     return generate
@@ -196,42 +199,44 @@ def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> n
     return generate(gen.sample_latents(count, key), key, False).numpy()
 
 
-def _empty_bank(config: Mapping[str, Any], share: int) -> Bank:
-    """Return a bank of the right shapes for a state, or a first rejuvenation, to fill."""
-    coop = config["mcmc_init"].startswith("coop")
-    latents = np.zeros((share, config["z_sz"]), np.float32) if coop else None
-    return Bank(np.zeros((share, *config["image_dims"]), np.float32), latents)
+def make_filling(
+    config: Mapping[str, Any], replicas: Replicas, gen: keras.Model | None, sources: Sources
+) -> Filling:
+    """Return layer -> images, and for coop latents, of this process's positions in that layer.
 
-
-def _batches_of_data(
-    config: Mapping[str, Any], replicas: Replicas, _, sources: Sources, numbers: range
-) -> Iterator[list[tuple[np.ndarray]]]:
-    """Yield each local replica's images, batch by batch."""
-    # A config of such chains has data.
-    stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
-    for number in numbers:
-        yield [(images,) for images in stream.batches(number)]
-
-
-def _generated_batches(
-    config: Mapping[str, Any], replicas: Replicas, gen: keras.Model, _, numbers: range
-) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield each local replica's images G(z) and latents z, batch by batch.
-
-    With training=True for a generator that will be updated: this moves its batch-norm statistics.
+    A generator that will be updated makes them with training=True: this moves its batch-norm
+    statistics.
     """
+    if config["mcmc_init"] == "persistent":
+        scale = config["persistent_init_scale"]
+        return lambda layer: (_uniform(config, replicas, scale, Purpose.BANK_FILL, layer),)
+    if config["mcmc_init"].startswith("data"):
+        # A config of such chains has data.
+        stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
+        return lambda layer: (stream.batches(layer),)
     generate, training = make_generate(gen, config["gen_type"]), trains_generator(config)
 
-    def on_replica(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        key = fold(config["seed"], Purpose.BANK_FILL, numbers.start, number, replica)
-        latents = gen.sample_latents(replicas.batch, key)
-        return generate(latents, key, training), latents
+    def on_replica(key: Key) -> tuple[tuple[tf.Tensor, tf.Tensor], dict]:
+        seed = key(Purpose.BANK_FILL)
+        latents = draw_latents(gen, seed, replicas.batch, key.share)
+        return (generate(latents, seed, training, key.share), latents), {}
 
-    make_batch = replicas.each(on_replica)
-    for place in range(len(numbers)):
-        yield make_batch((place,))
+    on_replicas = replicas.compile(on_replica, config["seed"])
+    return lambda layer: on_replicas((layer, 0), ())[0]
 
 
-def _uniform(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
-    return 2 * rng.random(shape, np.float32) - 1
+def _empty_bank(config: Mapping[str, Any], shelves: Shelves) -> Bank:
+    """Return a bank of the right shapes for a state, or a first rejuvenation, to fill."""
+    coop, count = config["mcmc_init"].startswith("coop"), shelves.num_places
+    latents = np.zeros((count, config["z_sz"]), np.float32) if coop else None
+    dtype = np.float64 if config["precision"] == "float64" else np.float32
+    return Bank(shelves, np.zeros((count, *config["image_dims"]), dtype), latents)
+
+
+def _uniform(
+    config: Mapping[str, Any], replicas: Replicas, scale: float, purpose: Purpose, *indices: int
+) -> np.ndarray:
+    """Return this process's images of a whole batch: `scale` times uniform noise in [-1, 1]."""
+    shape = (replicas.batch_size, *config["image_dims"])
+    noise = 2 * host_rng(config["seed"], purpose, *indices).random(shape, np.float32) - 1
+    return np.float32(scale) * noise[replicas.positions]

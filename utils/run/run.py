@@ -174,7 +174,7 @@ class Run:
         """
         root = self.path("state")
         folder, header = states.newest_state(root, say)
-        states.restore_parts(folder, header, self.parts, self.replicas.count)
+        states.restore_parts(folder, header, self.parts)
         self.step = self.saved = header["update"]
         if self.chief:
             states.drop_states_after(root, self.step)

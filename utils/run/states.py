@@ -18,7 +18,8 @@ from utils.files.whole import join, make_room, whole_file
 from utils.learning.learners import Part
 
 STATE_FILE = "state.json"
-SHARE = re.compile(r"(.*)_(\d+)$")  # a part that each replica has its own of: bank_0, bank_1, ...
+# A part of which each process writes the rows of its positions of the whole batch: bank_0_16, ...
+SHARE = re.compile(r"(.*)_(\d+)_(\d+)$")
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
@@ -105,30 +106,45 @@ def whole_states(
             say(f"warning: {error}; using the state before")
 
 
-def restore_parts(
-    folder: str, header: Mapping[str, Any], parts: Mapping[str, Part], replicas: int
-) -> None:
+def restore_parts(folder: str, header: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
     """Give every part its arrays back.
 
-    Shares (`bank_0`, `bank_1`, ...) of another number of replicas are joined in order and cut into
-    as many equal pieces as there are `replicas` now.
+    Positions of the whole batch (`bank_0_16`) may be stored under other cuts (`bank_0_8`, ...).
     """
     stored = {name.removesuffix(".npz") for name in header["files"]}
     for name, part in parts.items():
         share = SHARE.match(name)
-        if share is None or header["replicas"] == replicas:
+        if share is None or name in stored:
             _restore(part, _read(folder, name, stored), name)
             continue
-        pieces = [_read(folder, f"{share[1]}_{i}", stored) for i in range(header["replicas"])]
-        _restore(part, _share_of(pieces, int(share[2]), replicas), name)
+        own = range(int(share[2]), int(share[3]))
+        others = [m for m in map(SHARE.match, sorted(stored)) if m and m[1] == share[1]]
+        pieces = {
+            range(int(m[2]), int(m[3])): _read(folder, m[0], stored)
+            for m in others
+            if int(m[2]) < own.stop and own.start < int(m[3])
+        }
+        if not pieces:
+            raise UserError(f"state {folder} has no part '{name}': it is of another config")
+        _restore(part, _rows_of(own, pieces), name)
 
 
-def _share_of(
-    pieces: list[dict[str, np.ndarray]], number: int, replicas: int
-) -> dict[str, np.ndarray]:
-    joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
-    size = len(next(iter(joined.values()))) // replicas
-    return {key: array[number * size : (number + 1) * size] for key, array in joined.items()}
+def _rows_of(own: range, pieces: Mapping[range, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the rows of `own` positions from pieces by their positions.
+
+    Row j of a piece of n positions is in layer j // n at position j % n of the piece; rows of all
+    are sorted by layer, then position.
+    """
+    layers, positions = [], []
+    for there, piece in pieces.items():
+        rows = np.arange(len(next(iter(piece.values()))))
+        layers.append(rows // len(there))
+        positions.append(there.start + rows % len(there))
+    layers, positions = np.concatenate(layers), np.concatenate(positions)
+    order = np.lexsort((positions, layers))
+    order = order[np.isin(positions[order], own)]
+    names = next(iter(pieces.values()))
+    return {n: np.concatenate([piece[n] for piece in pieces.values()])[order] for n in names}
 
 
 def _restore(part: Part, state: dict[str, np.ndarray], name: str) -> None:

@@ -30,7 +30,7 @@ from utils.run.run import Run
 
 
 class Outcome(NamedTuple):
-    """What an update gives: metrics, Langevin steps an image took, one replica's samples.
+    """What an update gives: metrics, Langevin steps an image took, this process's samples.
 
     Metrics are numbers or scalar tensors.
     """
@@ -144,8 +144,8 @@ class Training(Run):
         self.retry = header["retry"]
         if header["replicas"] != self.replicas.count:
             say(
-                f"state of {header['replicas']} replicas, now {self.replicas.count}: banks are "
-                "split anew and the run goes on, no longer bit for bit"
+                f"state of {header['replicas']} replicas, now {self.replicas.count}: the run "
+                "goes on, equal up to rounding, no longer bit for bit"
             )
         self.metrics.cut(self.step)
         self.replicas.barrier()

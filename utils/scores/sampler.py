@@ -69,8 +69,9 @@ class Sampler:
         return [first + replica * batch + own for replica in self.replicas.local]
 
     def parts(self) -> dict[str, ChainStates]:
-        """Return the chains by their names in a state."""
-        return {f"chain_{replica}": chain for replica, chain in self.chains.items()}
+        """Return the chains by their names in a state, which tell their positions in a batch."""
+        size = self.replicas.batch
+        return {f"chain_{r * size}_{(r + 1) * size}": own for r, own in self.chains.items()}
 
     def advance(self, segment: Segment) -> None:
         """Take the chains of a batch through a segment, and look at them; raises Diverged."""

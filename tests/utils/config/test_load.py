@@ -7,8 +7,10 @@ import pytest
 import attack
 import fid
 import train
+import train_clf
+import train_longrun
 from utils.config import keys
-from utils.config.load import complete, load_config, parse_overrides
+from utils.config.load import FORMAT, complete, load_config, parse_overrides
 from utils.errors import UserError
 
 BASE = "configs/smoke.py"
@@ -180,14 +182,17 @@ def test_wrong_run_folder_is_one_clear_line(stored, words, capsys, tmp_path):
     _assert_says(_line(capsys, ["--resume", str(tmp_path)]), words)
 
 
-@pytest.mark.parametrize("script", [fid, attack])
-def test_an_evaluation_of_before_names_the_commit_that_goes_on_with_it(script, capsys, tmp_path):
-    stored = {"script": script.__name__, "config_path": "", "config": {}}
+@pytest.mark.parametrize(("version", "commit"), [({}, "85c368d"), ({"format": 2}, "34cab35")])
+@pytest.mark.parametrize("script", [train, train_longrun, train_clf, fid, attack])
+def test_a_run_of_before_names_the_commit_that_goes_on_with_it(
+    script, version, commit, capsys, tmp_path
+):
+    stored = {"script": script.__name__, "config_path": "", "config": {}, **version}
     (tmp_path / "config.json").write_text(json.dumps(stored))
     with pytest.raises(SystemExit) as stop:
         script.main(["--resume", str(tmp_path)])
     assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith("go on with that, after git checkout 85c368d\n")
+    assert capsys.readouterr().err.endswith(f"go on with that, after git checkout {commit}\n")
 
 
 def test_a_file_is_no_run_folder(capsys, tmp_path):
@@ -206,7 +211,7 @@ def test_a_file_is_no_run_folder(capsys, tmp_path):
 
 
 def test_a_resumed_run_keeps_its_config(capsys, tmp_path):
-    stored = {"script": "train", "config_path": BASE, "config": dict(load_config(BASE))}
+    stored = {"format": FORMAT, "script": "train", "config_path": BASE, "config": dict(load_config(BASE))}
     (tmp_path / "config.json").write_text(json.dumps(stored))
     line = _line(capsys, ["--resume", str(tmp_path), "--set", "epsilon=1"])
     _assert_says(line, ("epsilon", "num_training_steps", "log_freq", "device_type"))

@@ -26,13 +26,13 @@ def all_names(batches) -> list[int]:
 
 def test_an_epoch_is_one_pass_in_another_order_each_time(config):
     stream = TrainingStream(load_data(config), batch_size=3, seed=5)
-    epochs = [all_names(stream.batches(4 * e + i)[0] for i in range(4)) for e in range(3)]
+    epochs = [all_names(stream.batches(4 * e + i) for i in range(4)) for e in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_batches_are_float_images_in_minus_one_to_one(config):
-    (images,) = TrainingStream(load_data(config), batch_size=12).batches(0)
+    images = TrainingStream(load_data(config), batch_size=12).batches(0)
     assert images.shape == (12, 12, 12, 3)
     assert images.dtype == np.float32
     assert -1 <= images.min() < -0.9 < 0.9 < images.max() <= 1
@@ -42,9 +42,7 @@ def test_the_order_is_decided_by_seed_and_purpose(config):
     dataset = load_data(config)
 
     def order(seed, purpose):
-        return names(
-            TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batches(0)[0]
-        )
+        return names(TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batches(0))
 
     assert order(1, Purpose.DATA) == order(1, Purpose.DATA)
     assert order(1, Purpose.DATA) != order(2, Purpose.DATA)
@@ -62,47 +60,39 @@ def test_opening_at_an_update_reads_what_an_uninterrupted_run_reads(
         "data_memory": memory, augmentation: True,
     }  # fmt: skip
     dataset = load_data(config)
-    replicas = {"batch_size": 2, "num_replicas": 2, "local_replicas": [0, 1], "seed": 3}
-    whole = TrainingStream(dataset, **replicas)
-    read = [np.stack(whole.batches(update)) for update in range(6)]
+    settings = {"batch_size": 4, "positions": slice(1, 3), "seed": 3}
+    whole = TrainingStream(dataset, **settings)
+    read = [whole.batches(update) for update in range(6)]
     for update in (5, 2):
-        resumed = TrainingStream(dataset, **replicas)
-        np.testing.assert_array_equal(np.stack(resumed.batches(update)), read[update])
-        np.testing.assert_array_equal(np.stack(whole.batches(update)), read[update])  # a rollback
-
-
-def test_replicas_never_share_an_element_in_one_pass(config):
-    stream = TrainingStream(load_data(config), batch_size=3, num_replicas=2, local_replicas=[0, 1])
-    read = all_names(images for update in range(2) for images in stream.batches(update))
-    assert sorted(read) == list(range(12))
+        resumed = TrainingStream(dataset, **settings)
+        np.testing.assert_array_equal(resumed.batches(update), read[update])
+        np.testing.assert_array_equal(whole.batches(update), read[update])  # a rollback
 
 
 def test_two_workers_read_together_what_one_process_reads(config):
     dataset = load_data(config)
-
-    def stream(local):
-        return TrainingStream(dataset, batch_size=2, num_replicas=3, local_replicas=local, seed=1)
-
-    together, workers = stream([0, 1, 2]), [stream([0, 2]), stream([1])]
+    settings = {"batch_size": 6, "seed": 1}
+    together = TrainingStream(dataset, **settings)
+    cuts = (slice(0, 4), slice(4, 6))
+    workers = [TrainingStream(dataset, positions=cut, **settings) for cut in cuts]
     for update in range(5):
-        zero, two = workers[0].batches(update)
-        (one,) = workers[1].batches(update)
-        np.testing.assert_array_equal(together.batches(update), [zero, one, two])
+        read = np.concatenate([worker.batches(update) for worker in workers])
+        np.testing.assert_array_equal(together.batches(update), read)
 
 
-def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_batches_only(config, monkeypatch):
+def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_rows_only(config, monkeypatch):
     dataset = load_data(config)
     batches, asked = dataset.batches, []
 
-    def watched(batch_size, places, **others):
-        asked.append(places.tolist())
-        return batches(batch_size, places, **others)
+    def watched(batch_size, places, *, rows, **others):
+        asked.append((places.tolist(), rows))
+        return batches(batch_size, places, rows=rows, **others)
 
     monkeypatch.setattr(dataset, "batches", watched)
-    worker = TrainingStream(dataset, batch_size=2, num_replicas=4, local_replicas=[1, 3])
-    for update in range(3):  # 2 epochs of 6 batches
-        worker.batches(update)
-    assert asked == [[1, 3, 5], [1, 3, 5]]
+    worker = TrainingStream(dataset, batch_size=4, positions=slice(2, 4))
+    for update in range(6):  # 2 epochs of 3 batches
+        assert len(worker.batches(update)) == 2
+    assert asked == [([0, 1, 2], slice(2, 4))] * 2
 
 
 class CifarSize:
@@ -125,7 +115,7 @@ class CifarSize:
 
 def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
     dataset = CifarSize()
-    (images,) = TrainingStream(dataset, batch_size=128).batches(100_000)
+    images = TrainingStream(dataset, batch_size=128).batches(100_000)
     assert dataset.asked == [(100_000 % 390, 389)]
     assert set(names(images)) == {100_000 % 390}
     assert dataset.made == 1
@@ -133,29 +123,20 @@ def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
 
 @pytest.mark.parametrize("config", ["streamed"], indirect=True)
 def test_pictures_that_came_before_are_not_decoded(config, image_folder):
-    first = TrainingStream(load_data(config), batch_size=3).labelled_batches(0)[0]
-    for number in names(first[0]):
+    first, _ = TrainingStream(load_data(config), batch_size=3).labelled_batches(0)
+    for number in names(first):
         label, picture = ("cat", "dog")[number // 6], number % 6
         (image_folder / "train" / label / f"{picture}.png").write_bytes(b"")
     resumed = TrainingStream(load_data({**config, "data_corrupt": "stop"}), batch_size=3)
-    assert len(all_names(resumed.batches(update)[0] for update in (1, 2, 3))) == 9
+    assert len(all_names(resumed.batches(update) for update in (1, 2, 3))) == 9
     with pytest.raises(UserError, match="cannot be decoded"):
         resumed.batches(0)
-
-
-def test_batch_j_of_the_order_belongs_to_replica_j_mod_r(config):
-    dataset = load_data(config)
-    single = TrainingStream(dataset, batch_size=2, seed=1)
-    double = TrainingStream(dataset, batch_size=2, num_replicas=2, local_replicas=[0, 1], seed=1)
-    for update in range(6):
-        for replica, images in enumerate(double.batches(update)):
-            np.testing.assert_array_equal(images, single.batches(2 * update + replica)[0])
 
 
 def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
     stream = TrainingStream(load_data(config), batch_size=5)
     assert stream.batches_per_epoch == 2
-    epochs = [set(names(np.concatenate([stream.batches(2 * e + i)[0] for i in (0, 1)])))
+    epochs = [set(names(np.concatenate([stream.batches(2 * e + i) for i in (0, 1)])))
               for e in range(6)]  # fmt: skip
     assert all(len(epoch) == 10 for epoch in epochs)
     assert len(set.union(*epochs)) == 12
@@ -164,7 +145,7 @@ def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
 def test_labels_go_with_their_images(config):
     stream = TrainingStream(load_data(config), batch_size=6)
     for update in range(4):
-        ((images, labels),) = stream.labelled_batches(update)
+        images, labels = stream.labelled_batches(update)
         np.testing.assert_array_equal(labels, np.array(names(images)) // 6)
 
 
@@ -203,7 +184,7 @@ def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
 
 
 def test_fewer_pictures_than_a_batch_are_refused(config):
-    with pytest.raises(UserError, match="12 pictures are fewer than a replica's batch of 13"):
+    with pytest.raises(UserError, match="12 pictures are fewer than a batch of 13"):
         TrainingStream(load_data(config), batch_size=13)
 
 
@@ -248,7 +229,7 @@ def test_random_crop_of_emoji32_pads_crops_and_flips_by_epoch_and_element(emoji_
         rows = order[100 * place : 100 * (place + 1)]
         draws = host_rng(7, Purpose.DATA, epoch, 1).random((1492, 3), np.float32)[rows]
         wanted = flip(padded_crop(to_float(dataset.images[rows]), draws), draws)
-        np.testing.assert_array_equal(stream.batches(update)[0], wanted)
+        np.testing.assert_array_equal(stream.batches(update), wanted)
 
 
 def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
@@ -257,7 +238,7 @@ def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
     places = set()
     whole = {index: np.asarray(picture) for index, picture in enumerate(pictures_of(image_folder))}
     for update in range(8):
-        for image in stream.batches(update)[0]:
+        for image in stream.batches(update):
             square = np.rint((image + 1) * 127.5).astype(np.uint8)
             places |= {
                 left for picture in whole.values() for left in range(5)

@@ -106,19 +106,39 @@ def test_two_replicas_take_the_step_of_one_on_the_joint_batch(kind):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
-def test_each_variables_gradient_is_clipped_to_the_norm():
-    data, samples = _batches(5, 6)
-    network = _network()
-    before = [v.numpy() for v in network.trainable_variables]
-    learner = _learner(network, rate=1.0, max_grad_norm=1e-3)
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_each_variables_gradient_is_clipped_on_each_replica_before_the_sum(replicas):
+    strategy = make_strategy("cpu", replicas)
+    with strategy.scope():
+        network = _network()
+        learner = _learner(network, rate=1.0, max_grad_norm=1e-3)
     learner.set_rate(0)
-    learn_energy(learner, data, samples, temperature=1e-3, num_replicas=1)
-    norms = [
-        np.linalg.norm(b - v.numpy())
-        for b, v in zip(before, network.trainable_variables, strict=True)
-    ]
-    assert max(norms) == pytest.approx(1e-3, rel=1e-2)
-    assert min(norms) <= 1e-3 * 1.01
+    before = [v.numpy() for v in network.trainable_variables]
+    parts = [_batches(5 + replica, 6) for replica in range(replicas)]
+    inputs = strategy.experimental_distribute_values_from_function(
+        lambda context: parts[context.replica_id_in_sync_group]
+    )
+
+    @tf.function
+    def step(inputs):
+        options = {"temperature": 1e-3, "num_replicas": replicas}
+        strategy.run(lambda batch: learn_energy(learner, *batch, **options), (inputs,))
+
+    step(inputs)
+    clipped = [_clipped_gradients(_network(), *part, 1e-3 * replicas) for part in parts]
+    for old, new, *gradients in zip(before, network.trainable_variables, *clipped, strict=True):
+        np.testing.assert_allclose(new, old - sum(gradients), rtol=1e-4, atol=1e-7)
+
+
+def _clipped_gradients(network, data, samples, temperature) -> list[np.ndarray]:
+    """Return each variable's gradient of the energy difference, of a norm of 1e-3 at most."""
+    with tf.GradientTape() as tape:
+        means = (tf.reduce_mean(network(images)) for images in (data, samples))
+        difference = tf.subtract(*means) / temperature
+    gradients = [g.numpy() for g in tape.gradient(difference, network.trainable_variables)]
+    norms = [np.linalg.norm(gradient) for gradient in gradients]
+    assert max(norms) > 1e-3
+    return [g * min(1, 1e-3 / n) if n else g for g, n in zip(gradients, norms, strict=True)]
 
 
 def test_generator_learns_the_mean_over_images_of_the_squared_errors_sum():

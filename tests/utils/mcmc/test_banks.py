@@ -2,37 +2,64 @@ import numpy as np
 import pytest
 
 from utils.errors import UserError
-from utils.mcmc.banks import Bank, bank_share, choose_rejuvenated
+from utils.mcmc.banks import Bank, Shelves, choose_rejuvenated, make_shelves, redraw_counts
 from utils.seeds import Purpose, host_rng
 
 
-def _bank(size: int = 40) -> Bank:
+def _bank(size: int = 40, batch: int = 8) -> Bank:
     """A bank whose images and latents both say at which place they were."""
     places = np.arange(size, dtype=np.float32)
     images = np.tile(places[:, None, None, None], (1, 2, 2, 3))
-    return Bank(images, np.tile(places[:, None], (1, 5)))
+    shelves = Shelves(size, batch, slice(0, batch))
+    return Bank(shelves, images, np.tile(places[:, None], (1, 5)))
 
 
 def test_drawn_places_are_distinct_and_latents_go_with_their_images():
-    bank = _bank()
+    bank = _bank(batch=16)
     for update in range(50):
-        drawn = bank.draw(16, host_rng(0, Purpose.BANK_DRAW, update))
+        drawn = bank.draw(host_rng(0, Purpose.BANK_DRAW, update))
         assert len(set(drawn.places)) == 16
         np.testing.assert_array_equal(drawn.images[:, 0, 0, 0], drawn.latents[:, 0])
         np.testing.assert_array_equal(drawn.images[:, 0, 0, 0], drawn.places)
 
 
-def test_every_place_is_drawn_equally_often():
-    bank, draws = _bank(), np.zeros(40)
+def test_each_place_is_drawn_at_the_rate_of_its_shelf_and_none_is_left_off():
+    """43 places on 10 shelves: the first three shelves have 5 places, the others 4."""
+    bank, draws = _bank(43, 10), np.zeros(43)
     for update in range(2000):
-        draws[bank.draw(10, host_rng(3, Purpose.BANK_DRAW, update)).places] += 1
-    # Each count is binomial(2000, 1/4) with standard deviation 19.4; five of them.
-    assert np.abs(draws - 500).max() < 5 * 19.4
+        places = bank.draw(host_rng(3, Purpose.BANK_DRAW, update)).places
+        assert (places % 10).tolist() == list(range(10)), "each position draws from its shelf"
+        draws[places] += 1
+    rates = np.where(np.arange(43) % 10 < 3, 1 / 5, 1 / 4)
+    # Each count is binomial(2000, rate); five of its standard deviations.
+    assert (np.abs(draws - 2000 * rates) < 5 * np.sqrt(2000 * rates * (1 - rates))).all()
+
+
+@pytest.mark.parametrize("size", [8, 21, 22, 24])
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_parts_of_a_batch_have_their_shelves_of_the_whole_bank_and_draw_the_same(size, parts):
+    whole, width, found = Shelves(size, 8, slice(0, 8)), 8 // parts, []
+    drawn = whole.draw(host_rng(0, Purpose.BANK_DRAW))
+    counts = Bank(whole, np.zeros(size))
+    redraw_counts(counts, 100, host_rng(0, Purpose.BURN_IN_COUNTS))
+    for part in range(parts):
+        own = Shelves(size, 8, slice(part * width, (part + 1) * width))
+        places = np.array([p for p in range(size) if p % 8 // width == part])
+        assert own.num_places == len(places)
+        layers = [places[own.rows(layer)] // 8 for layer in range(own.layers)]
+        assert all((found == layer).all() for layer, found in enumerate(layers))
+        rows = own.draw(host_rng(0, Purpose.BANK_DRAW))
+        np.testing.assert_array_equal(places[rows], drawn[own.positions])
+        bank = Bank(own, np.zeros(len(places)))
+        redraw_counts(bank, 100, host_rng(0, Purpose.BURN_IN_COUNTS))
+        np.testing.assert_array_equal(bank.counts, counts.counts[places])
+        found += places.tolist()
+    assert sorted(found) == list(range(size))
 
 
 def test_what_is_put_lies_at_its_places_and_nothing_else_moves():
     bank = _bank()
-    drawn = bank.draw(8, host_rng(1, Purpose.BANK_DRAW))
+    drawn = bank.draw(host_rng(1, Purpose.BANK_DRAW))
     bank.put(drawn.places, drawn.images + 100, drawn.latents + 100, drawn.counts + 1)
     expected = np.arange(40.0)
     expected[drawn.places] += 100
@@ -45,39 +72,40 @@ def test_what_is_put_lies_at_its_places_and_nothing_else_moves():
 
 def test_changing_drawn_rows_leaves_the_bank_alone():
     bank = _bank()
-    bank.draw(8, host_rng(1, Purpose.BANK_DRAW)).images[:] = -1
+    bank.draw(host_rng(1, Purpose.BANK_DRAW)).images[:] = -1
     assert bank.images.min() == 0
 
 
 def test_rejuvenation_has_the_given_probability():
     counts = np.zeros(100_000, np.int64)
-    chosen = choose_rejuvenated(counts, 0.05, 0, host_rng(0, Purpose.BANK_DRAW))
+    draws = host_rng(0, Purpose.BANK_DRAW).random(len(counts))
+    chosen = choose_rejuvenated(counts, 0.05, 0, draws)
     # Binomial: standard deviation sqrt(p (1 - p) / n); five of them.
     assert chosen.mean() == pytest.approx(0.05, abs=5 * np.sqrt(0.05 * 0.95 / 1e5))
 
 
 def test_states_older_than_the_limit_are_always_rejuvenated():
     counts = np.array([0, 1, 2, 3, 4, 100])
-    rng = host_rng(0, Purpose.BANK_DRAW)
-    assert choose_rejuvenated(counts, 0, 2, rng).tolist() == [False] * 3 + [True] * 3
-    assert not choose_rejuvenated(counts, 0, 0, rng).any(), "0 is no limit"
+    draws = host_rng(0, Purpose.BANK_DRAW).random(len(counts))
+    assert choose_rejuvenated(counts, 0, 2, draws).tolist() == [False] * 3 + [True] * 3
+    assert not choose_rejuvenated(counts, 0, 0, draws).any(), "0 is no limit"
 
 
 def test_no_chain_outlives_the_limit():
     """With p = 0 and a limit of 3 a state is used for 4 updates, then rejuvenated (count 0)."""
-    bank, seen = Bank(np.zeros((4, 1, 1, 3), np.float32)), []
+    bank, seen = _bank(4, 4), []
     for update in range(12):
         rng = host_rng(0, Purpose.BANK_DRAW, update)
-        drawn = bank.draw(4, rng)
-        old = choose_rejuvenated(drawn.counts, 0, 3, rng)
+        drawn = bank.draw(rng)
+        old = choose_rejuvenated(drawn.counts, 0, 3, rng.random(4))
         seen.append(int(drawn.counts[0]))
         bank.put(drawn.places, drawn.images, drawn.latents, (drawn.counts + 1) * ~old)
     assert seen == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
 
 def test_state_restores_a_bank_to_the_last_bit():
-    bank, other = _bank(), Bank(np.zeros((40, 2, 2, 3), np.float32), np.zeros((40, 5), np.float32))
-    drawn = bank.draw(8, host_rng(1, Purpose.BANK_DRAW))
+    bank, other = _bank(), _bank()
+    drawn = bank.draw(host_rng(1, Purpose.BANK_DRAW))
     bank.put(drawn.places, drawn.images / 3, drawn.latents, drawn.counts + 2)
     other.restore({name: array.copy() for name, array in bank.state().items()})
     for name, array in bank.state().items():
@@ -86,14 +114,7 @@ def test_state_restores_a_bank_to_the_last_bit():
         _bank(20).restore(bank.state())
 
 
-@pytest.mark.parametrize(
-    ("size", "batch", "replicas", "share"),
-    [(1000, 32, 1, 992), (1000, 16, 2, 496), (10_000, 64, 2, 4992), (32, 32, 1, 32)],
-)
-def test_shares_are_multiples_of_the_batch(size, batch, replicas, share):
-    assert bank_share(size, batch, replicas) == share
-
-
-def test_a_bank_without_room_for_a_batch_is_refused():
-    with pytest.raises(UserError, match=r"persistent_size.*at least 64"):
-        bank_share(40, 32, 2)
+def test_a_bank_smaller_than_the_batch_is_refused():
+    with pytest.raises(UserError, match=r"'burnin_size' 40 is below 'batch_size' 64.*at least 64"):
+        make_shelves(40, 64, slice(0, 64), "burnin_size")
+    assert make_shelves(64, 64, slice(0, 64), "burnin_size").num_places == 64

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from utils.mcmc.image_chains import image_keys
 from utils.mcmc.noise import make_image_noise, make_noise
-from utils.seeds import Purpose, fold, folded, folding_draw
+from utils.seeds import Purpose, Share, fold, folded, folding_draw
 
 
 def test_noise_is_a_function_of_seed_and_step():
@@ -30,6 +30,18 @@ def test_noise_of_the_parts_is_that_of_the_batch_bit_for_bit(shape, dtype):
     noise = make_noise(fold(5, Purpose.CHAIN), tf.zeros(shape, dtype))
     parts = [noise.part(part, 2)(7) for part in range(2)]
     np.testing.assert_array_equal(tf.concat(parts, 0), noise(7))
+
+
+@pytest.mark.parametrize("shape", [(16, 4, 4, 3), (12, 1, 1, 1)], ids=["aligned", "odd"])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_noise_of_replicas_and_of_their_parts_is_that_of_the_batch_bit_for_bit(shape, dtype):
+    """The number of a replica may be a tensor."""
+    seed, own = fold(5, Purpose.CHAIN), tf.zeros((shape[0] // 2, *shape[1:]), dtype)
+    whole = make_noise(seed, tf.zeros(shape, dtype))(7)
+    replicas = [make_noise(seed, own, Share(tf.constant(r), 2)) for r in range(2)]
+    np.testing.assert_array_equal(tf.concat([noise(7) for noise in replicas], 0), whole)
+    parts = [noise.part(part, 2)(7) for noise in replicas for part in range(2)]
+    np.testing.assert_array_equal(tf.concat(parts, 0), whole)
 
 
 def test_noise_belongs_to_the_image_and_the_step():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from utils.errors import UserError
+from utils.mcmc.banks import Bank, Shelves
 from utils.run import states
 from utils.weights import files as checkpoint
 from utils.weights import networks
@@ -36,26 +37,39 @@ def _write(root, update: int, parts, replicas: int = 1) -> str:
 def test_parts_come_back_to_the_last_bit(tmp_path, rng):
     parts = {
         "ebm": Arrays(a=rng.normal(size=(3, 4)).astype(np.float32)),
-        "bank_0": Arrays(n=[1, 2]),
+        "bank_0_2": Arrays(n=[1, 2]),
     }
     folder = _write(tmp_path, 5, parts)
-    empty = {"ebm": Arrays(a=np.zeros((3, 4), np.float32)), "bank_0": Arrays(n=[0, 0])}
+    empty = {"ebm": Arrays(a=np.zeros((3, 4), np.float32)), "bank_0_2": Arrays(n=[0, 0])}
     header = states.read_header(folder)
-    states.restore_parts(folder, header, empty, 1)
+    states.restore_parts(folder, header, empty)
     for name, part in parts.items():
         for key, array in part.state().items():
             np.testing.assert_array_equal(empty[name].state()[key], array)
             assert empty[name].state()[key].dtype == array.dtype
 
 
+def _shelves(size: int, processes: int) -> dict[str, Bank]:
+    """Return the banks of so many processes that share a batch of 8, with places numbered."""
+    banks, width = {}, 8 // processes
+    for first in range(0, 8, width):
+        shelves = Shelves(size, 8, slice(first, first + width))
+        places = [p for p in range(size) if first <= p % 8 < first + width]
+        banks |= Bank(shelves, np.array(places)).parts("bank")
+    return banks
+
+
+@pytest.mark.parametrize("size", [8, 21, 24])
 @pytest.mark.parametrize("now", [1, 2, 4])
-def test_shares_are_split_anew_in_order(tmp_path, now):
-    parts = {f"bank_{r}": Arrays(n=np.arange(4) + 4 * r) for r in range(2)}
-    folder = _write(tmp_path, 1, parts, replicas=2)
-    new = {f"bank_{r}": Arrays(n=np.zeros(8 // now, int)) for r in range(now)}
-    states.restore_parts(folder, states.read_header(folder), new, now)
-    joined = np.concatenate([new[f"bank_{r}"].arrays["n"] for r in range(now)])
-    np.testing.assert_array_equal(joined, np.arange(8))
+@pytest.mark.parametrize("before", [1, 2, 4])
+def test_banks_go_on_with_any_number_of_processes(tmp_path, size, before, now):
+    folder = _write(tmp_path, 1, _shelves(size, before), replicas=before)
+    new, expected = _shelves(size, now), _shelves(size, now)
+    for bank in new.values():
+        bank.images = np.zeros_like(bank.images)
+    states.restore_parts(folder, states.read_header(folder), new)
+    for name, bank in expected.items():
+        np.testing.assert_array_equal(new[name].images, bank.images)
 
 
 def test_a_state_without_its_declaration_does_not_exist(tmp_path):
@@ -102,10 +116,12 @@ def test_the_newest_states_are_kept_and_half_written_older_ones_go(tmp_path):
 def test_a_state_of_another_config_is_refused(tmp_path):
     folder = _write(tmp_path, 3, {"ebm": Arrays(a=[1])})
     header = states.read_header(folder)
+    with pytest.raises(UserError, match="no part 'bank_0_8'"):
+        states.restore_parts(folder, header, {"bank_0_8": Arrays(a=[1])})
     with pytest.raises(UserError, match="no part 'gen'"):
-        states.restore_parts(folder, header, {"gen": Arrays(a=[1])}, 1)
+        states.restore_parts(folder, header, {"gen": Arrays(a=[1])})
     with pytest.raises(UserError, match="'ebm' is of another network"):
-        states.restore_parts(folder, header, {"ebm": Arrays(a=[1, 2])}, 1)
+        states.restore_parts(folder, header, {"ebm": Arrays(a=[1, 2])})
 
 
 def test_object_arrays_are_refused_without_running_them(tmp_path):
@@ -113,7 +129,7 @@ def test_object_arrays_are_refused_without_running_them(tmp_path):
     np.savez(tmp_path / "3" / "ebm.npz", a=np.array([{}], dtype=object))
     header = {"files": {"ebm.npz": {}}, "replicas": 1}
     with pytest.raises(UserError, match="is damaged"):
-        states.restore_parts(folder, header, {"ebm": Arrays(a=[1])}, 1)
+        states.restore_parts(folder, header, {"ebm": Arrays(a=[1])})
 
 
 def _network() -> keras.Model:
