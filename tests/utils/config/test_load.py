@@ -211,7 +211,12 @@ def test_a_file_is_no_run_folder(capsys, tmp_path):
 
 
 def test_a_resumed_run_keeps_its_config(capsys, tmp_path):
-    stored = {"format": FORMAT, "script": "train", "config_path": BASE, "config": dict(load_config(BASE))}
+    stored = {
+        "format": FORMAT,
+        "script": "train",
+        "config_path": BASE,
+        "config": dict(load_config(BASE)),
+    }
     (tmp_path / "config.json").write_text(json.dumps(stored))
     line = _line(capsys, ["--resume", str(tmp_path), "--set", "epsilon=1"])
     _assert_says(line, ("epsilon", "num_training_steps", "log_freq", "device_type"))
