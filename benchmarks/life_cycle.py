@@ -115,7 +115,8 @@ def mean_chain_steps(config: Mapping[str, Any]) -> float:
 
     Of `train.py`: each draw rejuvenates a state with a probability p, and when it is older than
     `max_mcmc_updates`. Of `train_longrun.py`: an image burns in for `threshold` + 1 draws, and each
-    draw from the update bank replaces it with probability 1 / (threshold + 1).
+    draw from the update bank replaces it with probability 1 / (threshold + 1): of banks much larger
+    than a batch. (On small shelves images burn in at regular times: 1% less for `emoji32_conv.py`.)
     """
     steps, burn_in, *rule, _ = config["mcmc_step_info"][-1]
     if "burnin_size" in config:
