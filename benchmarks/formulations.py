@@ -40,10 +40,10 @@ class Formulation(NamedTuple):
     run: Callable[[int], None]
 
 
-def create_network(case: Case, precision: str) -> keras.Model:
+def create_network(case: Case, precision: str, conv: str | None = None) -> keras.Model:
     """Return the EBM of a case; biases are off zero, so that a comparison of energies sees them."""
     config = {"net_type": "ebm_sngan", "image_dims": [case.size, case.size, 3], "seed": SEED}
-    ebm = create_ebm({**config, "ebm_width": case.width, "precision": precision})
+    ebm = create_ebm({**config, "ebm_width": case.width, "precision": precision, "conv": conv})
     for number, variable in enumerate(ebm.variables):
         if variable.path.endswith("bias"):
             variable.assign(0.1 * tf.random.stateless_normal(variable.shape, [SEED, number]))
@@ -79,19 +79,11 @@ def plain(case: Case) -> Formulation:
         return traced(lambda: ebm(images)[:, 0], chain)
 
 
-def ours_float32(case: Case) -> Formulation:
-    """Return the project's chain in float32."""
-    return ours(case, "float32")
-
-
-def ours_bfloat16(case: Case) -> Formulation:
-    """Return the project's chain in bfloat16; images and their sums stay in float32."""
-    return ours(case, "bfloat16")
-
-
-def ours(case: Case, precision: str) -> Formulation:
-    """Return the project's chain, as training runs it."""
-    ebm, images = create_network(case, precision), start_images(case)
+def ours(
+    case: Case, precision: str = "float32", conv: str | None = None, jit: bool = False
+) -> Formulation:
+    """Return the project's chain, as training runs it; images and their sums stay in float32."""
+    ebm, images = create_network(case, precision, conv), start_images(case)
 
     def chain(num_steps: tf.Tensor) -> tf.Tensor:
         noise = make_noise(fold(SEED, Purpose.CHAIN), images)
@@ -99,14 +91,15 @@ def ours(case: Case, precision: str) -> Formulation:
         run = functools.partial(langevin, potential=potential, num_steps=num_steps, epsilon=EPSILON)
         return in_parts(run, images, noise).images
 
-    return traced(lambda: ebm(images)[:, 0], chain)
+    return traced(lambda: ebm(images)[:, 0], chain, jit)
 
 
 def traced(
-    energies: Callable[[], tf.Tensor], chain: Callable[[tf.Tensor], tf.Tensor]
+    energies: Callable[[], tf.Tensor], chain: Callable[[tf.Tensor], tf.Tensor], jit: bool = False
 ) -> Formulation:
     """Return a formulation in TensorFlow, each function traced and run once, here."""
-    energies, chain = tf.function(energies), tf.function(chain)
+    graph = functools.partial(tf.function, jit_compile=jit or None)
+    energies, chain = graph(energies), graph(chain)
     energies(), chain(tf.constant(1))
     return Formulation(lambda: energies().numpy(), lambda n: chain(tf.constant(n)).numpy())
 
@@ -186,10 +179,18 @@ def torch_energies(weights: dict, size: int, x):
 
 FORMULATIONS = {
     "plain": plain,
-    "float32": ours_float32,
-    "bfloat16": ours_bfloat16,
+    "float32": ours,
+    "bfloat16": functools.partial(ours, precision="bfloat16"),
     "torch": torch_eager,
     "torch-compile": torch_compiled,
+}
+ON_ACCELERATORS = {"plain": plain} | {
+    f"{conv}-{precision}{'-jit' * jit}": functools.partial(
+        ours, precision=precision, conv=conv, jit=jit
+    )
+    for precision in ("float32", "bfloat16")
+    for jit in (False, True)
+    for conv in ("plain", "fused")
 }
 
 

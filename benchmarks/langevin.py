@@ -1,14 +1,17 @@
 """How fast Langevin chains are: ours, the published loop and PyTorch, in one run, taking turns.
 
     python3 -m benchmarks.langevin [--widths 32 64 256] [--batches 16 64 128] [--repeats 5]
+    python3 -m benchmarks.langevin --device gpu --sizes 32 --batches 100
 
 A repeat times each variant, and large matrix products, once; numbers are medians over repeats, and
 ratios and shares are medians of the repeats' own. Beside each rate: the multiply-adds of an
 image-step as published; the share of this machine's matmul rate (in bfloat16 for bfloat16) that
 they would amount to, over 100% where a formulation needs fewer; and the share of the
 operation-reduced bound, the rate at which the fewest multiply-adds that our networks need would
-run at that matmul rate. Writes langevin.json and langevin.png, too. Needs a machine with nothing
-else to do: PyTorch's threads spin as they wait for each other, and suffer most from company.
+run at that matmul rate. On a GPU ours comes by formulation of the convolutions (key `conv`),
+precision, and with and without `jit`. Writes langevin.json and langevin.png, too. Needs a machine
+with nothing else to do: PyTorch's threads spin as they wait for each other, and suffer most from
+company.
 """
 
 import argparse
@@ -28,9 +31,16 @@ from unittest import mock
 import keras
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 
-from benchmarks.formulations import FORMULATIONS, HAS_TORCH, Case, Formulation, multiply_adds
+from benchmarks.formulations import (
+    FORMULATIONS,
+    HAS_TORCH,
+    ON_ACCELERATORS,
+    Case,
+    Formulation,
+    multiply_adds,
+)
+from benchmarks.langevin_report import HEAD, bars, table_row
 from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
 from utils.config.command_line import whole_number
@@ -42,24 +52,18 @@ from utils.run.plots import save_figure
 Ask = Callable[..., Any]  # (variant, function, *arguments) -> what it returns in its process
 
 SECONDS = 1.0  # that one timing takes, about
-MATMUL = 2048
-HEAD = (
-    "| size | width | batch | variant | image-steps/s [min, max] | x plain "
-    "| G multiply-adds | of matmul | of bound |"
-)
-OURS = ("float32", "bfloat16")
-NAMES = {
-    "plain": "plain",
-    "float32": "ours float32",
-    "bfloat16": "ours bfloat16",
-    "torch": "PyTorch",
-    "torch-compile": "torch.compile",
+MATMUL = {"cpu": 2048, "gpu": 8192}  # side of the matrices
+OURS = ("float32", "bfloat16")  # on CPUs
+ON_DEVICE = {
+    "cpu": {"CUDA_VISIBLE_DEVICES": "-1"},
+    "gpu": {"TF_FORCE_GPU_ALLOW_GROWTH": "true"},
 }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print a Markdown row a variant, write JSON and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=MATMUL, default="cpu")
     parser.add_argument("--sizes", type=int, nargs="+", choices=EBM_BLOCKS, default=[32, 64, 128])
     parser.add_argument(
         "--widths", type=whole_number(1), nargs="+", default=[32, 64, 256], help="at 32 px"
@@ -77,26 +81,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--steps", type=whole_number(1), help="of every timing; default: about a second's"
     )
     parser.add_argument("--repeats", type=whole_number(1), default=5)
-    parser.add_argument("--variants", nargs="+", choices=FORMULATIONS, default=list(FORMULATIONS))
+    parser.add_argument("--variants", nargs="+", choices=FORMULATIONS | ON_ACCELERATORS)
     parser.add_argument("--out", type=Path, default=Path("tf_out/benchmarks"))
     arguments = parser.parse_args(argv)
 
-    variants = ["plain", *(v for v in arguments.variants if v != "plain")]
-    if not HAS_TORCH:
+    own = {"cpu": FORMULATIONS, "gpu": ON_ACCELERATORS}[arguments.device]
+    variants = ["plain", *(v for v in arguments.variants or own if v != "plain")]
+    if not HAS_TORCH and any(v.startswith("torch") for v in variants):
         variants = [v for v in variants if not v.startswith("torch")]
         print("without PyTorch: it is not installed\n")
+    if arguments.device == "gpu":
+        if not tf.config.list_physical_devices("GPU"):
+            parser.error("--device gpu: TensorFlow sees no GPU here")
+        print(f"float32 with TF32: {tf.config.experimental.tensor_float_32_execution_enabled()}\n")
     print(f"{HEAD}\n|{'---|' * HEAD[1:].count('|')}")
     rows: list[dict[str, Any]] = []
-    with processes(variants, arguments.threads) as ask:
+    with processes(variants, arguments.device, arguments.threads) as ask:
         for case in cases(arguments):
-            own = {"steps": arguments.steps, "repeats": arguments.repeats}
-            measured = measure(case, variants, ask, **own)
+            measured = measure(case, variants, ask, arguments)
             print("\n".join(table_row(row) for row in measured), flush=True)
             rows += measured
 
     make_folder(str(arguments.out))
     report = {
-        "machine": {**machine(), **torch_version()},
+        "machine": {**machine(arguments.device), **torch_version()},
         "repeats": arguments.repeats,
         "rows": rows,
     }
@@ -114,46 +122,55 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 
 @contextlib.contextmanager
-def processes(variants: Sequence[str], threads: str) -> Iterator[Ask]:
+def processes(variants: Sequence[str], device: str, threads: str) -> Iterator[Ask]:
     """Give each variant a process, which can be asked until the context ends.
 
     For threads are a process's own: ours takes `threads` an operation, one for `side_by_side`; the
-    others and the matrix products TensorFlow's and PyTorch's default, all cores.
+    others and the matrix products TensorFlow's and PyTorch's default, all cores. A GPU is shared.
     """
     with contextlib.ExitStack() as stack:
-        own = {}
+        own, starts = {}, []
         for name in variants:
             own[name] = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
             stack.enter_context(own[name])
             number = threads if name in OURS else "0"
             own_environment = {"TF_NUM_INTRAOP_THREADS": number, "TF_ENABLE_ONEDNN_OPTS": "1"}
+            own_environment |= ON_DEVICE[device]
             with mock.patch.dict(os.environ, own_environment):
-                own[name].submit(start).result()
+                starts.append(own[name].submit(start, device))
+        for each in starts:
+            each.result()
         yield lambda name, function, *arguments: own[name].submit(function, *arguments).result()
 
 
-def start() -> None:
+def start(device: str) -> None:
     """Set TensorFlow up as the scripts do."""
-    make_strategy("cpu")
+    make_strategy(device)
 
 
 def measure(
-    case: Case, variants: Sequence[str], ask: Ask, *, steps: int | None, repeats: int
+    case: Case, variants: Sequence[str], ask: Ask, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Return a row for each variant of a case; one that does not work here is said and left out."""
+    side = MATMUL[arguments.device]
     variants = [name for name in variants if name not in failing(case, variants, ask)]
-    tasks = {name: name for name in variants} | {"matmul float32": "plain"}  # task: whose process
-    if "bfloat16" in variants:
-        tasks["matmul bfloat16"] = "plain"
+    tasks = {name: name for name in variants}  # task: whose process
+    tasks |= {f"matmul {dtype_of(name)} {side}": "plain" for name in variants}
     lengths = {
-        task: steps or ask(process, fitting_length, task, case) for task, process in tasks.items()
+        task: arguments.steps or ask(process, fitting_length, task, case)
+        for task, process in tasks.items()
     }
     rates: dict[str, list[float]] = {task: [] for task in tasks}  # steps, or products, a second
-    for _ in range(repeats):
+    for _ in range(arguments.repeats):
         for task, process in tasks.items():
             seconds = ask(process, seconds_of, task, case, lengths[task])
             rates[task].append(lengths[task] / seconds)
-    return [summary(case, name, lengths[name], rates) for name in variants]
+    return [summary(case, name, lengths[name], rates, side) for name in variants]
+
+
+def dtype_of(variant: str) -> str:
+    """Return what a variant multiplies in."""
+    return "bfloat16" if "bfloat16" in variant else "float32"
 
 
 def failing(case: Case, variants: Sequence[str], ask: Ask) -> list[str]:
@@ -167,8 +184,10 @@ def failing(case: Case, variants: Sequence[str], ask: Ask) -> list[str]:
             continue
         reference = energies if reference is None else reference  # those of plain
         error = np.max(np.abs(energies - reference)) / np.max(np.abs(reference))
-        # Of random weights an energy is a sum that nearly cancels: 8 bits tell it roughly.
-        tolerance = 0.5 if name == "bfloat16" else 1e-3
+        # Of random weights an energy is a sum that nearly cancels: 8 bits, or TF32's 11, tell it
+        # roughly.
+        on_cpu = name in FORMULATIONS
+        tolerance = 0.5 if dtype_of(name) == "bfloat16" else 1e-3 if on_cpu else 0.1
         assert error <= tolerance, f"{name} at {case}: energies differ by {error:.1e}"
     return failed
 
@@ -188,22 +207,22 @@ def formulation(name: str, case: Case) -> Formulation:
     """Return a variant of the case under way; the one before is forgotten."""
     keras.backend.clear_session()
     gc.collect()
-    return FORMULATIONS[name](case)
+    return (FORMULATIONS | ON_ACCELERATORS)[name](case)
 
 
 def runner(task: str, case: Case) -> Callable[[int], None]:
     """Return what a task does n times: steps of a variant, or products."""
     if task.startswith("matmul "):
-        return make_matmul(task.removeprefix("matmul "))
+        _, dtype, side = task.split()
+        return make_matmul(dtype, int(side))
     return formulation(task, case).run
 
 
 @functools.cache
-def make_matmul(dtype: str) -> Callable[[int], None]:
+def make_matmul(dtype: str, side: int) -> Callable[[int], None]:
     """Return a function that multiplies two large square matrices n times."""
     one, other = (
-        tf.cast(tf.random.stateless_normal([MATMUL, MATMUL], [0, number]), dtype)
-        for number in range(2)
+        tf.cast(tf.random.stateless_normal([side, side], [0, number]), dtype) for number in range(2)
     )
 
     def run(count: int) -> None:
@@ -231,11 +250,12 @@ def seconds_of(task: str, case: Case, length: int) -> float:
     return time.perf_counter() - start
 
 
-def summary(case: Case, name: str, steps: int, rates: dict[str, list[float]]) -> dict[str, Any]:
+def summary(
+    case: Case, name: str, steps: int, rates: dict[str, list[float]], side: int
+) -> dict[str, Any]:
     """Return what is told of one variant, from all rates of its case."""
     image_steps = case.batch * np.array(rates[name])
-    matmul = "matmul bfloat16" if name == "bfloat16" else "matmul float32"
-    multiply_adds_per_second = MATMUL**3 * np.array(rates[matmul])
+    multiply_adds_per_second = side**3 * np.array(rates[f"matmul {dtype_of(name)} {side}"])
     published = multiply_adds(case, reduced=False)
     shares = image_steps / multiply_adds_per_second
     return {
@@ -253,16 +273,6 @@ def summary(case: Case, name: str, steps: int, rates: dict[str, list[float]]) ->
     }
 
 
-def table_row(row: dict[str, Any]) -> str:
-    """Return a Markdown row."""
-    low, high = min(row["image_steps_per_second"]), max(row["image_steps_per_second"])
-    cells = [row["size"], row["width"], row["batch"], NAMES[row["variant"]]]
-    cells += [f"{row['median']:,.4g} [{low:,.4g}, {high:,.4g}]", f"{row['ratio']:.2f}"]
-    cells += [f"{row['multiply_adds'] / 1e9:.3g}"]
-    cells += [f"{row['share_of_matmul']:.0%}", f"{row['share_of_bound']:.0%}"]
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
-
-
 def torch_version() -> dict[str, str]:
     """Return PyTorch's version, if it is installed."""
     if not HAS_TORCH:
@@ -270,29 +280,6 @@ def torch_version() -> dict[str, str]:
     import torch
 
     return {"torch": torch.__version__}
-
-
-def bars(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Return ratios to plain as bars, a group a case; a stroke is where our bound lies."""
-    groups = list(dict.fromkeys((row["size"], row["width"], row["batch"]) for row in rows))
-    variants = [name for name in NAMES if any(row["variant"] == name for row in rows)]
-    figure = Figure(figsize=(5 + len(groups), 4.5), layout="constrained")
-    axes, width = figure.subplots(), 0.8 / len(variants)
-    for number, name in enumerate(variants):
-        own = [row for row in rows if row["variant"] == name]
-        groups_of = [groups.index((row["size"], row["width"], row["batch"])) for row in own]
-        places = np.array(groups_of) + (number - (len(variants) - 1) / 2) * width
-        axes.bar(places, [row["ratio"] for row in own], width, label=NAMES[name])
-        if name in OURS:
-            bounds = [row["ratio"] / row["share_of_bound"] for row in own]
-            axes.hlines(bounds, places - width / 2, places + width / 2, color="black")
-    axes.axhline(1, color="grey", linewidth=0.6)
-    labels = [f"{size} px\nwidth {width}\nbatch {batch}" for size, width, batch in groups]
-    axes.set_xticks(range(len(groups)), labels)
-    axes.set(ylabel="image-steps/s, ratio to plain", title="strokes: operation-reduced bound")
-    axes.set_ylim(0, 1.4 * max(row["ratio"] for row in rows))  # far bounds stay out of sight
-    axes.legend(loc="upper left", ncols=len(variants))
-    return figure
 
 
 if __name__ == "__main__":

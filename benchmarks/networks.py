@@ -120,7 +120,7 @@ def as_published() -> Iterator[None]:
         (layers, "conv_mean_pool"): lambda x, kernel: layers.mean_pool(
             tf.nn.conv2d(x, kernel, 1, "SAME")
         ),
-        (layers, "conv_same"): lambda x, kernel: tf.nn.conv2d(x, kernel, 1, "SAME"),
+        (layers, "conv_same"): lambda x, kernel, fused: tf.nn.conv2d(x, kernel, 1, "SAME"),
         (layers.Conv, "call"): convolve_all,
         (sngan.EbmBlock, "call"): published_ebm_block,
         (sngan.GenBlock, "call"): published_gen_block,

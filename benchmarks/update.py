@@ -65,7 +65,7 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     """Return the table's row of one bank size."""
     script = SCRIPTS[Path(path).parent.name]
     sizes = [f"{key}={size}" for key in BANK_SIZES[script]]
-    config = load_config(path, [*overrides, "device_type=cpu", *sizes], script.__name__)
+    config = load_config(path, ["device_type=cpu", *overrides, *sizes], script.__name__)
     config = resolve_sizes(config)
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)

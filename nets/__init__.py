@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from nets import biggan, sngan
-from nets.layers import NoSuchNetwork, start_weights
+from nets.layers import FUSED, NoSuchNetwork, start_weights
 from nets.wide_resnet import WideResNet
 
 # config type: (network, image sizes that it comes in)
@@ -31,7 +31,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "floa
 def create_ebm(config: Mapping[str, Any]) -> keras.Model:
     """Return the built, seeded energy network: (b, h, w, c) in [-1, 1] -> (b, 1) energies."""
     network, shape = choose(EBMS, config, "net_type"), config["image_dims"]
-    with precision(config):
+    with computing(config):
         ebm = network(shape, config.get("ebm_width"))
         ebm(keras.Input(shape))
     start_weights(ebm, config.get("seed", 0))
@@ -45,7 +45,7 @@ def create_gen(config: Mapping[str, Any]) -> keras.Model:
     as well, `gen.sample_labels(b, seed)`, and takes a `truncation` in (0, 1].
     """
     network = choose(GENERATORS, config, "gen_type")
-    with precision(config):
+    with computing(config):
         gen = network(config["image_dims"], config.get("gen_width"), config.get("z_sz", 128))
         gen(*gen.symbolic_inputs())
     start_weights(gen, config.get("seed", 0))
@@ -54,7 +54,7 @@ def create_gen(config: Mapping[str, Any]) -> keras.Model:
 
 def create_clf(config: Mapping[str, Any]) -> keras.Model:
     """Return the built, seeded Wide ResNet: (b, h, w, c) in [-1, 1] -> (b, num_classes) logits."""
-    with precision(config):
+    with computing(config):
         clf = WideResNet(
             config["num_classes"],
             depth=config.get("clf_depth"),
@@ -81,14 +81,21 @@ def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -
 
 
 @contextmanager
-def precision(config: Mapping[str, Any]) -> Iterator[None]:
-    """Let the layers built inside compute in config['precision']; their variables are float32.
+def computing(config: Mapping[str, Any]) -> Iterator[None]:
+    """Let the layers built inside compute in config['precision'] and convolve by config['conv'].
 
-    (With 'float64', which the tests use, all is float64.)
+    Their variables are float32; with 'float64', which the tests use, all is float64.
     """
-    before = keras.config.dtype_policy()
+    before, token = keras.config.dtype_policy(), FUSED.set(is_fused(config))
     keras.config.set_dtype_policy(POLICIES[config.get("precision", "float32")])
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+        FUSED.reset(token)
+
+
+def is_fused(config: Mapping[str, Any]) -> bool:
+    """Return whether convolutions are formulated for CPUs; `conv` None: where the device is one."""
+    conv = config.get("conv")
+    return config.get("device_type", "cpu") == "cpu" if conv is None else conv == "fused"

@@ -6,6 +6,7 @@ our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself
 
 import re
 import zlib
+from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,8 @@ import tensorflow as tf
 IMAGE_CHANNELS = (1, 3)  # of an image, grey or RGB, of the 16 that processors compute at once
 # For `conv_by_product`, by measurements on CPUs: least input channels, most places of an output.
 WIDE_CHANNELS, TINY_PLACES = 1024, 16
+# Whether the convolutions of a network being built are formulated for CPUs: `nets.computing`.
+FUSED = ContextVar("FUSED", default=True)
 WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
@@ -53,7 +56,7 @@ class Conv(keras.layers.Layer):
     ):
         super().__init__(name=name)
         self.filters, self.size, self.stride = filters, size, stride
-        self.keep, self.use_bias = keep, use_bias
+        self.keep, self.use_bias, self.fused = keep, use_bias, FUSED.get()
 
     def build(self, shape):
         kernel_shape = (self.size, self.size, shape[-1], self.filters)
@@ -72,9 +75,9 @@ class Conv(keras.layers.Layer):
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Return what `call` adds the bias to."""
-        if self.stride == 1:
-            return conv_same(x, kernel)
-        return tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
+        if self.stride > 1:
+            return tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
+        return conv_same(x, kernel, self.fused)
 
 
 class PooledConv(Conv):
@@ -82,7 +85,9 @@ class PooledConv(Conv):
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Return what `call` adds the bias to."""
-        return conv_mean_pool(x, kernel)
+        if self.fused:
+            return conv_mean_pool(x, kernel)
+        return mean_pool(conv_same(x, kernel, fused=False))
 
 
 def static_shape(x: tf.Tensor | tf.TensorSpec) -> tuple[int, ...]:
@@ -90,10 +95,10 @@ def static_shape(x: tf.Tensor | tf.TensorSpec) -> tuple[int, ...]:
     return tuple(x.shape)  # pyright: ignore[reportReturnType]  # the stubs: int or None
 
 
-def conv_same(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+def conv_same(x: tf.Tensor, kernel: tf.Tensor, fused: bool = True) -> tf.Tensor:
     """Return the SAME convolution, however computed: (b, h, w, i) -> (b, h, w, o), h, w known."""
     size, _, inputs, outputs = static_shape(kernel)
-    if size != 3:
+    if size != 3 or not fused:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
     _, height, width, _ = static_shape(x)
     in_blocks = not (height % 2 or width % 2)

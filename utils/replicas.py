@@ -23,6 +23,9 @@ class Replicas:
         """Make the strategy, TensorFlow's first call; raises UserError for a missing device."""
         self.strategy = make_strategy(config["device_type"], config["num_replicas"])
         self.count = self.strategy.num_replicas_in_sync
+        if config["jit"] and self.count > 1:
+            raise UserError(f"jit is for one replica, here are {self.count}: add --set jit=False")
+        self._graph = functools.partial(tf.function, jit_compile=config["jit"] or None)
         self.batch_size = config["batch_size"]
         self.local: list[int] = []
         self._on_each(lambda number: self.local.append(number) or np.zeros(1, np.float32))
@@ -73,7 +76,7 @@ class Replicas:
         values choose the graph.
         """
 
-        @tf.function
+        @self._graph
         def on_all(number, retry, scalars, items):
             def on_replica(items):
                 return function(Key(seed, number, retry, self.share()), *scalars, *items)
@@ -96,7 +99,7 @@ class Replicas:
 
         Called as (scalars, *inputs) like an update; it returns each local replica's arrays.
         """
-        on_all = tf.function(
+        on_all = self._graph(
             lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,))
         )
 

@@ -88,6 +88,17 @@ def test_bfloat16_gradients_point_where_float32_gradients_do(kind, size, rng):
     assert np.min(sums[0] / np.sqrt(sums[1] * sums[2])) >= 0.99
 
 
+@pytest.mark.parametrize(
+    ("conv", "device", "fused"),
+    [(None, "cpu", True), (None, "gpu", False), (None, "tpu", False), ("fused", "gpu", True),
+     ("plain", "cpu", False)],
+)  # fmt: skip
+def test_convolutions_are_chosen_by_device_unless_the_key_says(conv, device, fused):
+    model = create_small("ebm_sngan", 32, conv=conv, device_type=device)
+    assert model.blocks[0].conv_2.fused is model.blocks[2].conv_1.fused is fused
+    assert create_small("ebm_sngan", 32).blocks[0].conv_1.fused
+
+
 @pytest.fixture(scope="module")
 def conditional():
     """Return a conditional generator."""

@@ -17,6 +17,7 @@ from tests.nets.cases import (
     weights_of,
 )
 
+CONVS = ("fused", "plain")
 GREY_NETWORKS = [("ebm_sngan", 32), ("ebm_sngan", 64), ("gen_sngan", 32), ("clf_wrn", 32)]
 
 
@@ -40,6 +41,24 @@ def assert_plain(kind, size, channels, rng):
     assert channels in (ours[0].shape[-1], x.shape[-1])
     assert distance(ours[0], theirs[0]) <= 1e-10
     assert distance(ours[1], theirs[1]) <= 1e-10
+
+
+@pytest.mark.parametrize(("kind", "size"), [("ebm_sngan", 32), ("gen_sngan", 32)])
+def test_plain_and_fused_convolutions_make_one_network_in_float64(kind, size, rng):
+    """Of the same variables; each by the operations that are its own."""
+    fused, plain = (create_small(kind, size, precision="float64", conv=c) for c in CONVS)
+    train_like(fused, rng)
+    plain.set_weights(fused.get_weights())
+    x = draw_input(fused, size, 2, rng)
+    graphs = [tf.function(lambda x, model=model: apply(model, kind, x)) for model in (fused, plain)]
+    ours, theirs = (values_and_gradients(graph, x) for graph in graphs)
+    assert distance(ours[0], theirs[0]) <= 1e-10
+    assert distance(ours[1], theirs[1]) <= 1e-10
+    operations = [
+        {node.op for node in graph.get_concrete_function(tf.constant(x)).graph.as_graph_def().node}
+        for graph in graphs
+    ]
+    assert operations[0] != operations[1]
 
 
 @pytest.mark.parametrize(

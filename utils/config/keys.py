@@ -72,6 +72,9 @@ KEYS = (
         "arithmetic of the networks; weights, energies, chain states and noise stay float32; `float64`, for tests: all of them"),
     Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32"),
+    Key("conv", ALL, Literal["plain", "fused"] | None, None,
+        "convolutions as TensorFlow has them, or formulated for CPUs (the same function); None: `fused` on `cpu`", True),
+    Key("jit", ALL, bool, False, "compile what the device computes by XLA; one replica only", True),
     # Data
     Key("data_type", ALL, TEXT, REQUIRED, "`emoji32`, a TFDS name, `image_folder`, `npz`; training of an EBM also `generator`: learn on G(z)"),
     Key("data_dir", ALL, PATH, None, "folder of the data set; None: `<data_type>_tfds` beside where you start", True),

@@ -26,7 +26,8 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     tf.config.optimizer.set_experimental_options({"remapping": False})
     if device_type == "tpu":
         return _tpu_strategy()
-    if device_type == "gpu" and not tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU") if device_type == "gpu" else []
+    if device_type == "gpu" and not gpus:
         raise UserError(f"device_type 'gpu': TensorFlow sees no GPU here; {ON_CPU}")
     if os.environ.get("TF_CONFIG"):
         if num_replicas > 1:
@@ -35,10 +36,10 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
                 "add --set num_replicas=1"
             )
         return _multi_worker_strategy()
-    if device_type == "gpu":
+    if len(gpus) > 1:
         return tf.distribute.MirroredStrategy()
     if num_replicas == 1:
-        return tf.distribute.OneDeviceStrategy("/cpu:0")
+        return tf.distribute.OneDeviceStrategy(f"/{device_type}:0")
     _split_cpu(num_replicas)
     # On one CPU a plain sum; collective operations of a second strategy in one process would fail.
     return tf.distribute.MirroredStrategy(

@@ -41,7 +41,9 @@ def langevin(
     learning of energy-based models").
     """
     first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
-    path = tf.TensorArray(images.dtype, num_steps + 1, element_shape=images.shape)
+    # A size that is known late would let XLA compile each number of steps anew.
+    size = num_steps + 1 if keep_path else 0
+    path = tf.TensorArray(images.dtype, size, element_shape=images.shape)
     path = path.write(0, images) if keep_path else path
 
     def step(k, x, _, path):

@@ -52,6 +52,19 @@ def test_chain_equals_numpy_with_the_same_noise():
     np.testing.assert_allclose(chain.grad_norms, expected, rtol=1e-12)
 
 
+def test_a_chain_that_keeps_no_path_has_no_array_of_a_size_known_late():
+    """For which XLA would compile anew for every number of steps."""
+
+    @tf.function
+    def run(images, num_steps):
+        return langevin(images, _quartic, num_steps=num_steps, epsilon=0.3, noise=None).images
+
+    graph = run.get_concrete_function(_images(1), tf.constant(2)).graph
+    arrays = [op for op in graph.get_operations() if op.type.startswith("TensorList")]
+    assert arrays
+    assert all(tf.get_static_value(op.inputs[1]) is not None for op in arrays)
+
+
 def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
     start = _images(2) * tf.reshape(
         tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1)
