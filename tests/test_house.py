@@ -35,8 +35,6 @@ FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
 NESTING_CEILING, PARAMETERS_CEILING, IGNORES_CEILING = 2, 6, 20
 AWAITED = {  # steps of issue 21 that are under way mend these
     "utils/run/training.py: Training.__init__, 7 parameters",  # step 4, `begin` in one line
-    "utils/mcmc/langevin.py: langevin, 8 parameters",  # step 6, streams by position
-    "utils/replicas.py: Replicas.compile.on_all.on_replica, depth 3",  # step 6
 }
 LADDER = (  # of the packages and modules of utils, the lowest first
     ("console", "seeds"),
