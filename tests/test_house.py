@@ -54,7 +54,7 @@ STATELESS = {
 
 
 def test_imports_run_one_way_from_scripts_to_utils_to_nets():
-    scripts = {path.stem for path in SCRIPTS} | {"benchmarks", "fid_orig", "tests"}
+    scripts = {path.stem for path in SCRIPTS} | {"benchmarks", "examples", "fid_orig", "tests"}
     closed = [(NETS, scripts | {"utils"}), (UTILS, scripts), (SCRIPTS, scripts)]
     upward = [
         f"{place(path, node)} imports {name}"
