@@ -9,6 +9,7 @@ the energy by maximum likelihood against these samples, lets the generator follo
 the states back. How long chains run before they are rejuvenated decides what the model is for.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import rate_scale
+from utils.run.plan import EBM_PLAN
 from utils.run.training import Outcome, Training, require_length, time_update
 from utils.seeds import Key, Purpose, host_rng
 
@@ -57,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Train.
     run = Training(
         command, replicas, models.parts() | bank.parts("bank"),
-        networks=networks, pictures=make_pictures(config, models, bank),
-        inputs=Inputs(sources.datasets),
+        networks=networks, inputs=Inputs(sources.datasets),
+        plan=dataclasses.replace(EBM_PLAN, pictures=make_pictures(config, models, bank)),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
         run.draw({"data": sources.batches(0)[:NUM_SHOWN]})

@@ -76,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Train.
     run = Training(
         command, replicas, models.parts() | banks.parts(),
-        networks=networks, pictures=make_pictures(banks),
-        plan=make_plan(config, banks.burn_in), inputs=Inputs(sources.datasets),
+        networks=networks, plan=make_plan(config, banks), inputs=Inputs(sources.datasets),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
         run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
@@ -180,22 +179,20 @@ def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequen
     banks.burn_in.put(burning.places, np.where(choose, new, burnt), burning.latents, draws * ~moved)
 
 
-def make_pictures(banks: Banks) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Return samples -> the images to draw by name: samples, update bank and burn-in bank."""
-    return lambda samples: {
-        "longrun": samples[:NUM_SHOWN],
-        "persistent": banks.update.images[:NUM_SHOWN],
-        "burnin": banks.burn_in.images[:NUM_SHOWN],
-    }
-
-
-def make_plan(config: Mapping[str, Any], burn_in: Bank) -> Plan:
-    """Return what a run records and draws: the length of chains, and the counts of burn-in."""
+def make_plan(config: Mapping[str, Any], banks: Banks) -> Plan:
+    """Return what a run records and draws: also the length of chains, and both banks."""
 
     def draw(metrics, folder: str) -> None:
         EBM_PLAN.draw(metrics, folder)
         threshold = row_at(config["mcmc_step_info"], len(metrics.series("update")) - 1)[2]
-        plots.save_counts(burn_in.counts, threshold, join(folder, "burn_in_counts.png"))
+        plots.save_counts(banks.burn_in.counts, threshold, join(folder, "burn_in_counts.png"))
+
+    def pictures(samples: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            "longrun": samples[:NUM_SHOWN],
+            "persistent": banks.update.images[:NUM_SHOWN],
+            "burnin": banks.burn_in.images[:NUM_SHOWN],
+        }
 
     return dataclasses.replace(
         EBM_PLAN,
@@ -206,6 +203,7 @@ def make_plan(config: Mapping[str, Any], burn_in: Bank) -> Plan:
         limits=LIMITS,
         shown=(*EBM_PLAN.shown, ("steps of a sample", "chain_steps", ".0f")),
         draw=draw,
+        pictures=pictures,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from benchmarks.networks import as_published
 from nets import create_ebm, sngan
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_noise
 from utils.mcmc.parts import in_parts
 from utils.mcmc.potential import make_potential
@@ -87,8 +87,8 @@ def ours(
 
     def chain(num_steps: tf.Tensor) -> tf.Tensor:
         noise = make_noise(fold(SEED, Purpose.CHAIN), images)
-        potential = make_potential(ebm, TEMPERATURE)
-        run = functools.partial(langevin, potential=potential, num_steps=num_steps, epsilon=EPSILON)
+        dynamics = Dynamics(make_potential(ebm, TEMPERATURE), EPSILON)
+        run = functools.partial(langevin, dynamics=dynamics, num_steps=num_steps)
         return in_parts(run, images, noise).images
 
     return traced(lambda: ebm(images)[:, 0], chain, jit)

@@ -23,7 +23,8 @@ def files(*patterns: str) -> list[Path]:
 SCRIPTS = files("*.py")
 UTILS, NETS = files("utils/**/*.py"), files("nets/**/*.py")
 FID_ORIG, BENCHMARKS = files("fid_orig/*.py"), files("benchmarks/*.py")
-PROJECT = [*SCRIPTS, *UTILS, *NETS, *FID_ORIG, *BENCHMARKS, *files("data/*.py")]
+EXAMPLES = files("examples/*.py")
+PROJECT = [*SCRIPTS, *UTILS, *NETS, *FID_ORIG, *BENCHMARKS, *EXAMPLES, *files("data/*.py")]
 CONFIGS = files(*(f"{folder}/*.py" for folder in SCRIPT_OF_FOLDER))
 TESTS = files("tests/**/*.py")
 

@@ -15,7 +15,7 @@ from utils.config.load import load_config
 from utils.learning.learners import create_learner
 from utils.learning.models import Models, create_models
 from utils.mcmc.banks import Bank, Shelves, redraw_counts
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_noise
 from utils.mcmc.parts import run_both
 from utils.mcmc.starts import Sources, open_sources
@@ -245,8 +245,8 @@ def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     count = 600
     starts = tf.reshape(tf.repeat([-0.5, 0.5], count // 2), (count, 1, 1, 1))
     noise = make_noise(fold(0, Purpose.EVALUATION), starts)
-    chain = functools.partial(langevin, num_steps=20_000, epsilon=0.15, noise=noise)
-    ends = tf.function(lambda x: chain(x, potential).images)(starts).numpy().ravel()
+    chain = functools.partial(langevin, num_steps=20_000, noise=noise)
+    ends = tf.function(lambda x: chain(x, Dynamics(potential, 0.15)).images)(starts).numpy().ravel()
     # 5 standard errors of independent chains, and the bias of steps of finite size.
     assert (ends > 0).mean() == pytest.approx(right, abs=5 * np.sqrt(0.21 / count))
     assert ends.mean() == pytest.approx(mean, abs=5 * np.sqrt((square - mean**2) / count))

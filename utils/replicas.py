@@ -78,10 +78,10 @@ class Replicas:
 
         @self._graph
         def on_all(number, retry, scalars, items):
-            def on_replica(items):
-                return function(Key(seed, number, retry, self.share()), *scalars, *items)
-
-            ends, metrics = self.strategy.run(on_replica, (items,))
+            ends, metrics = self.strategy.run(
+                lambda own: function(Key(seed, number, retry, self.share()), *scalars, *own),
+                (items,),
+            )
             then()
             means = {n: self.strategy.reduce("MEAN", x, axis=None) for n, x in metrics.items()}
             return ends, means

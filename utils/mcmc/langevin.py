@@ -8,6 +8,19 @@ import tensorflow as tf
 from utils.mcmc.potential import Potential
 
 
+class Dynamics(NamedTuple):
+    """A step x <- x - (eps^2/2) grad U(x) + eps z, without its noise z.
+
+    With `max_norm` each image's (eps^2/2) grad U is clipped to that L2 norm. The temperature is
+    inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood learning of
+    energy-based models").
+    """
+
+    potential: Potential
+    epsilon: float
+    max_norm: float | None = None
+
+
 class Chain(NamedTuple):
     """What `langevin` returns.
 
@@ -23,23 +36,20 @@ class Chain(NamedTuple):
 
 def langevin(
     images: tf.Tensor,
-    potential: Potential,
+    dynamics: Dynamics,
     *,
     num_steps: int | tf.Tensor,
-    epsilon: float,
     noise: Callable[[tf.Tensor], tf.Tensor] | None,
-    max_norm: float | None = None,
     first_step: int | tf.Tensor = 0,
     keep_path: bool = False,
 ) -> Chain:
     """Run x <- x - (eps^2/2) grad U(x) + eps z for `num_steps` steps from `images`.
 
     `noise(k)` gives z of step k, counted from `first_step`, so that a chain cut into segments is
-    the same chain; None runs without noise. With `max_norm` each image's (eps^2/2) grad U is
-    clipped to that L2 norm. Images are (b, h, w, c) around [-1, 1] and are never clipped. The
-    temperature is inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood
-    learning of energy-based models").
+    the same chain; None runs without noise. Images are (b, h, w, c) around [-1, 1] and are never
+    clipped.
     """
+    potential, epsilon, max_norm = dynamics
     first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
     # A size that is known late would let XLA compile each number of steps anew.
     size = num_steps + 1 if keep_path else 0

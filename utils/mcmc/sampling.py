@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from utils.config.record import Config
 from utils.errors import UserError
-from utils.mcmc.langevin import Chain, langevin
+from utils.mcmc.langevin import Chain, Dynamics, langevin
 from utils.mcmc.noise import Noise
 from utils.mcmc.parts import in_parts
 from utils.mcmc.potential import Potential, make_potential
@@ -87,9 +87,8 @@ class Sampling:
 
     def chains(self, potential: Potential) -> Callable[..., Chain]:
         """Return (images, num_steps, noise, ...) -> the chains of `langevin` in a potential."""
-        chain = functools.partial(
-            langevin, potential=potential, epsilon=self.epsilon, max_norm=self.max_norm
-        )
+        dynamics = Dynamics(potential, self.epsilon, self.max_norm)
+        chain = functools.partial(langevin, dynamics=dynamics)
 
         def run(images: tf.Tensor, *, noise: Noise | None, **steps: Any) -> Chain:
             return in_parts(functools.partial(chain, **steps), images, noise)

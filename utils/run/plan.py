@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from utils.files.whole import join
 from utils.run import plots
 from utils.run.guard import LIMITS
@@ -14,9 +16,10 @@ class Plan:
     """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
 
     `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
-    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves. The first
-    `free_rollbacks` leave the learning rate as it is. `measures_result`: metrics of an update that
-    is drawn are of the weights after its step, too, not only of those before it.
+    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves,
+    `pictures(samples)` returns the images to draw by name. The first `free_rollbacks` leave the
+    learning rate as it is. `measures_result`: metrics of an update that is drawn are of the weights
+    after its step, too, not only of those before it.
     """
 
     unit: str
@@ -27,6 +30,7 @@ class Plan:
     limits: Mapping[str, str | None]
     shown: Sequence[tuple[str, str, str]]
     draw: Callable[[Metrics, str], None]
+    pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]] = lambda _: {}
     free_rollbacks: int = 1
     measures_result: bool = False
 

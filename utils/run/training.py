@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 class Training(Run):
     """A run that learns `networks`; an update is a function of config, number and `retry`.
 
-    `retry` is the number of rollbacks so far. `pictures(samples)` returns images to draw by name.
+    `retry` is the number of rollbacks so far.
     """
 
     def __init__(
@@ -53,12 +53,11 @@ class Training(Run):
         parts: Mapping[str, Part],
         *,
         networks: Mapping[str, SavedNetwork],
-        pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]] = lambda _: {},
         plan: Plan = EBM_PLAN,
         inputs: Inputs,
     ):
         config, total = command.config, command.config[plan.length_key]
-        self.networks, self.pictures, self.plan, self.retry = networks, pictures, plan, 0
+        self.networks, self.plan, self.retry = networks, plan, 0
         # Else one more update, which is not kept, must find the last one's weights healthy.
         self.end_is_measured = plan.measures_result or config["on_divergence"] == "ignore"
         require_length(command, plan)
@@ -186,7 +185,7 @@ class Training(Run):
         """Draw pictures and curves of an update, and save the networks where they are measured."""
         if not self.chief:
             return
-        self.draw({f"{name}{step}": batch for name, batch in self.pictures(samples).items()})
+        self.draw({f"{name}{step}": batch for name, batch in self.plan.pictures(samples).items()})
         self.plan.draw(self.metrics, self.path("plots"))
         is_measured = step > 1 or self.plan.measures_result
         if self.config["save_networks"] and (is_measured or step == self.total):

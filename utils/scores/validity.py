@@ -12,7 +12,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.data.streams import ORDER_SEED, Dataset, evaluation_batches
-from utils.mcmc.langevin import langevin, share_saturated
+from utils.mcmc.langevin import Dynamics, langevin, share_saturated
 from utils.mcmc.potential import Potential
 from utils.run.plots import save_figure
 from utils.seeds import Purpose, host_rng
@@ -49,9 +49,11 @@ def acceptance(
     accepted.
     """
 
+    dynamics = Dynamics(potential, epsilon)
+
     def step(x: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
         draw = None if noise is None else lambda _: noise
-        return langevin(x, potential, num_steps=1, epsilon=epsilon, noise=draw).images
+        return langevin(x, dynamics, num_steps=1, noise=draw).images
 
     def log_proposal(change: tf.Tensor) -> tf.Tensor:
         return -tf.reduce_sum(tf.square(change), axis=(1, 2, 3)) / (2 * max(epsilon, 1e-15) ** 2)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.nets import plain
 from tests.nets.cases import create, distance, train_like, weights_of
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_noise
 from utils.mcmc.potential import make_potential
 from utils.seeds import Purpose, fold
@@ -35,11 +35,9 @@ def test_fused_chain_is_the_plain_chain_step_for_step(size, channels, name, rng)
     with_prior = prior if "prior_temperature" in terms else None
     chain = tf.function(langevin)(
         start,
-        make_potential(ebm, TEMPERATURE, prior=with_prior, **terms),
+        Dynamics(make_potential(ebm, TEMPERATURE, prior=with_prior, **terms), EPSILON, max_norm),
         num_steps=STEPS,
-        epsilon=EPSILON,
         noise=noise,
-        max_norm=max_norm,
         keep_path=True,
     )
     weights = [weights_of(network) for network in (ebm, prior)]

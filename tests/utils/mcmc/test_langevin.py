@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.mcmc.langevin import image_norms, langevin, share_saturated
+from utils.mcmc.langevin import Dynamics, image_norms, langevin, share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.potential import make_potential
 from utils.seeds import Purpose, fold
@@ -28,7 +28,7 @@ def test_chain_of_a_quadratic_potential_has_the_known_variance():
     start = tf.zeros((50, 20, 20, 3), tf.float64)
     noise = make_noise(fold(1, Purpose.CHAIN), start)
     chain = tf.function(langevin)(
-        start, _quadratic(scale), num_steps=60, epsilon=epsilon, noise=noise
+        start, Dynamics(_quadratic(scale), epsilon), num_steps=60, noise=noise
     )
     decay = 1 - epsilon**2 / (2 * scale**2)
     expected = epsilon**2 / (1 - decay**2)
@@ -40,7 +40,9 @@ def test_chain_of_a_quadratic_potential_has_the_known_variance():
 def test_chain_equals_numpy_with_the_same_noise():
     start, epsilon, steps = _images(1), 0.3, 5
     noise = make_noise(fold(7, Purpose.CHAIN), start)
-    chain = langevin(start, _quartic, num_steps=steps, epsilon=epsilon, noise=noise, keep_path=True)
+    chain = langevin(
+        start, Dynamics(_quartic, epsilon), num_steps=steps, noise=noise, keep_path=True
+    )
     x, path = start.numpy(), [start.numpy()]
     for k in range(steps):
         drift = epsilon**2 / 2 * (x**3 + x)
@@ -70,10 +72,8 @@ def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
         tf.constant([0.01, 0.1, 1, 5, 10, 50], tf.float64), (6, 1, 1, 1)
     )
     epsilon, max_norm = 0.5, 0.4
-    free = langevin(start, _quadratic(1), num_steps=1, epsilon=epsilon, noise=None)
-    clipped = langevin(
-        start, _quadratic(1), num_steps=1, epsilon=epsilon, noise=None, max_norm=max_norm
-    )
+    free = langevin(start, Dynamics(_quadratic(1), epsilon), num_steps=1, noise=None)
+    clipped = langevin(start, Dynamics(_quadratic(1), epsilon, max_norm), num_steps=1, noise=None)
     np.testing.assert_allclose(
         clipped.grad_norms, np.minimum(free.grad_norms, max_norm), rtol=1e-12
     )
@@ -85,17 +85,16 @@ def test_clipping_bounds_each_images_drift_and_leaves_small_ones():
 def test_segments_are_one_chain():
     start = _images(3)
     noise = make_noise(fold(3, Purpose.CHAIN), start)
-    whole = langevin(start, _quartic, num_steps=9, epsilon=0.2, noise=noise)
-    part = langevin(start, _quartic, num_steps=4, epsilon=0.2, noise=noise)
-    rest = langevin(
-        part.images, _quartic, num_steps=5, epsilon=0.2, noise=noise, first_step=tf.constant(4)
-    )
+    dynamics = Dynamics(_quartic, 0.2)
+    whole = langevin(start, dynamics, num_steps=9, noise=noise)
+    part = langevin(start, dynamics, num_steps=4, noise=noise)
+    rest = langevin(part.images, dynamics, num_steps=5, noise=noise, first_step=tf.constant(4))
     np.testing.assert_array_equal(whole.images, rest.images)
 
 
 def test_no_steps_change_nothing_and_have_no_gradient():
     start = _images(4)
-    chain = langevin(start, _quartic, num_steps=0, epsilon=0.2, noise=None)
+    chain = langevin(start, Dynamics(_quartic, 0.2), num_steps=0, noise=None)
     np.testing.assert_array_equal(chain.images, start)
     np.testing.assert_array_equal(chain.grad_norms, np.zeros(6))
 
@@ -103,7 +102,7 @@ def test_no_steps_change_nothing_and_have_no_gradient():
 def test_step_size_zero_moves_nothing():
     start = _images(4)
     noise = make_noise(fold(3, Purpose.CHAIN), start)
-    chain = langevin(start, _quartic, num_steps=3, epsilon=0.0, noise=noise)
+    chain = langevin(start, Dynamics(_quartic, 0.0), num_steps=3, noise=noise)
     np.testing.assert_array_equal(chain.images, start)
 
 

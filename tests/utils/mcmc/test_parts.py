@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_noise
 from utils.mcmc.parts import in_parts, run_both
 from utils.seeds import Purpose, fold
@@ -29,7 +29,7 @@ def test_parts_side_by_side_are_the_chain_of_the_whole_batch(monkeypatch, parts,
     for count in (1, parts):
         monkeypatch.setattr("utils.mcmc.parts.side_by_side", lambda batch, n=count: n)
         run = functools.partial(
-            langevin, potential=_quartic, num_steps=20, epsilon=0.3, max_norm=0.5, keep_path=keep
+            langevin, dynamics=Dynamics(_quartic, 0.3, 0.5), num_steps=20, keep_path=keep
         )
         known[count] = tf.function(in_parts)(run, start, noise)
     for one, other in zip(known[1], known[parts], strict=True):
@@ -48,7 +48,7 @@ def test_two_sets_of_chains_are_those_of_each_set_alone(monkeypatch, batch, thre
     noises = [make_noise(fold(seed, Purpose.CHAIN), sets[0]) for seed in (3, 4)]
 
     def run_chain(images, *, num_steps, noise):
-        run = functools.partial(langevin, potential=_quartic, num_steps=num_steps, epsilon=0.3)
+        run = functools.partial(langevin, dynamics=Dynamics(_quartic, 0.3), num_steps=num_steps)
         return in_parts(run, images, noise)
 
     alone = [run_chain(x, num_steps=4, noise=z) for x, z in zip(sets, noises, strict=True)]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from utils.data.streams import load_data
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.scores.validity import Trace, acceptance, data_energies, describe, drift, line
 
 SHAPE = (2, 2, 3)
@@ -24,7 +24,7 @@ def test_acceptance_fulfils_detailed_balance(rng):
     x, y = (tf.constant(rng.standard_normal((40, *SHAPE))) for _ in range(2))
 
     def mean_step(z):
-        return langevin(z, quartic, num_steps=1, epsilon=epsilon, noise=None).images
+        return langevin(z, Dynamics(quartic, epsilon), num_steps=1, noise=None).images
 
     forth, back = (y - mean_step(x)) / epsilon, (x - mean_step(y)) / epsilon
 

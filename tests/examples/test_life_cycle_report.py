@@ -1,6 +1,6 @@
 """The tables of the life cycle: which score stands in which cell."""
 
-from benchmarks.life_cycle_report import table
+from examples.life_cycle import table
 
 
 def score(steps: int | None, images: int, fid: float) -> dict:

@@ -1,0 +1,124 @@
+"""The life cycle: its commands, the lengths of chains, and stages that are done once."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from examples.life_cycle import Cycle, Work, mean_chain_steps
+from train_longrun import Banks, put_back
+from utils.config.load import load_config
+from utils.mcmc.banks import Bank, Shelves, choose_rejuvenated, redraw_counts
+
+SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
+ROOT = Path("work")
+
+
+def _bank(size: int) -> Bank:
+    return Bank(Shelves(size, 32, slice(0, 32)), np.zeros((size, 1, 1, 1), np.float32))
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
+def test_every_command_has_a_folder_of_its_own_and_reads_weights_of_earlier_ones(quick):
+    commands, made = Cycle(ROOT, quick).commands, []
+    assert len(commands) == 15
+    for name, command in commands.items():
+        script, path, option, folder, _, *changes = command
+        assert (option, folder, changes[-1]) == ("--run-dir", f"work/{name}", "exp_dir=work")
+        config = load_config(path, changes, script.removesuffix(".py"))
+        for value in config.values():
+            assert not str(value).startswith("work/") or value in made
+        made += _last_weights(folder, script, config)
+
+
+def _last_weights(folder: str, script: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the weights that the last update of a run leaves."""
+    if script == "train_clf.py":
+        return [f"{folder}/checkpoints/clf_{config['num_epochs']}.weights.h5"]
+    if not script.startswith("train"):
+        return []
+    networks = ("ebm", "gen") if "coop" in config["mcmc_init"] else ("ebm",)
+    last = config["num_training_steps"]
+    return [f"{folder}/checkpoints/{network}_{last}.weights.h5" for network in networks]
+
+
+@pytest.mark.parametrize(("probability", "oldest"), [(0.5, 2), (0.25, 0), (1.0, 0)])
+def test_mean_steps_of_a_sample_are_those_of_a_simulated_bank(rng, probability, oldest):
+    bank, draws, means = _bank(96), np.zeros(96), []
+    for update in range(3000):
+        drawn = bank.draw(rng)
+        rejuvenated = choose_rejuvenated(drawn.counts, probability, oldest, rng.random(32))
+        draws[drawn.places] = draws[drawn.places] * ~rejuvenated + 1
+        bank.put(*drawn[:3], (drawn.counts + 1) * ~rejuvenated)
+        means += [draws[drawn.places].mean()] * (update > 100)
+    row = [20, 5, probability, 0]
+    known = mean_chain_steps({"mcmc_step_info": [row], "max_mcmc_updates": oldest})
+    assert 5 + 20 * np.mean(means) == pytest.approx(known, rel=0.02)
+
+
+def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
+    banks, means = Banks(_bank(1600), _bank(320)), []
+    redraw_counts(banks.burn_in, 9, rng)
+    ends = [np.zeros((32, 1, 1, 1), np.float32)] * 3
+    for update in range(12000):
+        drawn = [bank.draw(rng) for bank in banks]
+        put_back(banks, Banks(*drawn), ends, [20, 10, 9, 0])
+        means += [drawn[0].counts.mean() + 20] * (update > 4000)
+    known = mean_chain_steps({"mcmc_step_info": [[20, 10, 9, 0]], "burnin_size": 320})
+    assert np.mean(means) == pytest.approx(known, rel=0.02)
+
+
+def test_a_command_is_done_once_and_another_one_is_refused_in_its_folder(
+    tmp_path, monkeypatch, data_dir, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    command = ["train.py", "configs/smoke.py", "--run-dir", "work/shortrun", "--set", *SMALL]
+    command.append(f"data_dir={data_dir}")
+    work = Work(Path("work"))
+    work.run("shortrun", command)
+    assert Path("work/shortrun/checkpoints/ebm_2.weights.h5").exists()
+    assert "update 2/2" in work.log.read_text()
+    after = Work(Path("work"))
+    assert after.finished == {"shortrun": command}
+    assert after.seconds == work.seconds
+    with pytest.raises(SystemExit) as stop:
+        after.run("shortrun", [*command, "seed=1"])
+    assert stop.value.code == 2
+    assert "a run of another config: 'seed' is 0 there, not 1" in capfd.readouterr().err
+    assert "shortrun ended with exit status 2" in work.log.read_text()
+
+
+@pytest.mark.slow
+def test_the_whole_path_goes_on_after_a_signal(tmp_path, repository):
+    command = [sys.executable, "-m", "examples.life_cycle", "--quick", f"--work={tmp_path}/work"]
+    stages, before = tmp_path / "work" / "stages.json", 0
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        process = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+        while (finished := _finished(stages)) == before:
+            assert process.poll() is None
+            time.sleep(0.2)
+        before = finished
+        time.sleep(10)
+        process.send_signal(number)
+        assert process.wait() == status
+    while (status := subprocess.run(command, cwd=repository, check=False).returncode) == 2:
+        time.sleep(1)  # the script of the killed one lives on, till it has something to say
+    assert status == 0
+    out = tmp_path / "work" / "results"
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["regimes"]) == {"shortrun", "midrun", "longrun"}
+    assert len(results["stages"]) == 15
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "table.md", "picture.png", "log.txt",
+    }  # fmt: skip
+
+
+def _finished(stages: Path) -> int:
+    return len(json.loads(stages.read_text())["finished"]) if stages.exists() else 0
