@@ -12,6 +12,8 @@ the states back. How long chains run before they are rejuvenated decides what th
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow as tf
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import utils.before_tensorflow
+
 from benchmarks.life_cycle_report import Regime, report
 from benchmarks.stages import Stage, Work
 from utils.config.load import load_config
