@@ -1,4 +1,4 @@
-"""What must be done before TensorFlow is imported: oneDNN on, its start-up lines off the console.
+"""What is done before TensorFlow is imported: oneDNN on, its start-up lines off the console.
 
 Importing this module does it, the one exception to "importing does nothing". TensorFlow reads the
 variable and logs its lines while it is imported; where it is imported already nothing is done.
@@ -6,6 +6,8 @@ variable and logs its lines while it is imported; where it is imported already n
 
 import atexit
 import contextlib
+import functools
+import gc
 import os
 import re
 import sys
@@ -18,14 +20,21 @@ START_UP = re.compile(
     rb"[IWE]\d{4} \d\d:\d\d:|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
     rb"|WARNING: All log messages before absl|To enable the following instructions"
 )
+RARELY = 100_000  # new objects per collection: half a second less for the import
 _END = b"\0\n"  # of the start-up, for the filter
-_RELEASE: list[Callable[[], None]] = []  # what `release` has to do, once
+_RELEASE: list[Callable[[], object]] = []  # what `release` has to do, once
 
 
 def release() -> None:
-    """Give file descriptor 2 back: the start-up is over, a script prints its first own line."""
-    if _RELEASE:
+    """Undo what is of the start-up alone: it is over, a script prints its first own line."""
+    while _RELEASE:
         _RELEASE.pop()()
+
+
+def _collect_rarely() -> None:
+    """Let the garbage collector rest until `release`, for what an import makes stays."""
+    _RELEASE.append(functools.partial(gc.set_threshold, *gc.get_threshold()))
+    gc.set_threshold(RARELY)
 
 
 def _filter_standard_error() -> None:
@@ -75,5 +84,6 @@ def _pass_on(reader: int) -> NoReturn:
 
 if "tensorflow" not in sys.modules:
     os.environ.setdefault(ONEDNN, "1")
+    _collect_rarely()
     if LOG_LEVEL not in os.environ and hasattr(os, "fork"):
         _filter_standard_error()

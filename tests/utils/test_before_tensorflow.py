@@ -88,6 +88,13 @@ def test_onednn_is_on_unless_the_user_says_otherwise(run):
     assert run("-c", code, TF_ENABLE_ONEDNN_OPTS="0").stdout == "0\n"
 
 
+def test_the_garbage_collector_rests_until_the_first_own_line(run):
+    told = "print(gc.get_threshold())\n"
+    code = f"import gc\n{told}from utils.before_tensorflow import release\n{told}release()\n{told}"
+    before, during, after = run("-c", code).stdout.splitlines()
+    assert before == after != during
+
+
 def test_nothing_is_done_where_tensorflow_is_imported(run):
     code = "import sys\nsys.modules['tensorflow'] = sys\n" + LOGS
     done = run("-c", code + "print('TF_ENABLE_ONEDNN_OPTS' in os.environ)")
