@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import utils.before_tensorflow
+
 import numpy as np
 
 from utils.attack.attacks import (

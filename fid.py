@@ -17,6 +17,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import utils.before_tensorflow
+
 import numpy as np
 
 from utils.config.load import parse_command

@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import utils.before_tensorflow
+
 import keras
 import numpy as np
 import tensorflow as tf

@@ -13,6 +13,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow as tf
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 
 from attack import Batch, attack_batch, batches_from
@@ -19,11 +21,13 @@ from utils.attack.defense import Defense, create_defense
 from utils.config.command_line import whole_number
 from utils.config.load import load_config
 from utils.data.streams import load_data, require_labels
+from utils.errors import one_line_errors
 from utils.replicas import Replicas
 
 SCHEDULES = {"packed": True, "plain": False}  # values of `attack_packing`
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Print one row a schedule."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -19,12 +19,15 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from utils.data.prepare import prepare
 from utils.data.streams import TrainingStream, load_data
+from utils.errors import one_line_errors
 from utils.mcmc.banks import Bank, Shelves
 
 STEPS = 20  # of Langevin per update
@@ -38,6 +41,7 @@ SETS = (  # name, pictures, height, width, then size and random_crop of each mea
 FRESH = "fresh"  # first argument of the processes that this one starts
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure everything and print it, one line each."""
     arguments = list(sys.argv[1:] if argv is None else argv)

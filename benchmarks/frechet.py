@@ -15,16 +15,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
 from utils.config.command_line import whole_number
+from utils.errors import one_line_errors
 from utils.scores.frechet import BLOCK, Moments, Statistics, frechet_distance
 
 BATCH = 500
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

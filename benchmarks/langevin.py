@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import utils.before_tensorflow
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -45,7 +47,7 @@ from benchmarks.machine import machine
 from nets.sngan import EBM_BLOCKS
 from utils.config.command_line import whole_number
 from utils.devices.strategy import make_strategy
-from utils.errors import first_line
+from utils.errors import first_line, one_line_errors
 from utils.files.whole import make_folder
 from utils.run.plots import save_figure
 
@@ -60,6 +62,7 @@ ON_DEVICE = {
 }
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print a Markdown row a variant, write JSON and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -74,9 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--large-batches", type=int, nargs="+", default=[16], help="at 64 and 128 px"
     )
-    parser.add_argument(
-        "--threads", default="1", help="an operation of ours; 1: parts side by side"
-    )
+    parser.add_argument("--threads", default="1", help="an operation of ours; 1: by parts")
     parser.add_argument(
         "--steps", type=whole_number(1), help="of every timing; default: about a second's"
     )

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import utils.before_tensorflow
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nets import create_clf, create_ebm, create_gen, layers, sngan
 from utils.config.command_line import whole_number
+from utils.errors import one_line_errors
 
 # name: (type, image size, width or None for the published one, batch)
 NETWORKS = {
@@ -46,6 +49,7 @@ NETWORKS = {
 PRECISIONS = ("float32", "bfloat16")
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print one table row a network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow as tf
 
@@ -29,6 +31,7 @@ import train
 import train_longrun
 from utils.config.command_line import whole_number
 from utils.config.load import load_config
+from utils.errors import one_line_errors
 from utils.learning.models import Models, create_models, resolve_sizes
 from utils.mcmc import starts
 from utils.replicas import Replicas
@@ -43,6 +46,7 @@ ENDS = {  # what an update brings back, of the states that it drew
 }
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Print one row a bank size."""
     parser = argparse.ArgumentParser(description=main.__doc__)

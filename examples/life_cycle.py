@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
@@ -108,15 +110,13 @@ class Cycle:
         ends = {steps * each for steps in self.steps.values() for each in FACTORS}
         changes = (
             f"ebm_weights={self._weights(name)}",
-            f"clf_weights={self._weights('classifier', 'clf')}",
-            *self._prior(name),
+            f"clf_weights={self._weights('classifier', 'clf')}", *self._prior(name),
             f"gen_weights={self._weights('shortrun', 'gen')}",
-            f"num_samples={chains}",
-            f"batch_size={min(chains, 64)}",
+            f"num_samples={chains}", f"batch_size={min(chains, 64)}",
             f"heldout_split={'test' if factor == max(CHAINS) else None}",
             f"mcmc_steps={last}",
             f"fid_steps={[0, *sorted(end for end in ends if end <= last)]}".replace(" ", ""),
-        )
+        )  # fmt: skip
         self._add(f"{name}_{factor}x", SCORE, changes)
 
     def _attack(self, name: str) -> None:

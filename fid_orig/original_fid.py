@@ -10,6 +10,8 @@ original script writes them. `fid_orig.ipynb` is the same in cells.
 import argparse
 from collections.abc import Iterator, Sequence
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm

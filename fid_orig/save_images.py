@@ -9,6 +9,8 @@ Run from the repository's root. `fid_save_ims.ipynb` is the same in cells.
 import argparse
 from collections.abc import Iterator, Sequence
 
+import utils.before_tensorflow
+
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm

@@ -15,6 +15,7 @@ def pytest_configure():
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    tf.config.list_logical_devices()  # starts it: no test's strategy changes threads for the next
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ from tests.source import (
 
 FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
 NESTING_CEILING, PARAMETERS_CEILING, IGNORES_CEILING = 2, 6, 20
+BEFORE_TENSORFLOW = "utils.before_tensorflow"  # alone does something when it is imported
 LADDER = (  # of the packages and modules of utils, the lowest first
+    ("before_tensorflow",),
     ("console", "seeds"),
     ("errors",),
     ("files", "devices"),
@@ -105,7 +107,26 @@ def test_top_level_is_docstring_imports_constants_and_definitions(path):
     assert ast.get_docstring(tree(path)), "it does not say what it is"
     quiet = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef)
     work = [n for n in tree(path).body[1:] if not (isinstance(n, quiet) or _is_main_guard(n))]
-    assert not [place(path, node) for node in work]
+    if module_name(path) == BEFORE_TENSORFLOW:
+        assert [ast.unparse(node.test) for node in work] == ["'tensorflow' not in sys.modules"]
+    else:
+        assert not [place(path, node) for node in work]
+
+
+def test_whatever_can_be_run_prepares_for_tensorflow_before_it_imports_anything_else():
+    """But for the standard library."""
+    late = [
+        place(path)
+        for path in PROJECT
+        if _is_main_guard(tree(path).body[-1])
+        and next(_imported_beyond_the_standard_library(path), BEFORE_TENSORFLOW)
+        != BEFORE_TENSORFLOW
+    ]
+    assert late == ["data/build_emoji32.py"]  # without TensorFlow
+
+
+def _imported_beyond_the_standard_library(path: Path) -> Iterator[str]:
+    return (name for name, _ in imported(path) if name.split(".")[0] not in sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=place)

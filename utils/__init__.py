@@ -10,4 +10,5 @@ weights   weights files of ours, published and foreign ones; images: networks' i
 config    the table of keys, checks, the command line
 replicas  where a run computes; devices: strategies, memory, signals; files: whole or not at all
 errors    mistakes in one line; console; seeds: named random streams
+before_tensorflow: what must be done before TensorFlow is imported, by importing it
 """

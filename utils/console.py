@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from utils.before_tensorflow import release
+
 
 @contextlib.contextmanager
 def console() -> Iterator[None]:
@@ -25,10 +27,12 @@ class _Stream:
 
     def __init__(self, stream: TextIO):
         self._stream, self._is_gone = stream, False
-        if isinstance(stream, io.TextIOWrapper):
+        # Standard error replaces letters anyway; led to a filter it could not be changed.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
+        release()
         self._try(self._stream.write, text)
         return len(text)
 
@@ -36,6 +40,7 @@ class _Stream:
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
+        release()  # whoever asks for a terminal must not see the filter
         return getattr(self._stream, name)
 
     def _try(self, call, *arguments: str) -> None:

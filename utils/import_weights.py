@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import utils.before_tensorflow
+
 import keras
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen

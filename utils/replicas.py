@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.devices.strategy import make_strategy
+from utils.devices.strategy import make_strategy, set_by_user
 from utils.errors import UserError
 from utils.seeds import Key, Share
 
@@ -21,7 +21,10 @@ class Replicas:
 
     def __init__(self, config: Mapping[str, Any]):
         """Make the strategy, TensorFlow's first call; raises UserError for a missing device."""
-        self.strategy = make_strategy(config["device_type"], config["num_replicas"])
+        threads = config.get("threads")
+        self.strategy = make_strategy(config["device_type"], config["num_replicas"], threads)
+        if own := set_by_user(threads):
+            print(f"set in the environment, and used: {', '.join(own)}", flush=True)
         self.count = self.strategy.num_replicas_in_sync
         if config["jit"] and self.count > 1:
             raise UserError(f"jit is for one replica, here are {self.count}: add --set jit=False")

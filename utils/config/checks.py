@@ -35,6 +35,8 @@ def _check_devices(config: Config) -> list[str]:
     problems = []
     if config.num_replicas > 1 and config.device_type != "cpu":
         problems.append("'num_replicas' is for device_type 'cpu'; gpu and tpu use all devices")
+    if config.threads is not None and config.device_type != "cpu":
+        problems.append("'threads' is for device_type 'cpu'")
     if config.device_type == "cpu" and config.batch_size % config.num_replicas:
         problems.append(
             f"'batch_size' {config.batch_size} does not divide over {config.num_replicas} replicas"

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import utils.before_tensorflow
+
 import numpy as np
 
 from utils.config.checks import EMBEDDED, data_name

@@ -1,7 +1,10 @@
 """One way to make a strategy, and what a processor can do side by side."""
 
+import contextlib
 import json
 import os
+
+from utils.before_tensorflow import LOG_LEVEL, ONEDNN
 
 import tensorflow as tf
 
@@ -12,14 +15,19 @@ from utils.errors import UserError
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # In a part of a large batch: fewer would only take longer to trace, more leave the caches.
 PART_IMAGES = (8, 16)
+INTRA_OP, INTER_OP = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 ON_CPU = "to run on the CPU add --set device_type=cpu"
 
 
-def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Strategy:
+def make_strategy(
+    device_type: str, num_replicas: int = 1, threads: int | None = None
+) -> tf.distribute.Strategy:
     """Return the strategy of `device_type`; this must be the first TensorFlow call of a script.
 
-    `num_replicas` (cpu only) makes as many logical devices. With TF_CONFIG in the environment, cpu
-    and gpu runs spread over the machines that it names. Raises UserError when a device is missing.
+    On a CPU `num_replicas` makes as many logical devices, an operation has one thread, and
+    `threads` operations (None: one per core that is allowed) run side by side. With TF_CONFIG in
+    the environment, cpu and gpu runs spread over the machines that it names. Raises UserError when
+    a device is missing, or cores.
     """
     # TensorFlow's remapper fails on a residual sum that both a relu and a shortcut read (2.21), and
     # says so in an error line; it would change nothing else in our graphs.
@@ -28,7 +36,12 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
         return _tpu_strategy()
     gpus = tf.config.list_physical_devices("GPU") if device_type == "gpu" else []
     if device_type == "gpu" and not gpus:
-        raise UserError(f"device_type 'gpu': TensorFlow sees no GPU here; {ON_CPU}")
+        raise UserError(
+            f"device_type 'gpu': TensorFlow sees no GPU here ({LOG_LEVEL}=0 before the command "
+            f"shows its reasons); {ON_CPU}"
+        )
+    if device_type == "cpu":
+        _set_threads(threads)
     if os.environ.get("TF_CONFIG"):
         if num_replicas > 1:
             raise UserError(
@@ -47,14 +60,25 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     )
 
 
+def set_by_user(threads: int | None = None) -> list[str]:
+    """Return the variables of the environment that take the place of what we would choose."""
+    ours = {ONEDNN: "1", INTRA_OP: "1", INTER_OP: str(threads or CORES)}
+    return [
+        f"{name}={os.environ[name]}"
+        for name in ours
+        if os.environ.get(name, ours[name]) != ours[name]
+    ]
+
+
 def side_by_side(batch: int | None) -> int:
     """Return into how many equal parts to cut a batch whose images do not depend on each other.
 
-    On a processor with TF_NUM_INTRAOP_THREADS=1, one thread an operation: a multiple of its
-    cores, parts so small that its caches hold them. One part elsewhere, and where the batch does
-    not divide or is not known.
+    On a processor whose operations have one thread each: a multiple of its cores, parts so small
+    that its caches hold them. One part elsewhere, and where the batch does not divide or is not
+    known.
     """
-    alone = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1"
+    intra_op = tf.config.threading.get_intra_op_parallelism_threads()
+    alone = (intra_op or os.environ.get(INTRA_OP)) in (1, "1")
     accelerated = any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
     if batch is None or not alone or accelerated:
         return 1
@@ -62,6 +86,22 @@ def side_by_side(batch: int | None) -> int:
     most = max(CORES, batch // fewest)
     fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
     return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
+
+
+def _set_threads(threads: int | None) -> None:
+    """Set the threads of TensorFlow; variables of the environment, or an earlier start, win."""
+    if threads is not None and threads > CORES:
+        raise UserError(
+            f"'threads' {threads}: {CORES} cores are allowed here; choose at most as many, or "
+            "--set threads=None for all of them"
+        )
+    for name, set_count, count in (
+        (INTRA_OP, tf.config.threading.set_intra_op_parallelism_threads, 1),
+        (INTER_OP, tf.config.threading.set_inter_op_parallelism_threads, threads or CORES),
+    ):
+        if name not in os.environ:
+            with contextlib.suppress(RuntimeError):  # TensorFlow has started, as in tests
+                set_count(count)
 
 
 def _split_cpu(num_replicas: int) -> None:

@@ -1,7 +1,6 @@
 """Plots of curves: the diagnostics of training."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from utils.files.whole import whole_file
@@ -12,7 +11,6 @@ MAX_LAG = 15
 
 def save_figure(figure: Figure, path: str) -> None:
     """Write a figure as PNG."""
-    FigureCanvasAgg(figure)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=100)
 

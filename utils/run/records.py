@@ -14,6 +14,7 @@ from tqdm import tqdm
 from utils.files.whole import join, one_line_write_errors, whole_file
 
 SHOWN = (("energy diff", "energy_diff", "+.4g"), ("gradient", "grad_norm", ".4g"))
+EARLY = (1, 10)  # updates that have a plain line in any case
 SILENCE = 10  # seconds between plain lines
 
 
@@ -76,7 +77,10 @@ class Metrics:
 
 
 class Progress:
-    """A bar with rates on a terminal; elsewhere a plain line every `every` updates."""
+    """A bar with rates on a terminal; elsewhere a plain line every `every` updates.
+
+    Rates, and the time that is left, leave the first update out: it traces.
+    """
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Progress:
     ):
         self.total, self.every, self.images = total, every, images_per_update
         self.unit, self.shown = unit, shown
-        self.start_time, self.start = time.perf_counter(), done
+        self.start_time, self.start = 0.0, -1  # when, and after which update, rates begin
         bar = sys.stderr.isatty() and sys.stdout.isatty()
         self.bar = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True) if bar else None
 
@@ -99,17 +103,23 @@ class Progress:
         values = [
             f"{label} {metrics[name]:{form}}" for label, name, form in self.shown if name in metrics
         ]
+        is_first = self.start < 0
+        if is_first:
+            self.back_to(step)
         if self.bar is not None:
             speed = self._speed(self.bar.format_dict["rate"] or 0, chain_steps)
-            self.bar.set_postfix_str(", ".join([*speed, values[0]]), refresh=False)
+            self.bar.set_postfix_str(", ".join([*speed, values[0]]), refresh=is_first)
             self.bar.update(step - self.bar.n)
-        elif step == 1 or step % self.every == 0 or step == self.total:
-            seconds = time.perf_counter() - self.start_time
-            rate = (step - self.start) / seconds
-            left = tqdm.format_interval((self.total - step) / rate)
-            speed = [f"{rate:.2f} {self.unit}s/s", *self._speed(rate, chain_steps), f"{left} left"]
+        elif step in EARLY or step % self.every == 0 or step == self.total:
+            speed = [] if is_first else self._estimate(step, chain_steps)
             line = "  ".join([f"{self.unit} {step}/{self.total}", *values, *speed])
             print(line, flush=True)
+
+    def _estimate(self, step: int, chain_steps: int) -> list[str]:
+        """Return the rates since the first update, and the time that is left at them."""
+        rate = (step - self.start) / (time.perf_counter() - self.start_time)
+        left = tqdm.format_interval((self.total - step) / rate)
+        return [f"{rate:.2f} {self.unit}s/s", *self._speed(rate, chain_steps), f"{left} left"]
 
     def _speed(self, rate: float, chain_steps: int) -> list[str]:
         return [f"{rate * self.images * chain_steps:,.0f} image-steps/s"] if chain_steps else []
@@ -119,9 +129,10 @@ class Progress:
         tqdm.write(line) if self.bar is not None else print(line, flush=True)
 
     def back_to(self, step: int) -> None:
-        """Count from `step` again, after a rollback."""
+        """Count from `step` on, after the first update or a rollback."""
         if self.bar is not None:
-            self.bar.n = step
+            self.bar.n = self.bar.initial = self.bar.last_print_n = step
+            self.bar.unpause()  # its clock begins again
         self.start_time, self.start = time.perf_counter(), step
 
     def close(self) -> None:

@@ -74,6 +74,7 @@ WRONG_VALUES = {
         "'gen_biggan' cannot be updated",
         "update_generator=False",
     ),
+    "threads of a gpu": ("threads=2 device_type=gpu", "'threads'", "cpu"),
     "replicas of a gpu": ("num_replicas=2 device_type=gpu", "'num_replicas'", "cpu"),
     "string of labels": ("data_labels=Flags", "'data_labels'", "list"),
     "unknown learning rate rule": ("ebm_lr_type=cosine", "'ebm_lr_type'", "step"),

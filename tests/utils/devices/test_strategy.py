@@ -1,10 +1,12 @@
 import os
 import runpy
+import subprocess
+import sys
 
 import pytest
 
 from utils.devices import strategy
-from utils.devices.strategy import make_strategy, side_by_side
+from utils.devices.strategy import make_strategy, set_by_user, side_by_side
 from utils.errors import UserError
 
 
@@ -21,6 +23,54 @@ def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
     assert side_by_side(None) == 1
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")  # an operation may take both cores
     assert side_by_side(128) == 1
+
+
+THREADS = """
+import tensorflow as tf
+from utils.devices.strategy import CORES
+from utils.replicas import Replicas
+Replicas({"device_type": "cpu", "num_replicas": 1, "jit": False, "batch_size": 8, "threads": None})
+threads = tf.config.threading
+print(threads.get_intra_op_parallelism_threads())
+print(threads.get_inter_op_parallelism_threads() - CORES)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "printed"),
+    [
+        ({}, "1 0"),  # one thread an operation, as many operations as cores
+        (
+            {"TF_NUM_INTRAOP_THREADS": "3", "TF_ENABLE_ONEDNN_OPTS": "1"},
+            "set in the environment, and used: TF_NUM_INTRAOP_THREADS=3 0 0",
+        ),
+    ],
+)
+def test_a_processors_threads_are_set_unless_the_user_did(repository, variables, printed):
+    known = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], cwd=repository, env={**known, **variables}, check=True,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == printed.split()
+
+
+def test_variables_of_the_environment_are_named_where_they_change_anything(monkeypatch):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    assert not set_by_user()
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # as we do
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "2")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert set_by_user(threads=2) == ["TF_ENABLE_ONEDNN_OPTS=0"]
+    assert "TF_NUM_INTEROP_THREADS=2" in set_by_user(threads=1)
+
+
+def test_more_threads_than_cores_are_one_line(monkeypatch):
+    monkeypatch.setattr(strategy, "CORES", 2)
+    make_strategy("cpu", threads=2)
+    with pytest.raises(UserError, match="'threads' 3: 2 cores are allowed"):
+        make_strategy("cpu", threads=3)
 
 
 @pytest.mark.parametrize("device", ["gpu", "tpu"])

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from utils.run.records import Metrics, Progress
 
@@ -42,4 +43,22 @@ def test_without_a_terminal_a_line_comes_every_so_many_updates(capsys):
         progress.show(step, {"energy_diff": 0.5, "grad_norm": 1.0}, chain_steps=10)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["1/7", "3/7", "6/7", "7/7"]
-    assert all("image-steps/s" in line and "left" in line for line in lines)
+    assert "left" not in lines[0]  # nothing but tracing is measured yet
+    assert all("image-steps/s" in line and "left" in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("done", [0, 20])
+def test_the_time_that_is_left_leaves_the_first_update_out(monkeypatch, capsys, done, terminal):
+    """Of a resumed run, too: it traces anew. An hour for the first, then 2 s each."""
+    clock = [1000.0]
+    for of_time in ("time.perf_counter", "tqdm.std.time"):
+        monkeypatch.setattr(of_time, lambda: clock[0])
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: terminal)
+    progress = Progress(total=done + 100, done=done, images_per_update=8, every=10)
+    for step in range(done + 1, done + 12):
+        clock[0] += 3600.0 if step == done + 1 else 2.0
+        progress.show(step, {"energy_diff": 0.5}, chain_steps=10)
+    told = capsys.readouterr()
+    assert ("<02:58" if terminal else "03:00 left") in (told.err if terminal else told.out)
