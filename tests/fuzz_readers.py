@@ -26,7 +26,6 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nets import create_ebm
 from tests import fuzz_inputs as inputs
 from utils import import_weights
 from utils.config.load import load_config, load_run_config
@@ -87,9 +86,7 @@ def read_statistics(path: Path) -> None:
 
 def read_weights(path: Path) -> None:
     config = {**inputs.NETWORK, "ebm_width": None, "ebm_weights": str(path)}
-    sizes = ("ebm_weights", "net_type", {"width": "ebm_width"})
-    network = create_ebm(networks.with_stored_sizes(config, *sizes))
-    import_weights.load_weights(network, str(path))
+    network = networks.network_at(networks.EBM, config)
     if path.suffix == ".h5":
         stored = []
         with h5py.File(path) as file:

@@ -13,6 +13,7 @@ import pytest
 from tests.source import (
     BENCHMARKS,
     CONFIGS,
+    EXAMPLES,
     FID_ORIG,
     NETS,
     PROJECT,
@@ -48,6 +49,7 @@ LADDER = (  # of the packages and modules of utils, the lowest first
     ("scores",),
     ("attack",),
 )
+NAMED_TUPLE = ("_asdict", "_replace", "_fields")
 STATELESS = {
     "tf.random": ("stateless_", "fold_in", "split"),
     "tf.image": ("stateless_random_",),
@@ -100,6 +102,26 @@ def test_packages_of_utils_are_a_ladder():
             if name != room[0] and step[name] >= step[room[0]]
         ]
     assert not upward
+
+
+def test_benchmarks_and_examples_use_public_names_only():
+    """Of the scripts: what they are run by, and the function that is measured."""
+    measured = {"main", "make_update", "create_banks", "attack_batch", "batches_from", "Batch"}
+    scripts, inner = {path.stem for path in SCRIPTS}, []
+    for path in [*BENCHMARKS, *EXAMPLES]:
+        used = [
+            *((f"{node.module}.{alias.name}", node) for node in ast.walk(tree(path))
+              if isinstance(node, ast.ImportFrom) for alias in node.names),
+            *((dotted(node), node) for node in ast.walk(tree(path))
+              if isinstance(node, ast.Attribute)),
+        ]  # fmt: skip
+        for name, node in used:
+            owner, _, own = name.rpartition(".")
+            if own.startswith("__") or owner == "self" or own in NAMED_TUPLE:
+                continue
+            if own.startswith("_") or (owner in scripts and own not in measured):
+                inner.append(f"{place(path, node)} uses {name}")
+    assert not inner
 
 
 @pytest.mark.parametrize("path", [*PROJECT, *CONFIGS], ids=place)

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nets import create_clf, create_ebm
 from utils.attack import attacks
 from utils.attack.efficientnet import create_efficientnet, require_imagenet
 from utils.config.checks import classifier_type
@@ -25,8 +24,7 @@ from utils.mcmc.sampling import Sampling, require_prior
 from utils.replicas import Replicas
 from utils.seeds import Purpose, draw_each, fold
 from utils.weights.files import located, network_info
-from utils.weights.networks import create_prior, with_stored_sizes
-from utils.weights.published import load_weights
+from utils.weights.networks import CLASSIFIER, EBM, create_prior, network_at
 
 
 class Use(enum.IntEnum):
@@ -211,10 +209,8 @@ def create_defense(
     with replicas.strategy.scope():
         classifier = create_classifier(config, class_names)
         if config["langevin_steps"]:
-            sized = with_stored_sizes(config, "ebm_weights", "net_type", {"width": "ebm_width"})
             require_prior(config["ebm_weights"], config["prior_weights"])
-            ebm = create_ebm(sized)
-            load_weights(ebm, config["ebm_weights"])
+            ebm = network_at(EBM, config)
             potential = Sampling.of_config(config).potential(ebm, create_prior(config))
     return Defense(config, replicas, potential, make_classify(config, classifier))
 
@@ -231,17 +227,15 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
         return create_efficientnet(int(kind[-1]), shape, config["clf_stem"], path)
     info = network_info(path) or {}
     classes = info.get("classes") or list(class_names)
-    sized = {"depth": "clf_depth", "width": "clf_width"}
-    config = with_stored_sizes({**config, "clf_type": "wrn"}, "clf_weights", "clf_type", sized)
     count = classes if isinstance(classes, int) else len(classes)
+    own = {"clf_type": kind, "num_classes": count, "image_dims": shape}
+    network = network_at(CLASSIFIER, {**config, **own})
     learned_on = info.get("image_dims", shape)
     if learned_on != shape:
         raise UserError(
             f"'clf_weights' {path} learned on images of {learned_on}, not {shape}: "
             "set 'image_dims_clf' to that"
         )
-    network = create_clf({**config, "num_classes": count, "image_dims": shape})
-    load_weights(network, path)
     return network
 
 

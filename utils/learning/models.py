@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nets import create_ebm, create_gen
 from utils.config.checks import trains_generator, uses_generator
 from utils.config.load import Command
 from utils.config.record import Config
@@ -18,12 +17,9 @@ from utils.mcmc.starts import draw_latents, make_generate
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose
 from utils.weights.files import located
-from utils.weights.networks import create_prior, with_stored_sizes
-from utils.weights.published import load_weights
+from utils.weights.networks import EBM, GENERATOR, create_prior, network_at, with_stored_sizes
 
 WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
-EBM_SIZES = {"width": "ebm_width"}
-GEN_SIZES = {"width": "gen_width", "z_sz": "z_sz"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +63,9 @@ class Models:
 def resolve_sizes(config: Config) -> Config:
     """Return the config with weights looked up, and the sizes of networks taken from them."""
     config = config | {name: located(config[name]) for name in WEIGHTS}
-    result = with_stored_sizes(config, "ebm_weights", "net_type", EBM_SIZES)
+    result = with_stored_sizes(EBM, config)
     if uses_generator(result):
-        result = with_stored_sizes(result, "gen_weights", "gen_type", GEN_SIZES)
+        result = with_stored_sizes(GENERATOR, result)
     return result
 
 
@@ -86,14 +82,13 @@ def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned
     `load_learned` False leaves those that learn as they are built: a state will fill them.
     """
     gen, gen_learner = None, None
+    learned = config if load_learned else {**config, "ebm_weights": "", "gen_weights": ""}
     with replicas.strategy.scope():
-        ebm = _create_learner(config, create_ebm(config), "ebm", load_learned)
+        ebm = _create_learner(config, network_at(EBM, learned), "ebm")
         if uses_generator(config):
-            gen = create_gen(config)
-            if trains_generator(config):
-                gen_learner = _create_learner(config, gen, "gen", load_learned)
-            elif config["gen_weights"]:
-                load_weights(gen, config["gen_weights"])
+            trains = trains_generator(config)
+            gen = network_at(GENERATOR, learned if trains else config)
+            gen_learner = _create_learner(config, gen, "gen") if trains else None
         prior = create_prior(config)
     return Models(ebm, prior, gen, gen_learner)
 
@@ -137,11 +132,7 @@ def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, Saved
     return saved
 
 
-def _create_learner(
-    config: Mapping[str, Any], network: keras.Model, name: str, load: bool
-) -> Learner:
-    if load and config[f"{name}_weights"]:
-        load_weights(network, config[f"{name}_weights"])
+def _create_learner(config: Mapping[str, Any], network: keras.Model, name: str) -> Learner:
     return create_learner(
         network,
         kind=config[f"{name}_optim_type"],

@@ -18,8 +18,7 @@ from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.seeds import Purpose, draw_each, fold, folded, folding_draw
 from utils.weights.files import network_info
-from utils.weights.networks import create_prior, load_generator
-from utils.weights.published import load_weights
+from utils.weights.networks import EBM, create_prior, load_generator, network_at
 
 Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
 
@@ -73,8 +72,8 @@ def load_sampler(
         raise UserError(
             f"weights {ebm_weights} belong to chains that start at a generator: give its weights"
         )
-    ebm = create_ebm({"net_type": info["type"], "image_dims": shape, "ebm_width": info["width"]})
-    load_weights(ebm, ebm_weights)
+    own = {"ebm_weights": ebm_weights, "net_type": info.get("type"), "image_dims": shape}
+    ebm = network_at(EBM, own)
     if gen_weights:
         start = generated_starts(load_generator(gen_weights, shape), seed)
     else:

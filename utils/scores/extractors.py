@@ -16,13 +16,12 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from nets import create_clf
 from nets.layers import static_shape
 from utils.errors import Diverged, UserError
 from utils.images import to_uint8
 from utils.seeds import Purpose, host_rng
 from utils.weights.files import network_info
-from utils.weights.published import load_weights
+from utils.weights.networks import CLASSIFIER, network_at
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -215,15 +214,10 @@ def classifier(weights: str | None) -> Extractor:
         raise UserError("feature_net 'classifier' needs clf_weights: train one with train_clf.py")
     info = {"image_dims": [32, 32, 3], "classes": 10, **(network_info(weights) or {})}
     classes = info["classes"]
-    config = {
-        "image_dims": info["image_dims"],
-        "num_classes": classes if isinstance(classes, int) else len(classes),
-        "clf_depth": info.get("depth"),
-        "clf_width": info.get("width"),
-    }
-    model = create_clf(config)
-    load_weights(model, weights)
-    height, width, channels = config["image_dims"]
+    count = classes if isinstance(classes, int) else len(classes)
+    config = {"clf_weights": weights, "clf_type": "wrn", "image_dims": info["image_dims"]}
+    model = network_at(CLASSIFIER, {**config, "num_classes": count})
+    height, width, channels = info["image_dims"]
 
     def network(x: tf.Tensor) -> tf.Tensor:
         return model.features(_resize(x / 127.5 - 1, height, width))

@@ -1,41 +1,71 @@
-"""From a path to a network: its sizes, its weights."""
+"""One way from a path to a network: its sizes, checked against the config, and its weights."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 
-from nets import create_ebm, create_gen
+from nets import create_clf, create_ebm, create_gen
 from utils.errors import UserError
 from utils.weights.files import network_info
 from utils.weights.foreign import serves
 from utils.weights.published import load_weights
 
 
-def with_stored_sizes(config: Any, path_key: str, type_key: str, sizes: Mapping[str, str]) -> Any:
-    """Return the config (or dict) with a network's sizes taken from the weights at `path_key`.
+class Role(NamedTuple):
+    """A network's part in a config: keys of its path, its type and, by names in files, its sizes.
 
-    `sizes` maps names in the file's info to config keys, for example {"width": "ebm_width"}. Raises
-    UserError when the config says another size, or the file holds another kind of network or one
-    for other images.
+    `create(config)` builds it.
     """
-    path = config[path_key]
+
+    path: str
+    type: str
+    sizes: Mapping[str, str]
+    create: Callable[[Mapping[str, Any]], keras.Model]
+
+
+EBM = Role("ebm_weights", "net_type", {"width": "ebm_width"}, create_ebm)
+PRIOR = EBM._replace(path="prior_weights")
+GENERATOR = Role("gen_weights", "gen_type", {"width": "gen_width", "z_sz": "z_sz"}, create_gen)
+CLASSIFIER = Role(
+    "clf_weights", "clf_type", {"depth": "clf_depth", "width": "clf_width"}, create_clf
+)
+
+
+def network_at(role: Role, config: Mapping[str, Any]) -> keras.Model:
+    """Return the network of the weights that a config names; without a path as it is built.
+
+    Raises UserError where the config asks for another one, or the weights are none.
+    """
+    network = role.create(with_stored_sizes(role, config))
+    if config[role.path]:
+        load_weights(network, config[role.path])
+    return network
+
+
+def with_stored_sizes(role: Role, config: Any) -> Any:
+    """Return the config (or dict) with a network's sizes taken from its weights.
+
+    Raises UserError when the config says another size, or the file holds another kind of network or
+    one for other images.
+    """
+    path = config[role.path]
     info = (network_info(path) if path else None) or {}
-    if info.get("type", config[type_key]) != config[type_key]:
+    if info.get("type", config[role.type]) != config[role.type]:
         raise UserError(
-            f"'{path_key}' {path} holds a network of type '{info['type']}', but '{type_key}' is "
-            f"'{config[type_key]}'"
+            f"'{role.path}' {path} holds a network of type '{info['type']}', but '{role.type}' is "
+            f"'{config[role.type]}'"
         )
-    if not serves(config["image_dims"], info, config[type_key]):
+    if not serves(config["image_dims"], info, config[role.type]):
         raise UserError(
-            f"'{path_key}' {path} holds a network for images of {info['image_dims']}, but "
+            f"'{role.path}' {path} holds a network for images of {info['image_dims']}, but "
             f"'image_dims' is {config['image_dims']}"
         )
-    stored = {key: info[name] for name, key in sizes.items() if info.get(name) is not None}
+    stored = {key: info[name] for name, key in role.sizes.items() if info.get(name) is not None}
     for key, size in stored.items():
-        if config[key] is not None and config[key] != size:
+        if config.get(key, size) not in (None, size):
             raise UserError(
-                f"'{path_key}' {path} holds a network with {key} {size}, but '{key}' is "
+                f"'{role.path}' {path} holds a network with {key} {size}, but '{key}' is "
                 f"{config[key]}: set '{key}' to {size}"
             )
     return config | stored
@@ -46,14 +76,10 @@ def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
 
     It is as wide as its weights say, else as `ebm_width`.
     """
-    path = config["prior_weights"]
-    if not path:
+    if not config["prior_weights"]:
         return None
-    open_width, sizes = {**config, "ebm_width": None}, {"width": "ebm_width"}
-    sized = with_stored_sizes(open_width, "prior_weights", "net_type", sizes)
-    prior = create_ebm({**sized, "ebm_width": sized["ebm_width"] or config["ebm_width"]})
-    load_weights(prior, path)
-    return prior
+    width = with_stored_sizes(PRIOR, {**config, "ebm_width": None})["ebm_width"]
+    return network_at(PRIOR, {**config, "ebm_width": width or config["ebm_width"]})
 
 
 def load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
@@ -61,7 +87,5 @@ def load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
     info = network_info(gen_weights) or {}
     if info.get("image_dims") != shape:
         raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
-    sizes = {"gen_width": info["width"], "z_sz": info["z_sz"]}
-    gen = create_gen({"gen_type": info["type"], "image_dims": shape, **sizes})
-    load_weights(gen, gen_weights)
-    return gen
+    config = {"gen_weights": gen_weights, "gen_type": info.get("type"), "image_dims": shape}
+    return network_at(GENERATOR, config)

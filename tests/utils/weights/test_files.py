@@ -1,3 +1,4 @@
+import functools
 import json
 
 import h5py
@@ -153,20 +154,20 @@ def test_a_config_takes_its_sizes_from_the_weights_and_may_not_disagree(tmp_path
     checkpoint.save_weights(_network(), path, {"type": "ebm_sngan", "width": 2})
     config = {"ebm_weights": path, "net_type": "ebm_sngan", "ebm_width": None}
     config["image_dims"] = [32, 32, 3]
-    sizes = ("ebm_weights", "net_type", {"width": "ebm_width"})
-    assert networks.with_stored_sizes(config, *sizes)["ebm_width"] == 2
-    assert networks.with_stored_sizes({**config, "ebm_width": 2}, *sizes)["ebm_width"] == 2
+    sized = functools.partial(networks.with_stored_sizes, networks.EBM)
+    assert sized(config)["ebm_width"] == 2
+    assert sized({**config, "ebm_width": 2})["ebm_width"] == 2
     with pytest.raises(UserError, match="'ebm_width' is 3"):
-        networks.with_stored_sizes({**config, "ebm_width": 3}, *sizes)
+        sized({**config, "ebm_width": 3})
     with pytest.raises(UserError, match="type 'ebm_sngan'"):
-        networks.with_stored_sizes({**config, "net_type": "ebm_biggan"}, *sizes)
+        sized({**config, "net_type": "ebm_biggan"})
     checkpoint.save_weights(_network(), path, {"type": "ebm_sngan", "image_dims": [32, 32, 1]})
     with pytest.raises(
         UserError, match=r"images of \[32, 32, 1\], but 'image_dims' is \[32, 32, 3"
     ):
-        networks.with_stored_sizes({**config, "image_dims": [32, 32, 3]}, *sizes)
+        sized({**config, "image_dims": [32, 32, 3]})
     unset = {**config, "ebm_weights": None}
-    assert networks.with_stored_sizes(unset, *sizes) == unset
+    assert sized(unset) == unset
 
 
 def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):

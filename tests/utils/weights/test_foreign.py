@@ -8,7 +8,7 @@ from tests.nets.cases import create_small, weights_of
 from tests.utils.test_import_weights import ROWS, published_arrays, write_checkpoint
 from utils.errors import UserError
 from utils.weights.files import network_info, save_weights
-from utils.weights.networks import create_prior, with_stored_sizes
+from utils.weights.networks import EBM, GENERATOR, create_prior, with_stored_sizes
 from utils.weights.published import load_weights
 
 FOREIGN = {
@@ -81,12 +81,11 @@ def test_weights_for_images_of_another_size_are_refused_unless_the_network_is_th
     network = create_small("ebm_sngan", 32, ebm_width=8)
     save_weights(network, path, {"type": "ebm_sngan", "image_dims": [32, 32, 3], "width": 8})
     config = {"ebm_weights": path, "net_type": "ebm_sngan", "image_dims": [64, 64, 3]}
-    sizes = {"width": "ebm_width"}
     with pytest.raises(UserError, match=r"for images of \[32, 32, 3\], but 'image_dims' is \[64"):
-        with_stored_sizes({**config, "ebm_width": None}, "ebm_weights", "net_type", sizes)
+        with_stored_sizes(EBM, {**config, "ebm_width": None})
     save_weights(network, path, {"type": "gen_biggan_cond", "image_dims": [256, 256, 3]})
     config = {"gen_weights": path, "gen_type": "gen_biggan_cond", "image_dims": [224, 224, 3]}
-    assert with_stored_sizes(config, "gen_weights", "gen_type", {}) == config
+    assert with_stored_sizes(GENERATOR, config) == config
 
 
 def test_text_in_the_place_of_weights_is_refused(tmp_path):
