@@ -96,6 +96,7 @@ def computing(config: Mapping[str, Any]) -> Iterator[None]:
 
 
 def is_fused(config: Mapping[str, Any]) -> bool:
-    """Return whether convolutions are formulated for CPUs; `conv` None: where the device is one."""
-    conv = config.get("conv")
-    return config.get("device_type", "cpu") == "cpu" if conv is None else conv == "fused"
+    """Return whether convolutions come as for CPUs; `conv` None: on these, and compiled by XLA."""
+    if config.get("conv") is not None:
+        return config["conv"] == "fused"
+    return config.get("device_type", "cpu") == "cpu" or config.get("jit", False)

@@ -219,7 +219,8 @@ def upsample_bilinear(x: tf.Tensor) -> tf.Tensor:
     size = 2 * static_shape(x)[1]
     if x.dtype == tf.float64:  # TensorFlow's own operation, the fastest, knows float32 only
         return resize_bilinear(x, size)
-    return tf.cast(tf.image.resize(x, [size, size]), x.dtype)
+    # XLA wants float32 here: its gradient by x comes in that.
+    return tf.cast(tf.image.resize(tf.cast(x, tf.float32), [size, size]), x.dtype)
 
 
 def resize_bilinear(x: tf.Tensor, size: int) -> tf.Tensor:

@@ -89,14 +89,20 @@ def test_bfloat16_gradients_point_where_float32_gradients_do(kind, size, rng):
 
 
 @pytest.mark.parametrize(
-    ("conv", "device", "fused"),
-    [(None, "cpu", True), (None, "gpu", False), (None, "tpu", False), ("fused", "gpu", True),
-     ("plain", "cpu", False)],
-)  # fmt: skip
-def test_convolutions_are_chosen_by_device_unless_the_key_says(conv, device, fused):
-    model = create_small("ebm_sngan", 32, conv=conv, device_type=device)
+    ("config", "fused"),
+    [
+        ({}, True),
+        ({"device_type": "cpu"}, True),
+        ({"device_type": "gpu"}, False),
+        ({"device_type": "gpu", "jit": True}, True),
+        ({"device_type": "tpu"}, False),
+        ({"device_type": "gpu", "conv": "fused"}, True),
+        ({"device_type": "cpu", "conv": "plain"}, False),
+    ],
+)
+def test_convolutions_are_chosen_by_what_computes_unless_the_key_says(config, fused):
+    model = create_small("ebm_sngan", 32, **config)
     assert model.blocks[0].conv_2.fused is model.blocks[2].conv_1.fused is fused
-    assert create_small("ebm_sngan", 32).blocks[0].conv_1.fused
 
 
 @pytest.fixture(scope="module")

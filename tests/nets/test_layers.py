@@ -114,6 +114,23 @@ def test_bilinear_upsampling_has_half_pixel_centres_and_repeated_edges(dtype):
         assert tf.cast(doubled[0, :, column, 0], tf.float64).numpy().tolist() == expected
 
 
+def test_bilinear_upsampling_and_its_gradient_compile_in_bfloat16(rng):
+    x = tf.constant(rng.standard_normal((2, 4, 4, 3)), tf.bfloat16)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(tf.square(upsample_bilinear(tf.nn.relu(x))))
+        return tape.gradient(total, x)
+
+    compiled = tf.function(gradient, jit_compile=True)(x)
+    assert compiled.dtype == tf.bfloat16
+    # To the last of 8 bits.
+    np.testing.assert_allclose(
+        *(tf.cast(g, tf.float32) for g in (compiled, gradient(x))), rtol=0.01
+    )
+
+
 def test_resizing_is_that_of_tensorflow(rng):
     x = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     for size in (28, 16, 40):

@@ -74,7 +74,7 @@ KEYS = (
     Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32"),
     Key("conv", ALL, Literal["plain", "fused"] | None, None,
-        "convolutions as TensorFlow has them, or formulated for CPUs (the same function); None: `fused` on `cpu`", True),
+        "convolutions as TensorFlow has them, or formulated for CPUs (the same function); None: `fused` on `cpu` and with `jit`", True),
     Key("jit", ALL, bool, False, "compile what the device computes by XLA; one replica only", True),
     # Data
     Key("data_type", ALL, TEXT, REQUIRED, "`emoji32`, a TFDS name, `image_folder`, `npz`; training of an EBM also `generator`: learn on G(z)"),
