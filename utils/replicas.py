@@ -21,7 +21,9 @@ class Replicas:
 
     def __init__(self, config: Mapping[str, Any]):
         """Make the strategy, TensorFlow's first call; raises UserError for a missing device."""
-        self.strategy = make_strategy(config["device_type"], config["num_replicas"])
+        self.strategy = make_strategy(
+            config["device_type"], config["num_replicas"], config.get("deterministic")
+        )
         self.count = self.strategy.num_replicas_in_sync
         self.batch_size = config["batch_size"]
         self.local: list[int] = []
