@@ -79,6 +79,12 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
             key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
             print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
             sys.exit(2)
+        if isinstance(error, tf.errors.UnimplementedError) and (reason := _by_determinism(error)):
+            print(
+                f"error: {reason}: add --set deterministic=False to run it all the same",
+                file=sys.stderr,
+            )
+            sys.exit(2)
         if not _is_of_another_worker(error):
             raise
         advice = context.run(how_to_go_on, "start all of them again")
@@ -112,6 +118,12 @@ def tell_what_fills_memory(key: str) -> None:
 def how_to_go_on(otherwise: str) -> str:
     """Return that advice, or `otherwise` while there is no run to go on with."""
     return _HOW_TO_GO_ON.get(otherwise)
+
+
+def _by_determinism(error: tf.errors.OpError) -> str:
+    """Return the line that says which operation key `deterministic` refuses, "" if none does."""
+    lines = (line for line in str(error).splitlines() if "eterminis" in line)
+    return next(lines, "").strip().rstrip(".")
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

@@ -22,7 +22,10 @@ class Replicas:
     def __init__(self, config: Mapping[str, Any]):
         """Make the strategy, TensorFlow's first call; raises UserError for a missing device."""
         threads = config.get("threads")
-        self.strategy = make_strategy(config["device_type"], config["num_replicas"], threads)
+        self.strategy = make_strategy(
+            config["device_type"], config["num_replicas"],
+            threads=threads, deterministic=config.get("deterministic"),
+        )  # fmt: skip
         if own := set_by_user(threads):
             print(f"set in the environment, and used: {', '.join(own)}", flush=True)
         self.count = self.strategy.num_replicas_in_sync

@@ -69,6 +69,8 @@ KEYS = (
     Key("device_type", ALL, Literal["cpu", "gpu", "tpu"], REQUIRED, "where to run", True),
     Key("num_replicas", ALL, whole(ge=1, le=64), 1, "`cpu` only: replicas on as many logical devices", True),
     Key("threads", ALL, whole(ge=1) | None, None, "`cpu` only: cores that the run may use; None: all that are allowed", True),
+    Key("deterministic", ALL, bool | None, None,
+        "refuse operations that may sum in another order each time; None: on CPUs", True),
     Key("precision", LEARN, Literal["float32", "bfloat16", "float64"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32; `float64`, for tests: all of them"),
     Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",

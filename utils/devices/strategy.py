@@ -20,15 +20,22 @@ ON_CPU = "to run on the CPU add --set device_type=cpu"
 
 
 def make_strategy(
-    device_type: str, num_replicas: int = 1, threads: int | None = None
+    device_type: str,
+    num_replicas: int = 1,
+    *,
+    threads: int | None = None,
+    deterministic: bool | None = None,
 ) -> tf.distribute.Strategy:
     """Return the strategy of `device_type`; this must be the first TensorFlow call of a script.
 
     On a CPU `num_replicas` makes as many logical devices, an operation has one thread, and
     `threads` operations (None: one per core that is allowed) run side by side. With TF_CONFIG in
-    the environment, cpu and gpu runs spread over the machines that it names. Raises UserError when
-    a device is missing, or cores.
+    the environment, cpu and gpu runs spread over the machines that it names. `deterministic` (None:
+    on CPUs) lets no operation run that may sum in another order each time. Raises UserError when a
+    device is missing, or cores.
     """
+    if device_type == "cpu" if deterministic is None else deterministic:
+        tf.config.experimental.enable_op_determinism()
     # TensorFlow's remapper fails on a residual sum that both a relu and a shortcut read (2.21), and
     # says so in an error line; it would change nothing else in our graphs.
     tf.config.optimizer.set_experimental_options({"remapping": False})

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from utils.devices import strategy
 from utils.devices.strategy import make_strategy, set_by_user, side_by_side
-from utils.errors import UserError
+from utils.errors import UserError, one_line_errors
 
 
 def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
@@ -102,3 +103,32 @@ def test_only_cores_that_the_process_may_use_are_counted(monkeypatch):
         os.sched_setaffinity(0, allowed)
     monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
     assert runpy.run_path(strategy.__file__)["CORES"] == os.cpu_count()
+
+
+@pytest.mark.parametrize(("key", "is_on"), [(None, True), (True, True), (False, False)])
+def test_operations_of_free_order_are_refused_on_cpus_unless_the_key_says_otherwise(
+    monkeypatch, key, is_on
+):
+    called = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: called.append(1))
+    make_strategy("cpu", deterministic=key)
+    assert bool(called) == is_on
+    called.clear()
+    with pytest.raises(UserError):  # there is no such device here
+        make_strategy("gpu", deterministic=key)
+    assert bool(called) == (key is True)
+
+
+def test_an_operation_without_a_deterministic_kernel_is_one_line_that_names_the_key(capsys):
+    """The words are TensorFlow's, of an operation on GPUs; no CPU operation tried lacks one."""
+    told = "A deterministic GPU implementation of SomeOp is not currently available."
+
+    @one_line_errors
+    def main(argv):
+        raise tf.errors.UnimplementedError(None, None, f"Graph execution error:\n\n{told}\n\t")
+
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    expected = f"error: {told[:-1]}: add --set deterministic=False to run it all the same\n"
+    assert capsys.readouterr().err == expected
