@@ -40,7 +40,8 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """
 
     def by_pillow() -> tf.Tensor:
-        image = tf.numpy_function(_decode_by_pillow, [encoded], tf.uint8)
+        # Stateless, else key `deterministic` lets pictures be decoded one after the other only.
+        image = tf.numpy_function(_decode_by_pillow, [encoded], tf.uint8, stateful=False)
         with tf.control_dependencies([tf.debugging.Assert(tf.size(image) > 0, ["no picture"])]):
             return tf.ensure_shape(tf.identity(image), SHAPE)
 
