@@ -4,7 +4,6 @@ All compute the same function, an SNGAN energy at a temperature, with weights dr
 and all start from the same images.
 """
 
-import functools
 import importlib.util
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,10 +14,10 @@ import tensorflow as tf
 
 from benchmarks.networks import as_published
 from nets import create_ebm, sngan
-from utils.mcmc.langevin import langevin
+from utils.devices.pieces import choose_pieces
+from utils.devices.strategy import CORES
 from utils.mcmc.noise import make_noise
-from utils.mcmc.parts import in_parts
-from utils.mcmc.potential import make_potential
+from utils.mcmc.sampling import Sampling
 from utils.seeds import Purpose, fold
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -92,12 +91,12 @@ def ours_bfloat16(case: Case) -> Formulation:
 def ours(case: Case, precision: str) -> Formulation:
     """Return the project's chain, as training runs it."""
     ebm, images = create_network(case, precision), start_images(case)
+    sampling = Sampling(epsilon=EPSILON, temperature=TEMPERATURE)
+    chains = sampling.chains(sampling.potential(ebm), choose_pieces(case.batch, CORES))
 
     def chain(num_steps: tf.Tensor) -> tf.Tensor:
         noise = make_noise(fold(SEED, Purpose.CHAIN), images)
-        potential = make_potential(ebm, TEMPERATURE)
-        run = functools.partial(langevin, potential=potential, num_steps=num_steps, epsilon=EPSILON)
-        return in_parts(run, images, noise).images
+        return chains(images, num_steps=num_steps, noise=noise).images
 
     return traced(lambda: ebm(images)[:, 0], chain)
 

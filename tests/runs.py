@@ -17,7 +17,8 @@ SMALL_TRAINING = [
 
 def cpus(count: int = 1, batch_size: int = 4) -> Replicas:
     """Return replicas on so many logical CPUs."""
-    return Replicas({"device_type": "cpu", "num_replicas": count, "batch_size": batch_size})
+    config = {"device_type": "cpu", "num_replicas": count, "batch_size": batch_size, "pieces": 1}
+    return Replicas(config)
 
 
 class Kept:

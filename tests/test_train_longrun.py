@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import train
 import train_longrun
-from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
+from tests.runs import SMALL_TRAINING, assert_same, cpus, rows, splits, state
 from train_longrun import Banks, put_back
 from utils.config.load import load_config
 from utils.learning.learners import create_learner
@@ -17,7 +17,7 @@ from utils.learning.models import Models, create_models
 from utils.mcmc.banks import Bank, Shelves, redraw_counts
 from utils.mcmc.langevin import langevin
 from utils.mcmc.noise import make_noise
-from utils.mcmc.parts import run_both
+from utils.mcmc.sampling import run_both
 from utils.mcmc.starts import Sources, open_sources
 from utils.replicas import Replicas
 from utils.seeds import Purpose, fold, host_rng
@@ -199,7 +199,7 @@ def toy_update(toy: Toy, banks: Banks):
         return toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)
 
     sources = Sources(toy, toy.batches, refills)
-    replicas = Replicas({"device_type": "cpu", "num_replicas": 1, "batch_size": 64})
+    replicas = cpus(batch_size=64)
     return train_longrun.make_update(toy.config, replicas, sources, toy.models, banks)
 
 

@@ -68,6 +68,8 @@ KEYS = (
     # Devices
     Key("device_type", ALL, Literal["cpu", "gpu", "tpu"], REQUIRED, "where to run", True),
     Key("num_replicas", ALL, whole(ge=1, le=64), 1, "`cpu` only: replicas on as many logical devices", True),
+    Key("pieces", ALL, whole(ge=1) | None, None,
+        "pieces of a replica's batch that cores work on side by side; None: on a CPU chosen for its cores, elsewhere 1"),
     Key("precision", LEARN, Literal["float32", "bfloat16", "float64"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32; `float64`, for tests: all of them"),
     Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",

@@ -1,4 +1,4 @@
-"""One way to make a strategy, and what a processor can do side by side."""
+"""One way to make a strategy."""
 
 import json
 import os
@@ -10,8 +10,6 @@ from utils.errors import UserError
 
 # Those that this process may use; macOS does not say.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# In a part of a large batch: fewer would only take longer to trace, more leave the caches.
-PART_IMAGES = (8, 16)
 ON_CPU = "to run on the CPU add --set device_type=cpu"
 
 
@@ -44,23 +42,6 @@ def make_strategy(device_type: str, num_replicas: int = 1) -> tf.distribute.Stra
     return tf.distribute.MirroredStrategy(
         [f"/cpu:{i}" for i in range(num_replicas)], tf.distribute.ReductionToOneDevice()
     )
-
-
-def side_by_side(batch: int | None) -> int:
-    """Return into how many equal parts to cut a batch whose images do not depend on each other.
-
-    On a processor with TF_NUM_INTRAOP_THREADS=1, one thread an operation: a multiple of its
-    cores, parts so small that its caches hold them. One part elsewhere, and where the batch does
-    not divide or is not known.
-    """
-    alone = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1"
-    accelerated = any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
-    if batch is None or not alone or accelerated:
-        return 1
-    fewest, cached = PART_IMAGES
-    most = max(CORES, batch // fewest)
-    fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
-    return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
 
 
 def _split_cpu(num_replicas: int) -> None:
