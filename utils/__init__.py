@@ -8,6 +8,6 @@ mcmc      Langevin chains, read first: the potential, the step, noise, banks, st
 data      from a data set, a folder or an npz to batches of images
 weights   weights files of ours, published and foreign ones; images: networks' images as PNG
 config    the table of keys, checks, the command line
-replicas  where a run computes; devices: strategies, memory, signals; files: whole or not at all
+replicas  where a run computes; devices: strategies, pieces, memory, signals; files: whole or not
 errors    mistakes in one line; console; seeds: named random streams
 """
