@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     for checkpoint in reversed(checkpoints):  # all of them: a wrong one is told before any chain
         load_networks(networks, checkpoint)
+    pieces = replicas.pieces * len(replicas.local)
     # Where there are scores there are data.
-    measure = Measure(config, dataset) if scores else None  # pyright: ignore[reportArgumentType]
+    measure = Measure(config, dataset, pieces) if scores else None  # pyright: ignore[reportArgumentType]
     inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
         require_same_inputs(command, inputs)

@@ -79,12 +79,15 @@ def make_update(
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
     sampling = Sampling.of_config(config)
-    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior))
-    positives = make_positives(config, models, replicas.batch)
+    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior), replicas.pieces)
+    positives = make_positives(config, models, replicas)
     burns_in = any(row[1] for row in config["mcmc_step_info"])
 
     def replica_update(key: Key, steps, burn_in, data: tf.Tensor, start: Start):
-        images, latents = starts.rejuvenate(config, models.gen, key, start)
+        with tf.GradientTape() as tape:  # of the one pass of the generator, which learns below
+            images, latents, generated = starts.rejuvenate(
+                config, models.gen, key, start, replicas.pieces
+            )
         if burns_in:  # the whole batch, so that shapes stay fixed (TPUs need that)
             noise = make_noise(key(Purpose.BURN_IN), images, key.share)
             burnt = chain(images, num_steps=burn_in, noise=noise)
@@ -93,12 +96,9 @@ def make_update(
         samples, grad_norms, _ = chain(images, num_steps=steps, noise=noise)
         energy_diff = learn_energy(
             models.ebm, positives(key, data), samples,
-            temperature=sampling.temperature, num_replicas=replicas.count,
+            temperature=sampling.temperature, num_replicas=replicas.count, pieces=replicas.pieces,
         )  # fmt: skip
-        gen_loss = learn_generator(
-            models.gen_learner, latents, samples,
-            training=config["gen_batch_norm"], num_replicas=replicas.count,
-        )  # fmt: skip
+        gen_loss = learn_generator(models.gen_learner, tape, generated, samples, replicas.count)
         return (samples, latents), {
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),

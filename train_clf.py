@@ -27,6 +27,7 @@ from utils.data.streams import (
     load_data,
     require_labels,
 )
+from utils.devices.pieces import joined, split
 from utils.errors import UserError, one_line_errors
 from utils.files.whole import join, whole_file
 from utils.learning.learners import Learner, SavedNetwork
@@ -100,19 +101,21 @@ def make_update(
 
     Weight decay is times sum v^2 / 2 over all trainable variables; the reported loss is without.
     """
-    class_weights = config["class_weights"]
+    class_weights, pieces = config["class_weights"], replicas.pieces
 
     def replica_update(key: Key, images: tf.Tensor, labels: tf.Tensor):
         with tf.GradientTape() as tape:
-            seed, rows = key(Purpose.CLASSIFIER), key.share.rows
-            logits = learner.network(images, seed=seed, rows=rows, training=True)
+            seed = key(Purpose.CLASSIFIER)
+            rows = [key.share.piece(number, pieces).rows for number in range(pieces)]
+            logits = learner.network(split(images, pieces), seed=seed, rows=rows, training=True)
+            logits = joined(logits)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             if class_weights is not None:
                 losses *= tf.gather(tf.constant(class_weights, losses.dtype), labels)
             loss = tf.reduce_mean(losses)
             squares = [tf.nn.l2_loss(variable) for variable in learner.network.trainable_variables]
             share = (loss + config["weight_decay"] * tf.add_n(squares)) / replicas.count
-        learner.descend(tape, share)
+        learner.descend(learner.gradient(tape, share))
         hits = tf.equal(tf.argmax(logits, axis=1), labels)
         return (), {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(hits, tf.float32))}
 

@@ -28,8 +28,7 @@ from utils.mcmc import starts
 from utils.mcmc.banks import Bank, redraw_counts
 from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
-from utils.mcmc.parts import run_both
-from utils.mcmc.sampling import Sampling
+from utils.mcmc.sampling import Sampling, run_both
 from utils.replicas import Replicas
 from utils.run import plots
 from utils.run.folder import Inputs, require_same_inputs
@@ -111,8 +110,8 @@ def make_update(
 ) -> Callable[[int, int], Outcome]:
     """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
     sampling = Sampling.of_config(config)
-    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior))
-    positives = make_positives(config, models, replicas.batch)
+    chain = sampling.chains(sampling.potential(models.ebm.network, models.prior), replicas.pieces)
+    positives = make_positives(config, models, replicas)
 
     def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn: Banks):
         images, burning, taken = drawn.update.images, drawn.burn_in.images, drawn.update.counts
@@ -124,9 +123,9 @@ def make_update(
         # The energy learns from the samples of the update bank; the prior stays as it is.
         energy_diff = learn_energy(
             models.ebm, positives(key, data), samples,
-            temperature=sampling.temperature, num_replicas=replicas.count,
+            temperature=sampling.temperature, num_replicas=replicas.count, pieces=replicas.pieces,
         )  # fmt: skip
-        new = starts.generate(config, models.gen, key, replicas.batch)
+        new = starts.generate(config, models.gen, key, replicas)
         return (samples, burnt, new), {
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),
@@ -140,7 +139,7 @@ def make_update(
         row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], number)
         rates = models.set_rates(number, rate_scale(retry))
         drawn = draw(config, banks, (number, retry))
-        scalars = (steps, burn_in, steps == burn_in)
+        scalars = (steps, burn_in, steps == burn_in and replicas.pieces == 1)
         ends, metrics = on_replicas((number, retry), scalars, sources.batches(number), drawn)
         (samples, burnt, generated), new = ends, sources.new_states(number, retry)
         put_back(banks, drawn, (samples, burnt, new if len(new) else generated), row)

@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from benchmarks.networks import as_published
 from nets import create_ebm, sngan
-from utils.mcmc.langevin import Dynamics, langevin
+from utils.devices.pieces import choose_pieces
+from utils.devices.strategy import CORES
 from utils.mcmc.noise import make_noise
-from utils.mcmc.parts import in_parts
-from utils.mcmc.potential import make_potential
+from utils.mcmc.sampling import Sampling
 from utils.seeds import Purpose, fold
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -84,12 +84,14 @@ def ours(
 ) -> Formulation:
     """Return the project's chain, as training runs it; images and their sums stay in float32."""
     ebm, images = create_network(case, precision, conv), start_images(case)
+    sampling = Sampling(epsilon=EPSILON, temperature=TEMPERATURE)
+    on_cpu = not tf.config.list_logical_devices("GPU")
+    pieces = choose_pieces(case.batch, CORES) if on_cpu and not jit else 1
+    chains = sampling.chains(sampling.potential(ebm), pieces)
 
     def chain(num_steps: tf.Tensor) -> tf.Tensor:
         noise = make_noise(fold(SEED, Purpose.CHAIN), images)
-        dynamics = Dynamics(make_potential(ebm, TEMPERATURE), EPSILON)
-        run = functools.partial(langevin, dynamics=dynamics, num_steps=num_steps)
-        return in_parts(run, images, noise).images
+        return chains(images, num_steps=num_steps, noise=noise).images
 
     return traced(lambda: ebm(images)[:, 0], chain, jit)
 

@@ -126,8 +126,8 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 def processes(variants: Sequence[str], device: str, threads: str) -> Iterator[Ask]:
     """Give each variant a process, which can be asked until the context ends.
 
-    For threads are a process's own: ours takes `threads` an operation, one for `side_by_side`; the
-    others and the matrix products TensorFlow's and PyTorch's default, all cores. A GPU is shared.
+    For threads are a process's own: ours takes `threads` an operation, one for pieces; the others
+    and the matrix products TensorFlow's and PyTorch's default, all cores. A GPU is shared.
     """
     with contextlib.ExitStack() as stack:
         own, starts = {}, []

@@ -159,10 +159,10 @@ def published_ebm_block(block: sngan.EbmBlock, x: tf.Tensor) -> tf.Tensor:
     return y + (layers.mean_pool(x) if block.down else x)
 
 
-def published_gen_block(block: sngan.GenBlock, x: tf.Tensor, training=False) -> tf.Tensor:
+def published_gen_block(block: sngan.GenBlock, x: tf.Tensor, **_) -> tf.Tensor:
     """`GenBlock.call` whose shortcut convolves the large image."""
-    y = layers.upsample_bilinear(tf.nn.relu(block.bn_1(x, training=training)))
-    y = block.conv_2(tf.nn.relu(block.bn_2(block.conv_1(y), training=training)))
+    y = layers.upsample_bilinear(tf.nn.relu(block.bn_1(x)))
+    y = block.conv_2(tf.nn.relu(block.bn_2(block.conv_1(y))))
     return y + block.sc(layers.upsample_bilinear(x))
 
 

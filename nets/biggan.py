@@ -21,7 +21,7 @@ from nets.layers import (
     space_mean,
     upsample_nearest,
 )
-from nets.norms import ConditionalBatchNorm, StoredBatchNorm, batch_norm, truncation_weights
+from nets.norms import BatchNorm, ConditionalBatchNorm, StoredBatchNorm, truncation_weights
 
 EBM_WIDTH, GEN_WIDTH = 48, 128  # published
 NUM_CLASSES = 1000  # ImageNet's
@@ -129,7 +129,7 @@ class GenBiggan(Composite, keras.Model):
     @staticmethod
     def norm(name: str) -> keras.layers.Layer:
         """Return a batch norm of this kind of generator."""
-        return batch_norm(name, epsilon=1e-4, momentum=0.99)
+        return BatchNorm(name, epsilon=1e-4, momentum=0.99)
 
     last_norm = norm
 

@@ -1,18 +1,74 @@
 """Batch norms: over the batches of all replicas, and by stored statistics (BigGAN-deep)."""
 
+import math
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from nets.layers import at_least_float32, each, static_shape
 
 STORED_EPSILON = 1e-4
 TRUNCATION_ROWS = 51  # statistics are stored for truncations 0, 0.02, ..., 1
 
 
-def batch_norm(name: str, *, epsilon: float, momentum: float) -> keras.layers.BatchNormalization:
-    """Return a batch norm whose training statistics are those of all replicas together."""
-    return keras.layers.BatchNormalization(
-        epsilon=epsilon, momentum=momentum, synchronized=True, name=name
-    )
+class BatchNorm(keras.layers.Layer):
+    """Batch norm whose training statistics are those of all pieces on all replicas together.
+
+    Takes (b, h, w, c), or the pieces of it as a list, and returns the same. In training the moving
+    averages take `moves` steps towards the statistics of the batch.
+    """
+
+    def __init__(self, name: str, *, epsilon: float, momentum: float):
+        super().__init__(name=name)
+        self.epsilon, self.momentum = epsilon, momentum
+
+    def build(self, shape):
+        for name, initializer in (("gamma", "ones"), ("beta", "zeros")):
+            self.add_statistic(name, shape[-1:], initializer, trainable=True)
+        for name, initializer in (("moving_mean", "zeros"), ("moving_variance", "ones")):
+            self.add_statistic(name, shape[-1:], initializer, trainable=False)
+
+    def add_statistic(self, name: str, shape, initializer: str, *, trainable: bool) -> None:
+        """Make a variable that keeps its type in networks of mixed types."""
+        variable = self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=trainable, autocast=False
+        )
+        setattr(self, name, variable)
+
+    def call(self, x, training=False, moves=1):
+        x = each(at_least_float32, x)
+        averages = (self.moving_mean, self.moving_variance)
+        statistics = tuple(tf.convert_to_tensor(average) for average in averages)
+        if training:
+            of_batch = batch_moments(tf.nest.flatten(x))
+            for average, value, target in zip(averages, statistics, of_batch, strict=True):
+                for _ in range(moves):
+                    value = value * self.momentum + target * (1.0 - self.momentum)
+                average.assign(value)
+            statistics = of_batch
+        mean, variance = statistics
+        offset, scale = tf.convert_to_tensor(self.beta), tf.convert_to_tensor(self.gamma)
+
+        def normalised(x: tf.Tensor) -> tf.Tensor:
+            y = tf.nn.batch_normalization(x, mean, variance, offset, scale, self.epsilon)
+            return tf.cast(y, self.compute_dtype)
+
+        return each(normalised, x)
+
+
+def batch_moments(pieces: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the means and variances of channels over all pieces (b, h, w, c) on all replicas."""
+    here = tf.distribute.get_replica_context()
+    count = sum(math.prod(static_shape(x)[:-1]) for x in pieces) * here.num_replicas_in_sync
+
+    def mean(values: Sequence[tf.Tensor]) -> tf.Tensor:
+        total = tf.add_n([tf.reduce_sum(x, [0, 1, 2]) for x in values])
+        return here.all_reduce(tf.distribute.ReduceOp.SUM, total) / count
+
+    means, of_squares = mean(pieces), mean([tf.square(x) for x in pieces])
+    return means, tf.maximum(of_squares - tf.square(means), 0.0)
 
 
 class StoredBatchNorm(keras.layers.Layer):

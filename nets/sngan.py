@@ -14,12 +14,13 @@ from nets.layers import (
     Composite,
     Conv,
     PooledConv,
+    each,
     mean_pool,
     share_of,
     space_mean,
     upsample_bilinear,
 )
-from nets.norms import batch_norm
+from nets.norms import BatchNorm
 
 SIXTEENTH, EIGHTH, QUARTER, HALF = (Fraction(1, n) for n in (16, 8, 4, 2))
 
@@ -83,7 +84,11 @@ class EbmBlock(Composite):
 
 
 class GenSngan(Composite, keras.Model):
-    """Images of normal latents: (b, z_sz) -> (b, size, size, 1 or 3) in [-1, 1]."""
+    """Images of normal latents: (b, z_sz) -> (b, size, size, 1 or 3) in [-1, 1].
+
+    Latents may come as a list of pieces, and so the images; only the batch norms see them together,
+    whose moving averages make `moves` steps in training.
+    """
 
     def __init__(self, shape: Sequence[int], width: int | None = None, z_sz: int = 128):
         super().__init__(name="gen_sngan")
@@ -98,13 +103,20 @@ class GenSngan(Composite, keras.Model):
         self.bn = norm(f"bn_{tail}")
         self.conv = Conv(shape[-1], 3, f"conv_{tail}")
 
-    def call(self, z, training=False):
-        channels_first = tf.reshape(self.lin(z), [-1, self.width, 4, 4])
-        x = tf.transpose(channels_first, [0, 2, 3, 1])
+    def call(self, z, training=False, moves=1):
+        x = each(self.first, z)
         for block in self.blocks:
-            x = block(x, training=training)
-        x = self.conv(tf.nn.relu(self.bn(x, training=training)))
-        return tf.tanh(tf.cast(x, self.variable_dtype))
+            x = block(x, training=training, moves=moves)
+        return each(self.last, self.bn(x, training=training, moves=moves))
+
+    def first(self, z):
+        """Return what the blocks begin with: (b, z_sz) -> (b, 4, 4, width)."""
+        channels_first = tf.reshape(self.lin(z), [-1, self.width, 4, 4])
+        return tf.transpose(channels_first, [0, 2, 3, 1])
+
+    def last(self, x):
+        """Return images of what the last batch norm gives."""
+        return tf.tanh(tf.cast(self.conv(tf.nn.relu(x)), self.variable_dtype))
 
     def sample_latents(self, b: int, seed: tf.Tensor) -> tf.Tensor:
         """Draw (b, z_sz) float32 latents, standard normal, from a (2,) integer seed."""
@@ -128,13 +140,20 @@ class GenBlock(Composite):
         self.conv_2 = Conv(outputs, 3, "conv_2")
         self.sc = Conv(outputs, 1, "sc")
 
-    def call(self, x, training=False):
-        y = tf.nn.relu(self.bn_1(x, training=training))
-        y = self.conv_1(upsample_bilinear(y))
-        y = self.conv_2(tf.nn.relu(self.bn_2(y, training=training)))
-        return y + upsample_bilinear(self.sc(x))
+    def call(self, x, training=False, moves=1):
+        y = each(self.upper, self.bn_1(x, training=training, moves=moves))
+        y = self.bn_2(y, training=training, moves=moves)
+        return each(self.lower, x, y)
+
+    def upper(self, y):
+        """Return what the second batch norm gets of what the first one gives."""
+        return self.conv_1(upsample_bilinear(tf.nn.relu(y)))
+
+    def lower(self, x, y):
+        """Return the sum of the shortcut and the rest after the second batch norm."""
+        return self.conv_2(tf.nn.relu(y)) + upsample_bilinear(self.sc(x))
 
 
 def norm(name: str) -> keras.layers.Layer:
     """Return the generators' batch norm."""
-    return batch_norm(name, epsilon=1e-3, momentum=0.99)
+    return BatchNorm(name, epsilon=1e-3, momentum=0.99)

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nets.layers import Composite, Conv, space_mean, static_shape
-from nets.norms import batch_norm
+from nets.layers import Composite, Conv, each, space_mean, static_shape
+from nets.norms import BatchNorm
 
 DEPTH, WIDTH = 28, 10
 GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the first block)
@@ -18,6 +18,8 @@ class WideResNet(Composite, keras.Model):
 
     Dropout draws from `seed`, a (2,) integer tensor that a training call must give. Where images
     are rows of a larger batch, `rows(draw, b)` takes theirs of `draw(n)`, the larger batch's.
+    Images and `rows` may come as lists of pieces, and so the logits; only the batch norms see them
+    together.
     """
 
     def __init__(
@@ -45,20 +47,20 @@ class WideResNet(Composite, keras.Model):
         self.linear = keras.layers.Dense(num_classes, name="linear", dtype=self.variable_dtype)
 
     def call(self, x, seed=None, rows=None, training=False):
-        return self.linear(self.features(x, seed=seed, rows=rows, training=training))
+        return each(self.linear, self.features(x, seed=seed, rows=rows, training=training))
 
     def features(self, x, seed=None, rows=None, training=False):
         """Return what the last layer reads: (b, h, w, c) in [-1, 1] -> (b, 64 width)."""
         if training and self.dropout and seed is None:
             raise ValueError("a training call of a classifier with dropout needs a seed")
-        x = self.conv1(x)
+        x = each(self.conv1, x)
         for number, block in enumerate(self.blocks):
             block_seed = None
             if seed is not None:  # an int64 index keeps 64 bits of the seed
                 index: Any = tf.constant(number, tf.int64)
                 block_seed = tf.random.fold_in(seed, index, alg="philox")
             x = block(x, seed=block_seed, rows=rows, training=training)
-        return space_mean(tf.nn.relu(self.bn(x, training=training)))
+        return each(lambda x: space_mean(tf.nn.relu(x)), self.bn(x, training=training))
 
 
 class Block(Composite):
@@ -77,10 +79,15 @@ class Block(Composite):
         self.shortcut = None if is_identity else Conv(outputs, 1, "shortcut", stride=stride)
 
     def call(self, x, seed=None, rows=None, training=False):
-        y = self.conv_1(tf.nn.relu(self.bn_1(x, training=training)))
+        y = each(lambda y: self.conv_1(tf.nn.relu(y)), self.bn_1(x, training=training))
         if training and self.dropout:
-            y = y * self.dropped(y, seed, rows or whole)
-        y = self.conv_2(tf.nn.relu(self.bn_2(y, training=training)))
+            rows = rows or each(lambda _: whole, y)
+            y = each(lambda y, rows: y * self.dropped(y, seed, rows), y, rows)
+        return each(self.lower, x, self.bn_2(y, training=training))
+
+    def lower(self, x, y):
+        """Return the sum of the shortcut and the rest after the second batch norm."""
+        y = self.conv_2(tf.nn.relu(y))
         return y + (self.shortcut(x) if self.shortcut else x)
 
     def dropped(self, y: tf.Tensor, seed: Any, rows: Callable) -> tf.Tensor:
@@ -104,4 +111,4 @@ def norm(name: str) -> keras.layers.Layer:
 
     (The published blocks kept 10% of their running averages a step; here all keep 90%.)
     """
-    return batch_norm(name, epsilon=1e-5, momentum=0.9)
+    return BatchNorm(name, epsilon=1e-5, momentum=0.9)

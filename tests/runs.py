@@ -17,7 +17,7 @@ SMALL_TRAINING = [
 
 def cpus(count: int = 1, batch_size: int = 4) -> Replicas:
     """Return replicas on so many logical CPUs."""
-    device = {"device_type": "cpu", "num_replicas": count, "jit": False}
+    device = {"device_type": "cpu", "num_replicas": count, "jit": False, "pieces": 1}
     return Replicas({**device, "batch_size": batch_size})
 
 

@@ -1,7 +1,10 @@
-"""The number of replicas changes nothing of a run but the rounding of sums."""
+"""The number of replicas, or of pieces, changes nothing of a run but the rounding of sums."""
 
 import functools
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import train_clf
 import train_longrun
 from nets import create_clf, create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, state
+from utils.devices.strategy import CORES
 
 LONGRUN = [
     "num_training_steps=4", "batch_size=4", "ebm_width=4", "persistent_size=10", "burnin_size=6",
@@ -124,3 +128,32 @@ def test_a_state_of_two_replicas_goes_on_with_others_as_if_nothing_had_been(run,
 @pytest.mark.slow
 def test_the_same_number_of_replicas_gives_the_same_bits(run):
     assert_same(state(run("generator", 4)), state(run("generator", 4)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_any_number_of_pieces_gives_the_same_run_in_float64(run, name):
+    """On one replica or two, to nine digits."""
+    whole = state(run(name, 1, "precision=float64", "pieces=1"))
+    for replicas, pieces in ((1, 2), (1, 4), (2, 2)):
+        cut = state(run(name, replicas, "precision=float64", f"pieces={pieces}"))
+        assert_close(whole, cut, 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CORES < 2, reason="one core")
+@pytest.mark.parametrize("name", RUNS)
+def test_the_same_pieces_give_the_same_bits_on_one_core_and_on_two(name, repository, tmp_path):
+    script, config, *settings = RUNS[name]
+    allowed, states = sorted(os.sched_getaffinity(0)), []
+    for cores in (1, 2):
+        folder = tmp_path / str(cores)
+        subprocess.run(
+            [sys.executable, script.__file__, config, "--run-dir", folder, "--set", *settings,
+             "pieces=2"],
+            cwd=repository, check=True, capture_output=True,
+            env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
+            preexec_fn=functools.partial(os.sched_setaffinity, 0, allowed[:cores]),
+        )  # fmt: skip
+        states.append(state(folder))
+    assert_same(*states)

@@ -17,7 +17,7 @@ from utils.learning.models import Models, create_models
 from utils.mcmc.banks import Bank, Shelves, redraw_counts
 from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_noise
-from utils.mcmc.parts import run_both
+from utils.mcmc.sampling import run_both
 from utils.mcmc.starts import Sources, open_sources
 from utils.replicas import Replicas
 from utils.seeds import Purpose, fold, host_rng

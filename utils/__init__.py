@@ -8,7 +8,7 @@ mcmc      Langevin chains, read first: the potential, the step, noise, banks, st
 data      from a data set, a folder or an npz to batches of images
 weights   weights files of ours, published and foreign ones; images: networks' images as PNG
 config    the table of keys, checks, the command line
-replicas  where a run computes; devices: strategies, memory, signals; files: whole or not at all
+replicas  where a run computes; devices: strategies, pieces, memory, signals; files: whole or not
 errors    mistakes in one line; console; seeds: named random streams
 before_tensorflow: what must be done before TensorFlow is imported, by importing it
 """

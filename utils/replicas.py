@@ -1,6 +1,7 @@
 """Where a run computes: its replicas, and the bridge between host arrays and device code."""
 
 import functools
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.devices.strategy import make_strategy, set_by_user
+from nets.layers import static_shape
+from utils.devices.pieces import by_pieces, choose_pieces, why_not_pieces
+from utils.devices.strategy import CORES, make_strategy, set_by_user
 from utils.errors import UserError
 from utils.seeds import Key, Share
 
@@ -16,6 +19,7 @@ from utils.seeds import Key, Share
 class Replicas:
     """The devices of a run: `count` replicas, of which this process drives those numbered `local`.
 
+    Each works on its share of the batch by `pieces`, side by side on the cores that it has.
     Of many processes (workers) one is the `chief`: it writes the run folder.
     """
 
@@ -41,18 +45,29 @@ class Replicas:
             or resolver.task_type in (None, "chief")
             or resolver.task_id in (None, 0)
         )
+        cores = (threads or CORES) if self.device == "cpu" and not config["jit"] else 1
+        batch = config.get("chain_batch") or self.batch_size
+        self.pieces = config["pieces"] or choose_pieces(
+            batch // self.count, max(1, cores // len(self.local))
+        )
         self._alone = resolver is None or not os.environ.get("TF_CONFIG")
 
     @functools.cached_property
     def batch(self) -> int:
-        """The part of `batch_size` that one replica takes; raises UserError if it is no whole."""
+        """The share of `batch_size` that one replica takes, in whole pieces.
+
+        Raises UserError where it is no whole number, or does not divide into `pieces`.
+        """
         if self.batch_size % self.count:
             raise UserError(
                 f"batch_size {self.batch_size} does not divide over {self.count} replicas: "
                 f"use a multiple of {self.count}, for example --set batch_size="
                 f"{max(1, round(self.batch_size / self.count)) * self.count}"
             )
-        return self.batch_size // self.count
+        batch = self.batch_size // self.count
+        if batch % self.pieces:
+            raise UserError(why_not_pieces(self.pieces, batch))
+        return batch
 
     @property
     def positions(self) -> slice:
@@ -120,14 +135,15 @@ class Replicas:
     ) -> Callable[..., np.ndarray]:
         """Return (n, ...) arrays -> `function` of their rows, up to `batch` rows at a time.
 
-        Rows are spread over all replicas. The last ones are filled up by rows that are then left
-        out, to `least` rows (None: `batch`), or to that doubled until they fit: so there are few
-        shapes, and one trace each. `function` must treat every row by itself.
+        Rows are spread over all replicas and there over pieces. The last ones are filled up by rows
+        that are then left out, to `least` rows (None: `batch`), or to that doubled until they fit:
+        so there are few shapes, and one trace each. `function` must treat every row by itself.
         """
         workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
         def on_replica(*rows: tf.Tensor) -> tf.Tensor:
-            result, here = function(*rows), tf.distribute.get_replica_context()
+            result = self.by_pieces(function, *rows)
+            here = tf.distribute.get_replica_context()
             # A mirrored strategy's gathers fail at times when they follow each other.
             return here.all_gather(result, axis=0) if workers else result
 
@@ -147,6 +163,14 @@ class Replicas:
             return np.concatenate(results)
 
         return on_rows
+
+    def by_pieces(self, function: Callable[..., Any], *rows: tf.Tensor) -> Any:
+        """Return `function(*rows)`, which treats every row by itself, by as many pieces as divide.
+
+        Those are `pieces`, or fewer for a batch that they do not divide.
+        """
+        pieces = math.gcd(self.pieces, static_shape(rows[0])[0])
+        return by_pieces(lambda number, *own: function(*own), pieces, *rows)
 
     def to_replicas(self, values: Sequence[Any]) -> Any:
         """Return an input of `strategy.run`: one structure of arrays for each local replica."""

@@ -84,14 +84,14 @@ def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
 
 
 class Share(NamedTuple):
-    """One of `count` equal shares of the whole batch: a replica's, or a part of it."""
+    """One of `count` equal shares of the whole batch: a replica's, or a piece of it."""
 
     number: int | tf.Tensor = 0
     count: int = 1
 
-    def part(self, part: int, parts: int) -> "Share":
-        """Return one of so many equal parts of this share."""
-        return Share(self.number * parts + part, self.count * parts)
+    def piece(self, number: int | tf.Tensor, pieces: int) -> "Share":
+        """Return one of so many equal pieces of this share."""
+        return Share(self.number * pieces + number, self.count * pieces)
 
     def rows(self, draw: Callable[[int], tf.Tensor], size: int) -> tf.Tensor:
         """Return this share's `size` rows of `draw(n)`, the n rows of the whole batch."""

@@ -6,7 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from nets import create_clf, create_gen
 from nets.norms import truncation_weights
 
 
@@ -27,6 +29,39 @@ def test_a_truncation_between_rows_takes_more_of_the_nearer():
 def test_a_truncation_outside_0_to_1_is_refused(truncation):
     with pytest.raises(ValueError, match="truncation"):
         truncation_weights(truncation)
+
+
+NETWORKS = {
+    "generator": (create_gen, {"gen_type": "gen_sngan", "gen_width": 4}, [128]),
+    "classifier": (create_clf, {"num_classes": 3, "clf_depth": 10, "clf_width": 1}, [32, 32, 3]),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pieces_are_normalised_over_their_joint_batch(name):
+    """In float64: images or logits, and moving averages, are those of the batch as a whole."""
+    create, config, shape = NETWORKS[name]
+    config = {**config, "image_dims": [32, 32, 3], "precision": "float64"}
+    inputs = tf.random.stateless_normal([4, *shape], [0, 1], dtype=tf.float64)
+    results = []
+    for pieces in (1, 2, 4):
+        network = create(config)
+        outputs = network(tf.split(inputs, pieces), training=True)
+        results.append([tf.concat(outputs, 0), *network.non_trainable_variables])
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
+
+
+def test_moving_averages_make_as_many_moves_as_asked_towards_one_batch():
+    latents = tf.random.stateless_normal([4, 128], [0, 1])
+    once, twice = (create_gen({**NETWORKS["generator"][1], "image_dims": [32, 32, 3]})
+                   for _ in range(2))  # fmt: skip
+    for _ in range(2):
+        once(latents, training=True)
+    twice(latents, training=True, moves=2)
+    for one, two in zip(once.variables, twice.variables, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("kind", ["gen_sngan", pytest.param("gen_biggan", marks=pytest.mark.slow)])

@@ -4,8 +4,10 @@ import tensorflow as tf
 
 from tests.runs import cpus
 from utils.errors import UserError
-from utils.replicas import rows_at_once
+from utils.replicas import Replicas, rows_at_once
 from utils.seeds import Purpose, fold
+
+TWO_CPUS = {"device_type": "cpu", "num_replicas": 2}
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -60,6 +62,22 @@ def test_a_batch_must_divide():
     assert cpus(2, batch_size=32).batch == 16
     with pytest.raises(UserError, match="batch_size 33 does not divide over 2"):
         _ = cpus(2, batch_size=33).batch
+    with pytest.raises(UserError, match="'pieces' 3 does not divide a replica's batch of 4 images"):
+        _ = Replicas({**TWO_CPUS, "batch_size": 8, "pieces": 3}).batch
+
+
+def test_rows_are_spread_over_pieces_as_far_as_they_divide(rng):
+    shapes = []
+
+    def double(x):
+        shapes.append(x.shape[0])
+        return 2 * x
+
+    doubled = Replicas({**TWO_CPUS, "batch_size": 8, "pieces": 2}).rows(double, 12, 2)
+    for count in (2, 4, 12):
+        x = rng.normal(size=(count, 3)).astype(np.float32)
+        np.testing.assert_array_equal(doubled(x), 2 * x)
+    assert set(shapes) == {1, 3}
 
 
 def test_rows_that_are_left_take_the_smallest_of_few_batches_that_holds_them():

@@ -10,6 +10,7 @@ from typing import Any
 from nets import EBMS, GENERATORS, IN_COLOUR
 from utils.config import keys
 from utils.config.record import Config
+from utils.devices.pieces import why_not_pieces
 
 EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
 PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
@@ -41,6 +42,8 @@ def _check_devices(config: Config) -> list[str]:
         problems.append(
             f"'batch_size' {config.batch_size} does not divide over {config.num_replicas} replicas"
         )
+    elif (batch := config.batch_size // config.num_replicas) % (config.pieces or 1):
+        problems.append(why_not_pieces(config.pieces, batch))
     return problems
 
 

@@ -71,6 +71,8 @@ KEYS = (
     Key("threads", ALL, whole(ge=1) | None, None, "`cpu` only: cores that the run may use; None: all that are allowed", True),
     Key("deterministic", ALL, bool | None, None,
         "refuse operations that may sum in another order each time; None: on CPUs", True),
+    Key("pieces", ALL, whole(ge=1) | None, None,
+        "pieces of a replica's batch that cores work on side by side; None: on a CPU chosen for its cores, elsewhere 1"),
     Key("precision", LEARN, Literal["float32", "bfloat16", "float64"], "float32",
         "arithmetic of the networks; weights, energies, chain states and noise stay float32; `float64`, for tests: all of them"),
     Key("precision", (*FID, *ATTACK), Literal["float32", "bfloat16"], "float32",

@@ -1,4 +1,4 @@
-"""One way to make a strategy, and what a processor can do side by side."""
+"""One way to make a strategy."""
 
 import contextlib
 import json
@@ -13,8 +13,6 @@ from utils.errors import UserError
 
 # Those that this process may use; macOS does not say.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-# In a part of a large batch: fewer would only take longer to trace, more leave the caches.
-PART_IMAGES = (8, 16)
 INTRA_OP, INTER_OP = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 ON_CPU = "to run on the CPU add --set device_type=cpu"
 
@@ -75,24 +73,6 @@ def set_by_user(threads: int | None = None) -> list[str]:
         for name in ours
         if os.environ.get(name, ours[name]) != ours[name]
     ]
-
-
-def side_by_side(batch: int | None) -> int:
-    """Return into how many equal parts to cut a batch whose images do not depend on each other.
-
-    On a processor whose operations have one thread each: a multiple of its cores, parts so small
-    that its caches hold them. One part elsewhere, and where the batch does not divide or is not
-    known.
-    """
-    intra_op = tf.config.threading.get_intra_op_parallelism_threads()
-    alone = (intra_op or os.environ.get(INTRA_OP)) in (1, "1")
-    accelerated = any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
-    if batch is None or not alone or accelerated:
-        return 1
-    fewest, cached = PART_IMAGES
-    most = max(CORES, batch // fewest)
-    fitting = [n for n in range(CORES, most + 1, CORES) if batch % n == 0]
-    return next((n for n in fitting if batch <= n * cached), max(fitting, default=1))
 
 
 def _set_threads(threads: int | None) -> None:

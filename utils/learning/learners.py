@@ -111,13 +111,16 @@ class Learner:
             self.optimizer.learning_rate.assign(rate)
         return rate
 
-    def descend(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        """Take one step down `loss`, this replica's share of the sum over replicas.
+    def gradient(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+        """Return the gradient of `loss` by each of the trainable variables."""
+        return tape.gradient(loss, self.network.trainable_variables)
 
-        Keras sums gradients over replicas.
+    def descend(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Take one step down the gradients of this replica's share of a sum over replicas.
+
+        Keras sums them over replicas.
         """
-        variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.optimizer.apply(gradients, self.network.trainable_variables)
 
     def parts(self, name: str) -> dict[str, Part]:
         """Return what must survive a resume, under names that begin with `name`."""

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from utils.devices.pieces import in_pieces
 from utils.learning.learners import Learner
 
 
@@ -12,44 +13,47 @@ def learn_energy(
     *,
     temperature: float,
     num_replicas: int,
+    pieces: int = 1,
 ) -> tf.Tensor:
     """Take the maximum-likelihood step of an EBM; return this replica's energy difference.
 
     Minimises (mean f(data) - mean f(samples)) / temperature, whose gradient is that of the negative
     log-likelihood at temperature `temperature` with `samples` as negative samples. Both are
-    (b, h, w, c); they pass the network as one batch.
+    (b, h, w, c); a piece of both passes the network as one batch, and gradients of pieces are
+    summed in order.
     """
-    with tf.GradientTape() as tape:
-        energies = learner.network(tf.concat([data, samples], axis=0))
-        of_data, of_samples = tf.split(energies, [tf.shape(data)[0], tf.shape(samples)[0]])
-        difference = (tf.reduce_mean(of_data) - tf.reduce_mean(of_samples)) / temperature
-        loss = difference / num_replicas
-    learner.descend(tape, loss)
-    return difference
+
+    def learned(_, data: tf.Tensor, samples: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            energies = learner.network(tf.concat([data, samples], axis=0))
+            of_data, of_samples = tf.split(energies, [tf.shape(data)[0], tf.shape(samples)[0]])
+            difference = (tf.reduce_mean(of_data) - tf.reduce_mean(of_samples)) / temperature
+            loss = difference / (num_replicas * pieces)
+        return difference, learner.gradient(tape, loss)
+
+    differences, gradients = zip(*in_pieces(learned, pieces, data, samples), strict=True)
+    learner.descend([tf.add_n(own) for own in zip(*gradients, strict=True)])
+    return tf.add_n(differences) / pieces
 
 
 def learn_generator(
     learner: Learner | None,
-    latents: tf.Tensor,
+    tape: tf.GradientTape,
+    generated: tf.Tensor | None,
     samples: tf.Tensor,
-    *,
-    training: bool,
     num_replicas: int,
 ) -> tf.Tensor:
     """Let a generator follow the chains; return this replica's loss.
 
-    Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, for the latents
-    (b, z) that the chains of `samples` (b, h, w, c) started from (cooperative learning, Xie et al.
-    2018, eq. 12, with the variance of the generator's noise left to the learning rate). Without a
-    learner there is nothing to do, and the loss is 0.
+    Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, for the latents z
+    that the chains of `samples` (b, h, w, c) started from (cooperative learning, Xie et al. 2018,
+    eq. 12, with the variance of the generator's noise left to the learning rate). `generated` are
+    the G(z), recorded on `tape`. Without either there is nothing to do, and the loss is 0.
     """
-    if learner is None:
+    if learner is None or generated is None:
         return tf.constant(0.0)
-    with tf.GradientTape() as tape:
-        errors = tf.reduce_sum(
-            tf.square(samples - learner.network(latents, training=training)), axis=(1, 2, 3)
-        )
-        loss = tf.reduce_mean(errors)
+    with tape:
+        loss = tf.reduce_mean(tf.reduce_sum(tf.square(samples - generated), axis=(1, 2, 3)))
         share = loss / num_replicas
-    learner.descend(tape, share)
+    learner.descend(learner.gradient(tape, share))
     return loss

@@ -94,7 +94,7 @@ def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned
 
 
 def make_positives(
-    config: Mapping[str, Any], models: Models, batch: int
+    config: Mapping[str, Any], models: Models, replicas: Replicas
 ) -> Callable[[Key, tf.Tensor], tf.Tensor]:
     """Return (key, data (b, h, w, 3)) -> what the EBM learns on: data with `data_epsilon` noise.
 
@@ -104,8 +104,9 @@ def make_positives(
 
     def positives(key: Key, data: tf.Tensor) -> tf.Tensor:
         if gen is not None and config["data_type"] == "generator":
-            seed, generate = key(Purpose.GENERATED_DATA), make_generate(gen, config["gen_type"])
-            latents = draw_latents(gen, seed, batch, key.share)
+            seed = key(Purpose.GENERATED_DATA)
+            generate = make_generate(gen, config["gen_type"], replicas.pieces)
+            latents = draw_latents(gen, seed, replicas.batch, key.share)
             data = generate(latents, seed, models.gen_learner is not None, key.share)
         data = tf.cast(data, models.ebm.network.variable_dtype)
         noise = make_noise(key(Purpose.DATA_NOISE), data, key.share)

@@ -1,7 +1,6 @@
-"""Standard normal noise of chains: named streams that can be drawn for a part of a batch alone."""
+"""Standard normal noise of chains: named streams, of which any rows of a batch can be drawn."""
 
 import math
-from typing import Protocol
 
 import tensorflow as tf
 
@@ -11,32 +10,20 @@ from utils.seeds import WHOLE, Share, draw_each, folded, folding_draw
 PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
 
 
-class Noise(Protocol):
-    """Number of a step -> its noise, (b, h, w, c)."""
-
-    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
-        """Return the noise of a step."""
-        ...
-
-    def part(self, part: int, parts: int) -> "Noise":
-        """Return the noise of one of so many equal parts of the batch."""
-        ...
-
-
 class BatchNoise:
     """Noise `like` a share of the whole batch, (b, h, w, c), from one stream per step.
 
-    A share draws its own piece of the stream and no more: Philox can begin anywhere.
+    A share draws its own stretch of the stream and no more: Philox can begin anywhere.
     """
 
     def __init__(self, stream: tf.Tensor, like: tf.TensorSpec, share: Share):
         self.stream, self.like, self.share = stream, like, share
 
-    def part(self, part: int, parts: int) -> "BatchNoise":
-        """Return the noise of one of so many equal parts of the batch."""
+    def piece(self, number: int | tf.Tensor, pieces: int) -> "BatchNoise":
+        """Return the noise of one of so many equal pieces of this share."""
         size, *sides = static_shape(self.like)
-        like = tf.TensorSpec([size // parts, *sides], self.like.dtype)
-        return BatchNoise(self.stream, like, self.share.part(part, parts))
+        like = tf.TensorSpec([size // pieces, *sides], self.like.dtype)
+        return BatchNoise(self.stream, like, self.share.piece(number, pieces))
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Return the noise of a step."""
@@ -66,10 +53,6 @@ class ImageNoise:
 
     def __init__(self, streams: tf.Tensor, image: tf.TensorSpec):
         self.streams, self.image = streams, image
-
-    def part(self, part: int, parts: int) -> "ImageNoise":
-        """Return the noise of one of so many equal parts of the batch."""
-        return ImageNoise(tf.split(self.streams, parts)[part], self.image)
 
     def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         """Return the noise of a step."""

@@ -2,17 +2,17 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from utils.config.record import Config
+from utils.devices.pieces import by_pieces
 from utils.errors import UserError
 from utils.mcmc.langevin import Chain, Dynamics, langevin
-from utils.mcmc.noise import Noise
-from utils.mcmc.parts import in_parts
+from utils.mcmc.noise import BatchNoise
 from utils.mcmc.potential import Potential, make_potential
 from utils.weights.files import network_info
 
@@ -85,15 +85,54 @@ class Sampling:
             joint_temperature=self.joint_temperature,
         )
 
-    def chains(self, potential: Potential) -> Callable[..., Chain]:
-        """Return (images, num_steps, noise, ...) -> the chains of `langevin` in a potential."""
+    def chains(self, potential: Potential, pieces: int = 1) -> Callable[..., Chain]:
+        """Return (images, num_steps, noise, ...) -> the chains of `langevin` in a potential.
+
+        With more than one of `pieces` the noise must be a `BatchNoise`: each takes its rows of it.
+        """
         dynamics = Dynamics(potential, self.epsilon, self.max_norm)
         chain = functools.partial(langevin, dynamics=dynamics)
+        if pieces == 1:
+            return chain
 
-        def run(images: tf.Tensor, *, noise: Noise | None, **steps: Any) -> Chain:
-            return in_parts(functools.partial(chain, **steps), images, noise)
+        def run(images: tf.Tensor, *, num_steps: tf.Tensor, noise: BatchNoise) -> Chain:
+            ends = by_pieces(
+                lambda number, own: chain(
+                    own, num_steps=num_steps, noise=noise.piece(number, pieces)
+                )[:2],
+                pieces,
+                images,
+            )
+            return Chain(*ends, path=None)
 
         return run
+
+
+def run_both(
+    run_chain: Callable[..., Chain],
+    images: Sequence[tf.Tensor],
+    noises: Sequence[BatchNoise],
+    steps: Sequence[tf.Tensor],
+    together: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Run two sets of chains; return the ends of both, and the gradient norms of the first.
+
+    `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
+    where both take equally many steps; that fills a processor better, unless pieces do.
+    """
+    if together:
+        ends, grad_norms, _ = run_chain(
+            tf.concat(images, axis=0),
+            num_steps=steps[0],
+            noise=lambda step: tf.concat([noise(step) for noise in noises], axis=0),
+        )
+        samples, burnt = tf.split(ends, 2)
+        return samples, burnt, tf.split(grad_norms, 2)[0]
+    first, second = (
+        run_chain(x, num_steps=count, noise=noise)
+        for x, count, noise in zip(images, steps, noises, strict=True)
+    )
+    return first.images, second.images, first.grad_norms
 
 
 def require_prior(ebm_weights: str, prior_weights: str | None) -> None:

@@ -17,12 +17,13 @@ from utils.config.checks import trains_generator
 from utils.config.keys import BANK_INITS
 from utils.data.streams import Dataset, TrainingStream, load_data
 from utils.devices.memory import free_memory
+from utils.devices.pieces import by_pieces, joined, split
 from utils.errors import UserError
 from utils.mcmc.banks import Bank, Shelves, Start, make_shelves
 from utils.replicas import Replicas
 from utils.seeds import WHOLE, Key, Purpose, Share, fold, folded, folding_draw, host_rng
 
-Generate = Callable[..., tf.Tensor]  # latents, seed, training, share of the whole batch
+Generate = Callable[..., tf.Tensor]  # latents, seed, training, share of the whole batch, moves
 HostSource = Callable[[int, int], np.ndarray]  # update, retry -> images of this process's positions
 Filling = Callable[[int], tuple[np.ndarray, ...]]  # layer of a bank -> images, perhaps latents
 
@@ -143,30 +144,35 @@ def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, She
 
 
 def rejuvenate(
-    config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start
-) -> tuple[tf.Tensor, tf.Tensor]:
+    config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start, pieces: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
     """Return images and latents of a start, its rejuvenated ones new where a generator makes them.
 
     (From noise or data the host has made them.) The generator runs once on all b latents, so that
-    batch statistics are those of a whole batch; only the rejuvenated places take its images.
+    batch statistics are those of a whole batch; only the rejuvenated places take its images. Third
+    are all its images, from which it learns: its averages make the step of that as well.
     """
     images, latents, chosen = start.images, start.latents, start.rejuvenated
     if gen is None or not config["mcmc_init"].startswith("coop"):
-        return images, latents  # pyright: ignore[reportReturnType]  # on a device they are tensors
+        return images, latents, None  # pyright: ignore[reportReturnType]  # on a device: tensors
     seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
     drawn = draw_latents(gen, seed, latents.shape[0], key.share)
     latents = tf.where(chosen[:, None], drawn, latents)
-    generated = make_generate(gen, config["gen_type"])(latents, seed, training, key.share)
-    return tf.where(chosen[:, None, None, None], generated, images), latents
+    generate = make_generate(gen, config["gen_type"], pieces)
+    generated = generate(latents, seed, training, key.share, moves=2)
+    return tf.where(chosen[:, None, None, None], generated, images), latents, generated
 
 
-def generate(config: Mapping[str, Any], gen: keras.Model | None, key: Key, batch: int) -> tf.Tensor:
+def generate(
+    config: Mapping[str, Any], gen: keras.Model | None, key: Key, replicas: Replicas
+) -> tf.Tensor:
     """Return new chain states where a frozen generator makes them, (b, h, w, c), else none."""
     if gen is None or not config["mcmc_init"].startswith("coop"):
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
-    latents = draw_latents(gen, seed, batch, key.share)
-    return make_generate(gen, config["gen_type"])(latents, seed, False, key.share)
+    latents = draw_latents(gen, seed, replicas.batch, key.share)
+    generate = make_generate(gen, config["gen_type"], replicas.pieces)
+    return generate(latents, seed, False, key.share)
 
 
 def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = WHOLE) -> tf.Tensor:
@@ -174,20 +180,23 @@ def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = W
     return share.rows(lambda count: gen.sample_latents(count, seed), batch)
 
 
-def make_generate(gen: keras.Model, gen_type: str) -> Generate:
-    """Return (latents (b, z), seed, training, share) -> images (b, h, w, c).
+def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
+    """Return (latents (b, z), seed, training, share) -> images (b, h, w, c), made by pieces.
 
-    The conditional BigGAN draws uniform labels from `seed` at every call, by `share`.
+    The conditional BigGAN draws uniform labels from `seed` at every call, by `share`. In training
+    batch statistics are of all pieces, and moving averages make so many `moves` towards them.
     """
-    if gen_type != "gen_biggan_cond":
-        return lambda latents, seed, training, share=WHOLE: gen(latents, training=training)
 
     def generate(
-        latents: tf.Tensor, seed: tf.Tensor, training: bool, share: Share = WHOLE
+        latents: tf.Tensor, seed: tf.Tensor, training: bool, share: Share = WHOLE, moves: int = 1
     ) -> tf.Tensor:
-        of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
-        labels = share.rows(lambda count: gen.sample_labels(count, of_labels), batch)
-        return gen(latents, labels=labels, training=training)
+        if training:
+            return joined(gen(split(latents, pieces), training=True, moves=moves))
+        labels = []
+        if gen_type == "gen_biggan_cond":
+            of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
+            labels = [share.rows(lambda count: gen.sample_labels(count, of_labels), batch)]
+        return by_pieces(lambda _, *own: gen(*own, training=False), pieces, latents, *labels)
 
     return generate
 
@@ -214,7 +223,8 @@ def make_filling(
         # A config of such chains has data.
         stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
         return lambda layer: (stream.batches(layer),)
-    generate, training = make_generate(gen, config["gen_type"]), trains_generator(config)
+    generate = make_generate(gen, config["gen_type"], replicas.pieces)
+    training = trains_generator(config)
 
     def on_replica(key: Key) -> tuple[tuple[tf.Tensor, tf.Tensor], dict]:
         seed = key(Purpose.BANK_FILL)

@@ -1,5 +1,6 @@
 """The folder of a run: a name that nobody else has, the config, and the code as it was."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -126,7 +127,9 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
             weights = {key: [fingerprint(path) for path in files[key]] for key in files}
             kept = reference_folder(command.config)
             data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
-            write_run_config(command, temporary, weights=weights, data=data)
+            settled = command.config | {"pieces": replicas.pieces}
+            settled = dataclasses.replace(command, config=settled)
+            write_run_config(settled, temporary, weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for name in FOLDERS[command.script]:

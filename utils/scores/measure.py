@@ -1,5 +1,6 @@
 """What a scoring run measures with: an extractor, the data's statistics, and the report."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,16 +28,18 @@ STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by
 class Measure:
     """Compares sets of features with the data's; held-out data, where asked for, at once.
 
-    Of many workers only the chief measures; the others wait for it at their next state.
+    Features are extracted by `pieces` of a batch. Of many workers only the chief measures; the
+    others wait for it at their next state.
     """
 
-    def __init__(self, config: Mapping[str, Any], dataset: Dataset):
+    def __init__(self, config: Mapping[str, Any], dataset: Dataset, pieces: int):
         by_classifier = config["feature_net"] == "classifier"
         weights = config["clf_weights" if by_classifier else "inception_weights"]
         self.config, self.dataset = config, dataset
-        self.extractor = make_extractor(
+        extractor = make_extractor(
             config["feature_net"], weights, config["quantize"], config["feature_sha256"]
         )
+        self.extractor = dataclasses.replace(extractor, pieces=pieces)
         if self.extractor.channels < config["image_dims"][2]:
             raise UserError(
                 f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"

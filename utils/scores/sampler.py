@@ -52,9 +52,11 @@ class Sampler:
             for replica in replicas.local
         }
         self._next = None  # the batch of data that `_coming` gives next
-        self._start = replicas.each(start)
+        self._start = replicas.each(lambda numbers: replicas.by_pieces(start, numbers))
         self._run = replicas.each(
-            lambda first, steps, noisy, *rows: run_chain(*rows, first, steps, noisy)
+            lambda first, steps, noisy, *rows: replicas.by_pieces(
+                lambda *own: run_chain(*own, first, steps, noisy), *rows
+            )
         )
         if dataset is not None and dataset.num_examples < config["num_samples"]:
             raise UserError(

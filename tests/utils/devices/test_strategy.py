@@ -7,30 +7,15 @@ import pytest
 import tensorflow as tf
 
 from utils.devices import strategy
-from utils.devices.strategy import make_strategy, set_by_user, side_by_side
+from utils.devices.strategy import make_strategy, set_by_user
 from utils.errors import UserError, one_line_errors
-
-
-def test_parts_of_a_batch_are_equal_and_keep_few_cores_busy(monkeypatch):
-    monkeypatch.setattr("utils.devices.strategy.CORES", 2)
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
-    parts = {batch: side_by_side(batch) for batch in range(1, 200)}
-    for batch, count in parts.items():
-        assert batch % count == 0
-        assert count == 1 or count % 2 == 0
-        assert (count == 1) == (batch % 2 == 1)
-    known = {2: 2, 8: 2, 16: 2, 32: 2, 48: 4, 50: 2, 64: 4, 128: 8}
-    assert {batch: parts[batch] for batch in known} == known
-    assert side_by_side(None) == 1
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")  # an operation may take both cores
-    assert side_by_side(128) == 1
-
 
 THREADS = """
 import tensorflow as tf
 from utils.devices.strategy import CORES
 from utils.replicas import Replicas
-Replicas({"device_type": "cpu", "num_replicas": 1, "jit": False, "batch_size": 8, "threads": None})
+Replicas({"device_type": "cpu", "num_replicas": 1, "jit": False,
+    "batch_size": 8, "threads": None, "pieces": None})
 threads = tf.config.threading
 print(threads.get_intra_op_parallelism_threads())
 print(threads.get_inter_op_parallelism_threads() - CORES)

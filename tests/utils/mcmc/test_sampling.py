@@ -7,8 +7,10 @@ import tensorflow as tf
 from nets import create_ebm
 from utils.config.load import load_config
 from utils.errors import UserError
+from utils.mcmc.noise import make_noise
 from utils.mcmc.potential import make_potential
-from utils.mcmc.sampling import Sampling
+from utils.mcmc.sampling import Sampling, run_both
+from utils.seeds import Purpose, fold
 from utils.weights.files import save_weights
 
 NETWORK = {"image_dims": [32, 32, 3], "net_type": "ebm_sngan", "ebm_width": 4}
@@ -56,3 +58,38 @@ def test_its_potential_and_its_chains_are_those_of_the_equation(rng):
     moved = sampling.chains(potential)(images, num_steps=1, noise=None).images
     slope = 2 * (1 / 0.5 + 1 / 2 + 1 / (2 * 0.3**2))
     np.testing.assert_allclose(moved, images * (1 - 0.1**2 / 2 * slope), rtol=1e-12)
+
+
+def _images(seed: int, batch: int, dtype=np.float64) -> tf.Tensor:
+    draws = np.random.Generator(np.random.Philox(seed)).normal(size=(batch, 4, 4, 3))
+    return tf.constant(draws.astype(dtype))
+
+
+def _quartic(x):
+    return tf.reduce_sum(x**4 / 4 + x**2 / 2, axis=(1, 2, 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("pieces", [2, 3, 6])
+def test_chains_by_pieces_are_those_of_the_whole_batch_bit_for_bit(pieces, dtype):
+    images, sampling = _images(3, 6, dtype), Sampling(epsilon=0.3, temperature=1.0, max_norm=0.5)
+    noise = make_noise(fold(7, Purpose.CHAIN), images)
+    whole, cut = (
+        tf.function(sampling.chains(_quartic, count))(images, num_steps=20, noise=noise)
+        for count in (1, pieces)
+    )
+    np.testing.assert_array_equal(whole.images, cut.images)
+    np.testing.assert_array_equal(whole.grad_norms, cut.grad_norms)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_two_sets_of_chains_are_those_of_each_set_alone(pieces):
+    sets, sampling = [_images(seed, 4) for seed in (1, 2)], Sampling(epsilon=0.3, temperature=1.0)
+    noises = [make_noise(fold(seed, Purpose.CHAIN), sets[0]) for seed in (3, 4)]
+    chains, steps = sampling.chains(_quartic, pieces), [tf.constant(4)] * 2
+    alone = [chains(x, num_steps=4, noise=z) for x, z in zip(sets, noises, strict=True)]
+    for together in (True, False)[pieces > 1 :]:
+        first, second, grad_norms = run_both(chains, sets, noises, steps, together)
+        np.testing.assert_allclose(first, alone[0].images, rtol=1e-12)
+        np.testing.assert_allclose(second, alone[1].images, rtol=1e-12)
+        np.testing.assert_allclose(grad_norms, alone[0].grad_norms, rtol=1e-12)

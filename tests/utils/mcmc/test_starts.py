@@ -115,11 +115,11 @@ def test_rejuvenation_changes_only_the_chosen_places_and_latents_move_with_image
     latents = tf.constant(rng.normal(size=(4, 128)), tf.float32)
     chosen = tf.constant([True, False, True, False])
     start = Start(unread, images, latents, unread, chosen, unread)
-    new_images, new_latents = starts.rejuvenate(config, gen, Key(0, 1, 0), start)
+    new_images, new_latents, generated = starts.rejuvenate(config, gen, Key(0, 1, 0), start, 1)
     for i in (1, 3):
         np.testing.assert_array_equal(new_images[i], images[i])
         np.testing.assert_array_equal(new_latents[i], latents[i])
-    generated = gen(new_latents, training=False)
+    np.testing.assert_array_equal(generated, gen(new_latents, training=False))
     for i in (0, 2):
         np.testing.assert_array_equal(new_images[i], generated[i])
         assert np.all(new_latents[i] != latents[i])
