@@ -6,7 +6,6 @@ our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself
 
 import re
 import zlib
-from collections.abc import Callable
 from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any
@@ -89,11 +88,6 @@ class PooledConv(Conv):
         if self.fused:
             return conv_mean_pool(x, kernel)
         return mean_pool(conv_same(x, kernel, fused=False))
-
-
-def each(function: Callable[..., Any], *values: Any) -> Any:
-    """Return `function` of values, or of each piece where they come as lists of pieces."""
-    return tf.nest.map_structure(function, *values)
 
 
 def static_shape(x: tf.Tensor | tf.TensorSpec) -> tuple[int, ...]:

@@ -1,16 +1,22 @@
 """Batch norms: over the batches of all replicas, and by stored statistics (BigGAN-deep)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nets.layers import at_least_float32, each, static_shape
+from nets.layers import at_least_float32, static_shape
 
 STORED_EPSILON = 1e-4
 TRUNCATION_ROWS = 51  # statistics are stored for truncations 0, 0.02, ..., 1
+
+
+def each(function: Callable[..., Any], *values: Any) -> Any:
+    """Return `function` of values, or of each piece where they come as lists of pieces."""
+    return tf.nest.map_structure(function, *values)
 
 
 class BatchNorm(keras.layers.Layer):

@@ -14,13 +14,12 @@ from nets.layers import (
     Composite,
     Conv,
     PooledConv,
-    each,
     mean_pool,
     share_of,
     space_mean,
     upsample_bilinear,
 )
-from nets.norms import BatchNorm
+from nets.norms import BatchNorm, each
 
 SIXTEENTH, EIGHTH, QUARTER, HALF = (Fraction(1, n) for n in (16, 8, 4, 2))
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nets.layers import Composite, Conv, each, space_mean, static_shape
-from nets.norms import BatchNorm
+from nets.layers import Composite, Conv, space_mean, static_shape
+from nets.norms import BatchNorm, each
 
 DEPTH, WIDTH = 28, 10
 GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the first block)

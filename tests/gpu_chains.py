@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from nets import create_ebm
 from utils.devices.strategy import make_strategy
-from utils.mcmc.langevin import langevin
+from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.potential import make_potential
 
 STEPS, EPSILON, TEMPERATURE, WIDTH = 20, 0.01, 1e-2, 32
@@ -43,10 +43,8 @@ def drift(device: str, precision: str, conv: str, *, jit: bool) -> np.ndarray:
         noise = tf.constant(noises, dtype)
 
         def chain(images: tf.Tensor) -> tf.Tensor:
-            potential = make_potential(ebm, TEMPERATURE)
-            return langevin(
-                images, potential, num_steps=STEPS, epsilon=EPSILON, noise=lambda k: noise[k]
-            ).images
+            dynamics = Dynamics(make_potential(ebm, TEMPERATURE), EPSILON)
+            return langevin(images, dynamics, num_steps=STEPS, noise=lambda k: noise[k]).images
 
         ends = tf.function(chain, jit_compile=jit or None)(tf.constant(start, dtype))
     return ends.numpy() - start - EPSILON * noises.sum(axis=0)

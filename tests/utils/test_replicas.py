@@ -7,7 +7,7 @@ from utils.errors import UserError
 from utils.replicas import Replicas, rows_at_once
 from utils.seeds import Purpose, fold
 
-TWO_CPUS = {"device_type": "cpu", "num_replicas": 2}
+TWO_CPUS = {"device_type": "cpu", "num_replicas": 2, "jit": False}
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -59,7 +59,7 @@ def test_a_chain_that_keeps_no_path_has_no_array_of_a_size_known_late():
 
     @tf.function
     def run(images, num_steps):
-        return langevin(images, _quartic, num_steps=num_steps, epsilon=0.3, noise=None).images
+        return langevin(images, Dynamics(_quartic, 0.3), num_steps=num_steps, noise=None).images
 
     graph = run.get_concrete_function(_images(1), tf.constant(2)).graph
     arrays = [op for op in graph.get_operations() if op.type.startswith("TensorList")]
