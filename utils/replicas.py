@@ -76,7 +76,7 @@ class Replicas:
         values choose the graph.
         """
 
-        @tf.function
+        @tf.function(autograph=False)  # which would only take time: loops are TensorFlow's own
         def on_all(number, retry, scalars, items):
             def on_replica(items):
                 return function(Key(seed, number, retry, self.share()), *scalars, *items)
@@ -100,7 +100,8 @@ class Replicas:
         Called as (scalars, *inputs) like an update; it returns each local replica's arrays.
         """
         on_all = tf.function(
-            lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,))
+            lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,)),
+            autograph=False,
         )
 
         def call(scalars: Sequence[int], *inputs: Sequence) -> list:
