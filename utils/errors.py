@@ -69,8 +69,7 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
     try:
         with contextlib.ExitStack() as at_the_end:
             context.run(_AT_THE_END.set, at_the_end)
-            # Our loops and branches are TensorFlow's own: AutoGraph would only take time.
-            context.run(tf.autograph.experimental.do_not_convert(main), argv)
+            context.run(main, argv)
     except (UserError, NoSuchNetwork) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -35,7 +35,10 @@ class Replicas:
         self.count = self.strategy.num_replicas_in_sync
         if config["jit"] and self.count > 1:
             raise UserError(f"jit is for one replica, here are {self.count}: add --set jit=False")
-        self._graph = functools.partial(tf.function, jit_compile=config["jit"] or None)
+        # AutoGraph would only take time: loops are TensorFlow's own.
+        self._graph = functools.partial(
+            tf.function, jit_compile=config["jit"] or None, autograph=False
+        )
         self.batch_size = config["batch_size"]
         self.local: list[int] = []
         self._on_each(lambda number: self.local.append(number) or np.zeros(1, np.float32))

@@ -37,7 +37,7 @@ def in_pieces(function: Callable[..., Any], pieces: int, *rows: Any) -> list[Any
     if pieces == 1:
         return [function(0, *rows)]
     # Calls that stay calls: written out, each piece takes as long to trace and to optimise again.
-    traced = tf.function(function, experimental_attributes={"_noinline": True})
+    traced = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
     return [traced(tf.constant(number), *own) for number, own in enumerate(split(rows, pieces))]
 
 
