@@ -152,7 +152,6 @@ def test_the_same_pieces_give_the_same_bits_on_one_core_and_on_two(name, reposit
             [sys.executable, script.__file__, config, "--run-dir", folder, "--set", *settings,
              "pieces=2"],
             cwd=repository, check=True, capture_output=True,
-            env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
             preexec_fn=functools.partial(os.sched_setaffinity, 0, allowed[:cores]),
         )  # fmt: skip
         states.append(state(folder))

@@ -198,6 +198,7 @@ def test_one_worker_of_many_writes_the_metrics(tmp_path):
     assert path.read_text() == "update\n1\n2\n"
 
 
+@pytest.mark.slow
 def test_a_run_behind_a_url_resumes_as_one_on_a_disk(run, data_dir):
     """TensorFlow's file system in memory stands for a bucket: both are reached by URLs only."""
     changes = [*SMALL_TRAINING, f"data_dir={data_dir}", "exp_dir=ram://survival/runs"]

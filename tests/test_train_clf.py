@@ -56,6 +56,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run):
     assert [r | times for r in rows(whole)] == [r | times for r in rows(part)]
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_many_epochs_as_one_with_finite_losses(run):
     one, two = rows(run("random_crop=False")), rows(run("random_crop=False", "num_replicas=2"))
     assert len(one) == len(two) == 2

@@ -59,7 +59,7 @@ def test_more_threads_than_cores_are_one_line(monkeypatch):
         make_strategy("cpu", threads=3)
 
 
-@pytest.mark.parametrize("device", ["gpu", "tpu"])
+@pytest.mark.parametrize("device", ["gpu", pytest.param("tpu", marks=pytest.mark.slow)])
 def test_a_missing_device_is_one_line(device):
     with pytest.raises(UserError, match="--set device_type=cpu"):
         make_strategy(device)
