@@ -23,7 +23,7 @@ def learn_energy(
     summed in order.
     """
 
-    def learned(_, data: tf.Tensor, samples: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def learned(number, data: tf.Tensor, samples: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             energies = learner.network(tf.concat([data, samples], axis=0))
             of_data, of_samples = tf.split(energies, [tf.shape(data)[0], tf.shape(samples)[0]])

@@ -196,7 +196,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
         if gen_type == "gen_biggan_cond":
             of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
             labels = [share.rows(lambda count: gen.sample_labels(count, of_labels), batch)]
-        return by_pieces(lambda _, *own: gen(*own, training=False), pieces, latents, *labels)
+        return by_pieces(lambda number, *own: gen(*own, training=False), pieces, latents, *labels)
 
     return generate
 
