@@ -57,8 +57,8 @@ class Batch(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Attack as the command line says."""
     command = parse_command("attack", __doc__, argv)
-    config = command.config
-    replicas = Replicas(config)
+    replicas = Replicas(command.config)
+    config = command.config | {"pieces": replicas.pieces}  # a resumed run finds the number, too
     dataset = load_data(config, config["split"])
     class_names = require_labels(dataset)
     first, last = batch_range(config, dataset)
