@@ -17,6 +17,7 @@ from tqdm import tqdm
 from utils.data import pictures
 from utils.data.pictures import Augmentation
 from utils.data.sources import CHUNK, Source, all_labels, one_line_read_errors
+from utils.devices.strategy import CORES
 from utils.errors import UserError
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory
@@ -79,8 +80,10 @@ class StreamedDataset:
         with tf.device("CPU"):
             drawn = None if draws is None else tf.constant(draws)
         own = None if rows in (None, slice(0, batch_size)) else (rows.start, rows.stop)
+        # Cores share the pictures of a batch, not batches: a map over functions with a data set
+        # inside would be made serial by key `deterministic`.
         decoded = self._chosen(batch_size, places, rng).map(
-            lambda batch, _: self._decode(*batch, drawn, own), num_parallel_calls=tf.data.AUTOTUNE
+            lambda batch, _: self._decode(*batch, drawn, own)
         )
         with one_line_read_errors(self.source):
             for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
@@ -149,7 +152,8 @@ class StreamedDataset:
             return pictures.random_crop(image, size, draws[index], self.dtype), place, lost
 
         count = tf.size(indices)
-        good = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count))).map(fit)
+        each = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count)))
+        good = each.map(fit, num_parallel_calls=CORES)
         # A last element of no picture, so that there is a batch even if no picture decodes.
         last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
