@@ -216,6 +216,7 @@ def test_counts_are_drawn_anew_where_a_row_of_the_schedule_begins():
         assert drawn_once > 0.9, "spread over all that is below the threshold"
 
 
+@pytest.mark.slow
 def test_a_correction_of_a_gaussian_prior_keeps_a_mixture_of_two_modes():
     """Chains of 20,000 steps from either mode keep weights and moments of the learned density.
 

@@ -68,6 +68,7 @@ def _outputs(workers: Workers, seconds: float) -> list[str]:
     return [worker.communicate(timeout=seconds)[0] for worker in workers]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_other_and_the_resumed_pair_goes_on_exactly(
     repository, tmp_path, changes
 ):

@@ -19,7 +19,10 @@ from tests.nets.cases import (
 )
 from utils.seeds import Share
 
-SMALLEST = list(dict(reversed(NETWORKS)).items())  # one of every kind
+SMALLEST = [  # one of every kind
+    pytest.param(*network, marks=[pytest.mark.slow] * (network[0] == "gen_biggan_cond"))
+    for network in dict(reversed(NETWORKS)).items()
+]
 EBMS = [network for network in ALL_NETWORKS if network.values[0].startswith("ebm")]
 SEED = tf.constant([3, 4])
 
