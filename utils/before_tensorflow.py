@@ -37,6 +37,12 @@ def _collect_rarely() -> None:
     gc.set_threshold(RARELY)
 
 
+def _log_no_information() -> None:
+    """Log from warnings on; TensorFlow reads it when it is imported, processes of ours anew."""
+    os.environ[LOG_LEVEL] = "1"
+    _RELEASE.append(functools.partial(os.environ.pop, LOG_LEVEL, None))
+
+
 def _filter_standard_error() -> None:
     """Lead file descriptor 2 through a process that holds start-up lines back until `release`.
 
@@ -85,5 +91,7 @@ def _pass_on(reader: int) -> NoReturn:
 if "tensorflow" not in sys.modules:
     os.environ.setdefault(ONEDNN, "1")
     _collect_rarely()
-    if LOG_LEVEL not in os.environ and hasattr(os, "fork"):
-        _filter_standard_error()
+    if LOG_LEVEL not in os.environ:
+        _log_no_information()
+        if hasattr(os, "fork"):
+            _filter_standard_error()
