@@ -49,6 +49,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
 
 
+# What TensorFlow says where the compilation fails, and where CUDA's own tools do or are missing.
+OF_XLA = ("XlaMustCompile", "tf2xla", "JIT compilation failed", "ptxas", "libdevice")
+
+
 def one_line_errors(main: Callable) -> Callable:
     """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
 
@@ -74,23 +78,10 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except tf.errors.OpError as error:
-        if isinstance(error, tf.errors.ResourceExhaustedError):
-            key = context.get(_WHAT_FILLS_MEMORY, "batch_size")
-            print(f"error: out of memory: choose a smaller {key}", file=sys.stderr)
-            sys.exit(2)
-        if isinstance(error, tf.errors.UnimplementedError) and (reason := _by_determinism(error)):
-            print(
-                f"error: {reason}: add --set deterministic=False to run it all the same",
-                file=sys.stderr,
-            )
-            sys.exit(2)
-        if not _is_of_another_worker(error):
+        reason = context.run(_in_one_line, error)
+        if reason is None:
             raise
-        advice = context.run(how_to_go_on, "start all of them again")
-        print(
-            f"error: another worker died or cannot be reached; on every worker, {advice}",
-            file=sys.stderr,
-        )
+        print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted before the first update; nothing was lost", file=sys.stderr)
@@ -119,10 +110,24 @@ def how_to_go_on(otherwise: str) -> str:
     return _HOW_TO_GO_ON.get(otherwise)
 
 
-def _by_determinism(error: tf.errors.OpError) -> str:
-    """Return the line that says which operation key `deterministic` refuses, "" if none does."""
-    lines = (line for line in str(error).splitlines() if "eterminis" in line)
-    return next(lines, "").strip().rstrip(".")
+def _in_one_line(error: tf.errors.OpError) -> str | None:
+    """Return what a user has to know of an error of TensorFlow; None where it is our own bug."""
+    text = str(error)
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        key = _WHAT_FILLS_MEMORY.get("batch_size")
+        return f"out of memory: choose a smaller {key}"
+    lines = [line.strip().rstrip(".") for line in text.splitlines() if "eterminis" in line]
+    if isinstance(error, tf.errors.UnimplementedError) and lines:
+        return f"{lines[0]}: add --set deterministic=False to run it all the same"
+    if any(sign in text for sign in OF_XLA):
+        return (
+            f"XLA cannot compile what the device computes: {first_line(error)}; where key 'jit' "
+            "asks for it, add --set jit=False to run without"
+        )
+    if _is_of_another_worker(error):
+        advice = how_to_go_on("start all of them again")
+        return f"another worker died or cannot be reached; on every worker, {advice}"
+    return None
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:

@@ -117,3 +117,18 @@ def test_an_operation_without_a_deterministic_kernel_is_one_line_that_names_the_
     assert end.value.code == 2
     expected = f"error: {told[:-1]}: add --set deterministic=False to run it all the same\n"
     assert capsys.readouterr().err == expected
+
+
+def test_what_xla_cannot_compile_is_one_line_that_names_the_key(capsys):
+    @one_line_errors
+    def main(argv):
+        compiled = tf.function(tf.strings.as_string, jit_compile=True)
+        compiled(tf.ones(3))
+
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: XLA cannot compile what the device computes: ")
+    assert "AsString" in line
+    assert line.endswith("add --set jit=False to run without")
