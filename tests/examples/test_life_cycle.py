@@ -26,9 +26,12 @@ def _bank(size: int) -> Bank:
 
 
 @pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
-def test_every_command_has_a_folder_of_its_own_and_reads_weights_of_earlier_ones(quick):
-    commands, made = Cycle(ROOT, quick).commands, []
-    assert len(commands) == 15
+@pytest.mark.parametrize(("data", "count"), [("emoji32", 15), ("fashion_mnist", 25)])
+def test_every_command_has_a_folder_of_its_own_and_reads_weights_of_earlier_ones(
+    quick, data, count
+):
+    commands, made = Cycle(ROOT, quick, data).commands, []
+    assert len(commands) == count
     for name, command in commands.items():
         script, path, option, folder, _, *changes = command
         assert (option, folder, changes[-1]) == ("--run-dir", f"work/{name}", "exp_dir=work")

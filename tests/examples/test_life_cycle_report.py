@@ -1,18 +1,19 @@
 """The tables of the life cycle: which score stands in which cell."""
 
-from examples.life_cycle import table
+from examples.life_cycle_report import table
 
 
 def score(steps: int | None, images: int, fid: float) -> dict:
     return {"steps": steps, "images": images, "fid": fid, "kid": fid / 100, "kid_error": 0.001}
 
 
-def regime(chain: int, first: float) -> dict:
+def regime(chain: int, first: float, long: dict | None = None) -> dict:
     """Return a regime of two runs: 9 images to 10 times its chain, 4 images to 100 times."""
     many = [score(n, 9, first + n / 1000) for n in (0, chain, 10 * chain)]
     few = [score(n, 4, 10 * first + n / 1000) for n in (0, 2, 20, 30, 200, 300, 3000)]
     few = [s for s in few if s["steps"] <= 100 * chain]
-    return {"training_chain": chain, "scores": [*many, *few, score(None, 4, 0.5)]}
+    scores = {10: many, 100: [*few, score(None, 4, 0.5)]}
+    return {"training_chain": chain, "scores": scores, "long": long or {}}
 
 
 def attack(robust: float, steps: int) -> dict:
@@ -28,7 +29,7 @@ def test_every_cell_is_of_its_regime_its_steps_and_its_number_of_images():
     }
     text = table(results)
     for line in (
-        "| FID[classifier] (KID) of chains, 9 and 4 | 1x | at 1x (9) | at 10x (9) | at 1x (4) "
+        "| FID[classifier] (KID) of chains | 1x | at 1x (9) | at 10x (9) | at 1x (4) "
         "| at 10x (4) | at 100x (4) |",
         "| shortrun | 2 steps | 1.00 (0.010 ± 0.001) | 1.02 (0.010 ± 0.001) "
         "| 10.00 (0.100 ± 0.001) | 10.02 (0.100 ± 0.001) | 10.20 (0.102 ± 0.001) |",
@@ -43,3 +44,32 @@ def test_every_cell_is_of_its_regime_its_steps_and_its_number_of_images():
         "| behind longrun, 100 steps | 0.75 | 0.75 | 0.50 | [0.40, 0.60] |",
     ):
         assert line in text.splitlines(), text
+
+
+def test_the_drift_of_a_long_chain_is_told_in_standard_deviations_of_data():
+    """2 a 1,000 steps over the 10,000 of its last half are 20, of a standard deviation of 40."""
+    validity = {
+        "energy_of_data": {"mean": -1000.0, "standard_deviation": 40.0},
+        "energy_drift": {"per_1000_steps": 2.0, "standard_error": 0.4},
+        "at": {"200": {"energy": {"mean": -900.0}}, "20000": {"energy": {"mean": -1100.0}}},
+    }
+    found = [
+        score(0, 7, 3.0) | {"of": "generator"},
+        score(35, 7, 1.0) | {"of": "samples"},
+        score(None, 7, 0.5) | {"of": "held-out data"},
+    ]
+    results = {
+        "regimes": {"shortrun": regime(2, 1.0), "longrun": regime(30, 2.0, {20000: validity})},
+        "attacks": {
+            "bare": attack(0.1, 0),
+            "bare_l2": attack(0.3, 0),
+            "longrun_l2": attack(0.5, 9),
+        },
+        "samples": found,
+    }
+    lines = table(results).splitlines()
+    assert "| longrun | 20,000 | -1,100 | -1,000 | +0.50 ± 0.10 |" in lines
+    assert "| bare, l2 | 0.75 | 0.75 | 0.30 | [0.20, 0.40] |" in lines
+    assert "| behind longrun, 9 steps, l2 | 0.75 | 0.75 | 0.50 | [0.40, 0.60] |" in lines
+    assert "| generator | 0 | 3.00 (0.030 ± 0.001) |" in lines
+    assert "| held-out data |  | 0.50 (0.005 ± 0.001) |" in lines

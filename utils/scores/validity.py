@@ -165,5 +165,9 @@ def save_trace(trace: Trace, of_data: np.ndarray | None, path: str) -> None:
 
 
 def _mean(values: np.ndarray) -> dict[str, float]:
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return {"mean": float(values.mean()), "standard_error": float(error)}
+    deviation = values.std(ddof=1) if len(values) > 1 else float("nan")
+    return {
+        "mean": float(values.mean()),
+        "standard_deviation": float(deviation),
+        "standard_error": float(deviation / np.sqrt(len(values))),
+    }

@@ -83,5 +83,9 @@ def test_the_description_is_json_and_its_line_tells_the_last_scored_step():
     columns = [np.full((4, 4), value) for value in (5.0, 1.0, 0.25, 0.5)]
     validity = describe(Trace(steps, *columns), np.array([1.0, 3.0]), [10, 30], 0.02)
     assert json.loads(json.dumps(validity))["at"]["30"]["acceptance"] == 0.5
-    assert validity["energy_of_data"] == {"mean": 2.0, "standard_error": 1.0}
+    assert validity["energy_of_data"] == {
+        "mean": 2.0,
+        "standard_deviation": pytest.approx(2**0.5),
+        "standard_error": 1.0,
+    }
     assert line(validity) == "energy 5 (data 2), acceptance 0.500, saturated 0.2500"

@@ -1,0 +1,208 @@
+"""What the life cycle measured: results.json, table.md, picture.png and log.txt, of its folders."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks.machine import machine
+from utils.config.load import REPOSITORY
+from utils.files.whole import make_folder, whole_file
+from utils.run.plots import save_figure
+
+REGIMES = ("shortrun", "midrun", "longrun")
+FACTORS = (1, 10, 100)  # times the training chain
+ACCURACIES = ("natural", "control", "robust")
+
+
+def report(out: Path, cycle: Any, work: Any) -> None:
+    """Write all results of a finished `Cycle` into a folder; `work` knows its seconds and log."""
+    make_folder(str(out))
+    minutes = round(sum(work.seconds.values()) / 60, 1)
+    results = collect(cycle) | {"minutes": minutes, "stages": work.seconds}
+    write(out / "results.json", json.dumps(results, indent=1) + "\n")
+    write(out / "table.md", table(results))
+    draw(results, cycle.root, str(out / "picture.png"))
+    write(out / "log.txt", work.log.read_text().replace(f"{REPOSITORY}/", ""))
+
+
+def collect(cycle: Any) -> dict[str, Any]:
+    """Return what was measured: of the classifier, of its attacks, and by regime."""
+    root, steps = cycle.root, cycle.steps
+    with open(root / "classifier" / "metrics.csv", newline="") as file:
+        accuracy = float(list(csv.DictReader(file))[-1]["test_accuracy"])  # of the last weights
+    results = {"machine": machine(), "test_accuracy": accuracy, "attacks": {}, "regimes": {}}
+    for ending in cycle.attacks:
+        for name in ("bare", *steps):
+            found = read(root / f"attack_{name}{ending}" / "data_log" / "report.json")
+            kept = {key: found[key] for key in ("images", *ACCURACIES, "seconds", "image_steps")}
+            kept["langevin_steps"] = found["setting"]["langevin_steps"]
+            results["attacks"][f"{name}{ending}"] = kept
+    if cycle.samples:
+        results["samples"] = read(root / "samples" / "report.json")["scores"]
+    for name, own in steps.items():
+        reports = {up_to: read(root / f"{name}_{up_to}x" / "report.json") for up_to in cycle.chains}
+        results["regimes"][name] = {
+            "training_chain": own,
+            "scores": {up_to: found["scores"] for up_to, found in reports.items()},
+            "validity": reports[max(reports)]["validity"]["model"],
+            "long": {
+                last: read(root / f"{name}_{last}" / "report.json")["validity"]["model"]
+                for last, (_, names) in cycle.long.items()
+                if name in names
+            },
+        }
+    return results
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Return the tables: samples, 1x to 100x, equal numbers of steps, long chains, attacks."""
+    regimes = results["regimes"]
+    parts = [_factors(regimes), _equal_steps(regimes), _attacks(results["attacks"])]
+    if "samples" in results:
+        parts.insert(0, _samples(results["samples"]))
+    if any(regime["long"] for regime in regimes.values()):
+        parts.insert(-1, _long(regimes))
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _samples(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = _head(f"{scores[-1]['images']:,} images of shortrun", "steps", "FID (KID)")
+    for score in scores:
+        steps = "" if score["steps"] is None else str(score["steps"])
+        lines.append(_row(score["of"], steps, _text(score)))
+    return lines
+
+
+def _factors(regimes: Mapping[str, Any]) -> list[str]:
+    """Return the scores after multiples of each regime's own chain, of most chains first."""
+    groups = sorted(next(iter(regimes.values()))["scores"])
+    columns = [(up_to, factor) for up_to in groups for factor in FACTORS if factor <= up_to]
+    lines = _head("FID[classifier] (KID) of chains", "1x", *(
+        f"at {factor}x ({_images(regimes, up_to)})" for up_to, factor in columns
+    ))  # fmt: skip
+    for name, regime in regimes.items():
+        own = regime["training_chain"]
+        at = {up_to: _by_steps(regime, up_to) for up_to in groups}
+        cells = (_text(at[up_to][own * factor]) for up_to, factor in columns)
+        lines.append(_row(name, f"{own:,} steps", *cells))
+    return lines
+
+
+def _equal_steps(regimes: Mapping[str, Any]) -> list[str]:
+    last = max(next(iter(regimes.values()))["scores"])
+    at = {name: _by_steps(regime, last) for name, regime in regimes.items()}
+    ends = sorted({r["training_chain"] * factor for r in regimes.values() for factor in FACTORS})
+    images = _images(regimes, last)
+    lines = _head(
+        f"FID[classifier] of {images} chains after", "start", *(f"{e:,} steps" for e in ends)
+    )
+    lines += [_row(name, *(_fid(at[name], end) for end in (0, *ends))) for name in regimes]
+    held_out = [_fid(at[REGIMES[0]], None), *[""] * len(ends)]
+    return [*lines, _row(f"{images} held-out pictures", *held_out)]
+
+
+def _long(regimes: Mapping[str, Any]) -> list[str]:
+    """Return how far the mean energy of long chains drifts, in standard deviations of data's."""
+    lines = _head(
+        "long chains", "steps", "energy", "of data", "drift over the last half, in sd of data"
+    )
+    for name, regime in regimes.items():
+        for last, validity in regime["long"].items():
+            of_data, end = validity["energy_of_data"], list(validity["at"].values())[-1]
+            half = int(last) / 2000 / of_data["standard_deviation"]
+            slope = validity["energy_drift"] or {
+                "per_1000_steps": math.nan,
+                "standard_error": math.nan,
+            }
+            drifted = (
+                f"{slope['per_1000_steps'] * half:+.2f} ± {slope['standard_error'] * half:.2f}"
+            )
+            energies = [f"{each['mean']:,.0f}" for each in (end["energy"], of_data)]
+            lines.append(_row(name, f"{int(last):,}", *energies, drifted))
+    return lines
+
+
+def _attacks(attacks: Mapping[str, Any]) -> list[str]:
+    images = max(attack["images"] for attack in attacks.values())
+    lines = _head(f"classifier, {images} images", *ACCURACIES, "robust, 95% interval")
+    for name, attack in attacks.items():
+        defence, _, ending = name.partition("_")
+        behind = (
+            f"behind {defence}, {attack['langevin_steps']} steps" if defence != "bare" else "bare"
+        )
+        shares = [f"{attack[each]['accuracy']:.2f}" for each in ACCURACIES]
+        interval = "[{low:.2f}, {high:.2f}]".format(**attack["robust"])
+        lines.append(_row(behind + f", {ending}" * bool(ending), *shares, interval))
+    return lines
+
+
+def draw(results: Mapping[str, Any], root: Path, path: str) -> None:
+    """Draw the chains of every regime: their start, 1, 10, 100 training chains, and beyond."""
+    regimes = results["regimes"]
+    last = max(next(iter(regimes.values()))["scores"])
+    long = sorted({int(steps) for regime in regimes.values() for steps in regime["long"]})
+    figure = Figure(figsize=(13, 13 / (4 + len(long)) * len(regimes)), layout="constrained")
+    cells = figure.subplots(len(regimes), 1 + len(FACTORS) + len(long), squeeze=False)
+    for row, (name, regime) in zip(cells, regimes.items(), strict=True):
+        own, at = regime["training_chain"], _by_steps(regime, last)
+        whats = ["start", *(f"{factor}x: {own * factor:,} steps" for factor in FACTORS)]
+        looks = [*((own * factor, f"{name}_{last}x") for factor in (0, *FACTORS))]
+        if long:  # the same few chains all along: the first ones of the many
+            looks = [(steps, f"{name}_{long[0]}") for steps, _ in looks]
+        looks += [(steps, f"{name}_{steps}") for steps in long]
+        whats += [f"{steps:,} steps" for steps in long]
+        for axes, (steps, stage), what in zip(row, looks, whats, strict=True):
+            grid = root / stage / "images" / f"grid_{steps}.png"
+            axes.set(xticks=[], yticks=[])
+            if not grid.exists():  # of this regime no chain went so far
+                axes.axis("off")
+                continue
+            axes.imshow(np.asarray(Image.open(grid)), cmap="gray")
+            score = f"\nFID[classifier] {_fid(at, steps)}" if steps in at else ""
+            axes.set_title(f"{what}{score}", fontsize=10)
+        row[0].set_ylabel(name, fontsize=14)
+    save_figure(figure, path)
+
+
+def _head(*columns: str) -> list[str]:
+    return [_row(*columns), "|" + "---|" * len(columns)]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _by_steps(regime: Mapping[str, Any], up_to: int) -> dict[int | None, Mapping[str, Any]]:
+    """Return the scores of a regime's chains by their steps; None: of held-out pictures."""
+    return {score["steps"]: score for score in regime["scores"][up_to]}
+
+
+def _images(regimes: Mapping[str, Any], up_to: int) -> int:
+    return _by_steps(next(iter(regimes.values())), up_to)[0]["images"]
+
+
+def _fid(scores: Mapping[int | None, Any], steps: int | None) -> str:
+    return f"{scores[steps]['fid']:.2f}" if steps in scores else "-"
+
+
+def _text(score: Mapping[str, Any]) -> str:
+    error = "" if score["kid_error"] is None else f" ± {score['kid_error']:.3f}"
+    return f"{score['fid']:.2f} ({score['kid']:.3f}{error})"
+
+
+def read(path: Path) -> Any:
+    """Return what a JSON file holds."""
+    return json.loads(path.read_text())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with whole_file(str(path)) as temporary:
+        Path(temporary).write_text(text)
