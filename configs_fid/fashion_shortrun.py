@@ -22,6 +22,7 @@ config = {
     "ebm_weights": "examples/weights/fashion_nonconv_ebm.weights.h5",
     "mcmc_init": "coop",
     "mcmc_steps": 35,
+    "segment_steps": 5,
     "fid_steps": [0, 20, 35],
     "gen_type": "gen_sngan",
     "gen_weights": "examples/weights/fashion_nonconv_gen.weights.h5",
