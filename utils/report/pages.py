@@ -51,10 +51,9 @@ def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
     if single_file:
         sources, note = embedded(runs, shown)
     parts = [_with_sources(*each) for each in zip(shown, sources, strict=True)]
-    titles = [title for title in ORDER if any(part.get(title) for part in parts)]
     text = _template().render(
         runs=runs, kinds=TITLES, note=note, different=_different(runs),
-        sections={title: [part.get(title, []) for part in parts] for title in titles},
+        sections=_side_by_side(runs, parts),
     )  # fmt: skip
     with whole_file(path := join(folder, PAGE)) as temporary:
         Path(temporary).write_text(text, encoding="utf-8")
@@ -89,6 +88,16 @@ def _common(folders: Sequence[str]) -> str:
             "into one"
         )
     return "/".join(same)
+
+
+def _side_by_side(
+    runs: Sequence[RunFolder], parts: Sequence[Sections]
+) -> dict[str, list[tuple[str, list[Block]]]]:
+    """Return what each section shows of the runs that have it: their names and blocks."""
+    pairs = list(zip(runs, parts, strict=True))
+    found = {title: [(run.name, own[title]) for run, own in pairs if own.get(title)]
+             for title in ORDER}  # fmt: skip
+    return {title: cells for title, cells in found.items() if cells}
 
 
 def _linked(run: RunFolder, folder: str) -> Source:

@@ -63,8 +63,8 @@ def _scores(report: Mapping[str, Any]) -> list[Block]:
         for s in scores
     ]
     notes = [
-        f"Against {number(reference['images'])} images of {reference['data_set']}, split "
-        f"{reference['split']}.",
+        f"Against {number(reference['images'])} images of {reference.get('data_set', 'data')}, "
+        f"split {reference.get('split', NONE)}.",
         *sorted({s["warning"].capitalize() for s in scores if s["warning"]}),
         *(f"Checkpoint {name} is left out: {why}." for name, why in report["left_out"].items()),
     ]

@@ -192,3 +192,13 @@ def test_a_page_is_written_behind_a_url(finished):
     assert remote.replace("<h1>page<", "<h1>run<").replace("<title>page<", "<title>run<") == Path(
         write_page([str(folder)])
     ).read_text(encoding="utf-8")
+
+
+def test_scores_against_statistics_that_do_not_say_what_they_are_of_have_a_page(finished):
+    folder = finished("fid")
+    report = json.loads((folder / "report.json").read_text())
+    bare = {"reference": {"extractor": "random_conv", "images": None}, "nearest": {}}
+    none = {"kid": None, "kid_error": None, "warning": None}
+    scores = [{**score, **none} for score in report["scores"]]
+    (folder / "report.json").write_text(json.dumps({**report, **bare, "scores": scores}))
+    assert "Against – images of data" in Page(Path(write_page([str(folder)]))).text
