@@ -32,6 +32,7 @@ from utils.data.streams import Dataset, evaluation_batches, load_data, require_l
 from utils.errors import UserError, one_line_errors, tell_what_fills_memory
 from utils.files.whole import join
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.run import Run
 from utils.run.states import list_states
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             record.write(run.path("data_log"))
             print(f"after batch {first + number}: {record.lines()}", flush=True)
         run.done(number)
+    write_own_page(run)
 
 
 def attack_batch(

@@ -26,7 +26,7 @@ from utils.data.sets import Dataset
 from utils.data.streams import load_data
 from utils.errors import Diverged, one_line_errors
 from utils.files.whole import whole_file
-from utils.images import save_grid, save_images
+from utils.images import save_grid, save_images, to_uint8
 from utils.learning.learners import SavedNetwork
 from utils.mcmc.image_chains import (
     Networks,
@@ -39,19 +39,24 @@ from utils.mcmc.image_chains import (
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run.array_files import ArrayFiles
 from utils.run.folder import Inputs, files_of, require_same_inputs
 from utils.run.records import ChainProgress
 from utils.run.run import Run
 from utils.run.training import time_update
-from utils.scores.measure import Measure
+from utils.scores.film import CHAINS, save_film
+from utils.scores.measure import TRAINING, Measure
+from utils.scores.nearest import QUERIES
 from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolve
 from utils.scores.sampler import Sampler
 from utils.scores.segments import (
     Segment,
     count_batches,
+    film_steps,
     look_steps,
     scored_steps,
+    segment_ends,
     segments,
 )
 from utils.scores.validity import Trace, data_energies, describe, make_look, save_trace
@@ -95,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     draw_samples(run, work, checkpoints, networks, sampler, measure)
     if measure is not None and measure.report is not None:
         measure.report.tell_best()
+    write_own_page(run)
 
 
 class Looks(NamedTuple):
@@ -103,17 +109,19 @@ class Looks(NamedTuple):
     stem: str
     features: dict[int, ArrayFiles]  # by the step of a chain
     traces: ArrayFiles
+    film: ArrayFiles  # by step
+    first: ArrayFiles  # samples
 
     def files(self) -> list[ArrayFiles]:
         """Return all of them."""
-        return [*self.features.values(), self.traces]
+        return [*self.features.values(), self.traces, self.film, self.first]
 
 
 def open_looks(run: Run, checkpoint: Checkpoint) -> Looks:
     """Return the files of a checkpoint, which a run needs until it is scored."""
     stem = f"{checkpoint.name}_" if checkpoint.name else ""
     features = {step: run.files(f"{stem}features_{step}") for step in scored_steps(run.config)}
-    return Looks(stem, features, run.files(f"{stem}traces"))
+    return Looks(stem, features, *(run.files(f"{stem}{name}") for name in Looks._fields[2:]))
 
 
 def draw_samples(
@@ -152,7 +160,8 @@ def draw_samples(
         run.done(number)
         if number == end:
             run.drop(*own.files())
-    run.drop(*(files for each in looks for files in each.files()))  # what a kill left
+    left = [run.files(TRAINING), *(files for each in looks for files in each.files())]
+    run.drop(*left)  # and what a kill left
 
 
 def keep_look(
@@ -171,8 +180,13 @@ def keep_look(
                 save_images(images, run.path("images", f"{looks.stem}samples_{step}"), first)
             if measure is not None:
                 looks.features[step].put(first, measure.extractor(images))
+            if segment.batch == 0 and step == config["mcmc_steps"] and run.chief:
+                looks.first.put(0, images[:QUERIES])
+    if segment.batch == 0 and step in film_steps(config) and run.chief:
+        looks.film.put(step, to_uint8(sampler.images()[: min(CHAINS, config["num_samples"])]))
     if step == config["mcmc_steps"]:
-        looks.traces.put(first, sampler.trace())
+        are_looks = np.isin(segment_ends(config, segment.batch), look_steps(config))
+        looks.traces.put(first, sampler.trace()[:, are_looks])
 
 
 def score(
@@ -182,8 +196,10 @@ def score(
     data, validity = measure and measure.dataset, None
     if run.chief:
         validity = tell_trace(run, networks, data, looks)
+        if frames := dict(zip(looks.film.numbers(), looks.film.batches(), strict=True)):
+            save_film(frames, run.path("images", f"{looks.stem}film.png"))
     if measure is not None:
-        measure(name, looks.features, validity)
+        measure(name, looks.features, looks.first, validity)
 
 
 def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:

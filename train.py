@@ -30,6 +30,7 @@ from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import EBM_PLAN
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
+    write_own_page(run)
 
 
 def make_update(

@@ -33,6 +33,7 @@ from utils.files.whole import join, whole_file
 from utils.learning.learners import Learner, SavedNetwork
 from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import Plan
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             metrics |= evaluate(classify, test, config["batch_size"])
         run.after(epoch, Outcome(metrics))
     tell_best(run)
+    write_own_page(run)
 
 
 def create_learner(

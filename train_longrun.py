@@ -30,6 +30,7 @@ from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling, run_both
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run import plots
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import LIMITS, rate_scale
@@ -83,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
+    write_own_page(run)
 
 
 def create_banks(

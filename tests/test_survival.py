@@ -249,6 +249,6 @@ def test_pictures_of_what_is_not_finite_are_left_out_and_said(tmp_path, capsys):
     """A run whose `on_divergence` is to go on does so, without a black picture."""
     (tmp_path / "shortrun").mkdir()
     images = {"good": np.zeros((1, 4, 4, 3)), "bad": np.full((1, 4, 4, 3), np.nan)}
-    Training.draw(SimpleNamespace(chief=True, folder=str(tmp_path)), images)
+    Training.draw(SimpleNamespace(chief=True, folder=str(tmp_path), board=None), images)
     assert [path.name for path in tmp_path.rglob("*.png")] == ["good.png"]
     assert "bad is not drawn: its images hold NaN or Inf" in capsys.readouterr().out

@@ -36,15 +36,15 @@ def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
     make_folder(folder)
     for number, image in enumerate(to_uint8(images), first):
         with whole_file(join(folder, f"{number:06}.png")) as temporary:
-            _picture(image).save(temporary)
+            to_picture(image).save(temporary)
 
 
 def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:
     """Write (n, h, w, c) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
     with whole_file(path) as temporary:
-        _picture(tile(to_uint8(images), columns)).save(temporary)
+        to_picture(tile(to_uint8(images), columns)).save(temporary)
 
 
-def _picture(pixels: np.ndarray) -> Image.Image:
+def to_picture(pixels: np.ndarray) -> Image.Image:
     """Return (h, w, 1 or 3) uint8 pixels as a grey picture or one in colour."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

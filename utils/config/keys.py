@@ -187,6 +187,9 @@ KEYS = (
     Key("reference_stats", FID, PATH, None, "their statistics, an npz; None: `<exp_dir>/reference/`, made where missing", True),
     Key("heldout_split", FID, TEXT | None, None, "also score as many images of this split, never trained on"),
     Key("save_images", FID, bool, False, "save samples as PNG files"),
+    Key("film", FID, bool, False, "film the first chains of the first batch along their steps: `images/film.png`"),
+    Key("nearest_pictures", FID, whole(ge=0) | None, None,
+        "pictures of `split` among which the nearest to samples are looked for; None: as many as `reference_samples`; 0: none"),
     # The classifier
     Key("num_epochs", CLF, whole(ge=1), REQUIRED, "passes over the training split", True),
     Key("epoch_steps_tr", CLF, whole(ge=1) | None, None, "updates an epoch; None: the whole split"),

@@ -119,19 +119,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), script: str = "
     return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
 
 
-def read_run(run_dir: str, script: str) -> dict[str, Any]:
-    """Return what `config.json` of a run folder holds; raises UserError for another script's."""
+def read_any_run(run_dir: str) -> dict[str, Any]:
+    """Return what `config.json` of a run folder holds; raises UserError for what is none."""
     path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
     try:
         with tf.io.gfile.GFile(path) as file:
             stored = json.load(file)
-        owner = stored["script"]
-        stored = {**stored, "config": {**stored["config"]}, "config_path": stored["config_path"]}
+        known = {name: stored[name] for name in ("script", "config_path")}
+        return {**stored, **known, "config": {**stored["config"]}}
     except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
         raise UserError(_no_run_folder(run_dir)) from error
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
-    if owner != script:
+
+
+def read_run(run_dir: str, script: str) -> dict[str, Any]:
+    """Return what `config.json` of a run folder holds; raises UserError for another script's."""
+    stored = read_any_run(run_dir)
+    if (owner := stored["script"]) != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
     if (version := stored.get("format", 1)) in RESUMED_BY:
         raise UserError(
@@ -179,7 +184,7 @@ def _no_run_folder(path: str) -> str:
     parent = "" if "://" in path else path.rstrip("/")
     while parent := parent.rpartition("/")[0]:
         if tf.io.gfile.exists(f"{parent}/{CONFIG_FILE}"):
-            return f"{path} is inside a run folder: give the folder itself, --resume {parent}"
+            return f"{path} is inside a run folder: give the folder itself, {parent}"
     what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "there is no such folder"
     what = "it is a file" if Path(path).is_file() else what
     return f"{path} is not a run folder: {what}"

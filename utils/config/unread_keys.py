@@ -128,7 +128,7 @@ def _of_fid(c: Config) -> dict[str, bool]:
         **dict.fromkeys(("ckpt_folder", "min_step", "max_step", "step_freq"), folder),
         "fixed_gen": folder and coop,
         "num_fid_rounds": c.num_samples is None,
-        **dict.fromkeys((*of_scores, "heldout_split", "save_images"), scores),
+        **dict.fromkeys((*of_scores, "heldout_split", "save_images", "nearest_pictures"), scores),
         "reference_samples": scores and not c.reference_stats,
         "inception_weights": scores and c.feature_net.startswith("inception"),
         "clf_weights": scores and c.feature_net == "classifier",

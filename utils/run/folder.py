@@ -41,7 +41,10 @@ FROZEN = (
     *("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "inception_weights"),
     "reference_stats",
 )
-SOURCES = ("*.py", "utils/**/*.py", "nets/*.py", "configs*/*.py", "data/*", "requirements*.txt")
+SOURCES = (
+    *("*.py", "utils/**/*.py", "utils/**/*.jinja", "nets/*.py", "configs*/*.py"),
+    *("data/*", "requirements*.txt"),
+)
 
 
 class Inputs(NamedTuple):

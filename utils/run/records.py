@@ -176,6 +176,13 @@ def to_board(board: tf.summary.SummaryWriter, step: int, metrics: Mapping[str, f
         board.flush()
 
 
+def grid_to_board(board: tf.summary.SummaryWriter, step: int, name: str, grid: np.ndarray) -> None:
+    """Write a picture (h, w, c) uint8 beside the points of its step."""
+    with one_line_write_errors("logs"), board.as_default(step=step):
+        tf.summary.image(name, grid[np.newaxis])
+        board.flush()
+
+
 def _text(value: float) -> str:
     """Return the shortest decimal that reads back as the same number."""
     return (

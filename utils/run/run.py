@@ -165,7 +165,8 @@ class Run:
 
     def header(self) -> dict[str, Any]:
         """Return what a state says beside its parts."""
-        return {"update": self.step, "replicas": self.replicas.count}
+        counts = {"update": self.step, "total": self.total, "unit": self.unit}
+        return {**counts, "replicas": self.replicas.count}
 
     def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
         """Go back to the newest state that is whole, naming those that are not; return its header.

@@ -17,14 +17,14 @@ from tqdm import tqdm
 from utils.config.load import Command
 from utils.errors import UserError
 from utils.files.whole import join
-from utils.images import save_grid
+from utils.images import save_grid, tile, to_uint8
 from utils.learning.learners import Part, SavedNetwork, save_networks
 from utils.replicas import Replicas
 from utils.run import states
 from utils.run.folder import Inputs
 from utils.run.guard import all_finite, divergence, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
-from utils.run.records import Metrics, Progress, make_board, to_board
+from utils.run.records import Metrics, Progress, grid_to_board, make_board, to_board
 from utils.run.rollback import go_back, note_event, what_is_kept
 from utils.run.run import Run
 
@@ -112,13 +112,16 @@ class Training(Run):
         if saves:
             self.save()
 
-    def draw(self, pictures: Mapping[str, np.ndarray]) -> None:
-        """Draw images (n, h, w, c) by name, but for those that are not finite."""
+    def draw(self, pictures: Mapping[str, np.ndarray], step: int = 0) -> None:
+        """Draw images (n, h, w, c) by name and step, but for those that are not finite."""
         for name, images in pictures.items() if self.chief else ():
+            file = f"{name}{step or ''}"
             if not np.isfinite(images).all():  # where `on_divergence` says to go on
-                print(f"{name} is not drawn: its images hold NaN or Inf", flush=True)
+                print(f"{file} is not drawn: its images hold NaN or Inf", flush=True)
                 continue
-            save_grid(images, join(self.folder, "shortrun", f"{name}.png"))
+            save_grid(images, join(self.folder, "shortrun", f"{file}.png"))
+            if self.board is not None:
+                grid_to_board(self.board, step, name, tile(to_uint8(images)))
 
     def begin(self) -> None:
         """Save the state that a new run begins with; raises UserError if it is not finite."""
@@ -185,7 +188,7 @@ class Training(Run):
         """Draw pictures and curves of an update, and save the networks where they are measured."""
         if not self.chief:
             return
-        self.draw({f"{name}{step}": batch for name, batch in self.plan.pictures(samples).items()})
+        self.draw(self.plan.pictures(samples), step)
         self.plan.draw(self.metrics, self.path("plots"))
         is_measured = step > 1 or self.plan.measures_result
         if self.config["save_networks"] and (is_measured or step == self.total):

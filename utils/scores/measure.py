@@ -1,18 +1,22 @@
 """What a scoring run measures with: an extractor, the data's statistics, and the report."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from utils.data.sets import Dataset
-from utils.data.streams import load_data
+from utils.data.streams import ORDER_SEED, evaluation_batches, load_data
 from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
+from utils.scores import nearest
 from utils.scores.extractors import make_extractor
 from utils.scores.frechet import Statistics
 from utils.scores.reference import (
     data_statistics,
+    keep_features,
     load_reference,
     make_reference,
     reference_count,
@@ -22,6 +26,7 @@ from utils.scores.report import Report, Score, Subject, score
 from utils.scores.validity import line
 
 HELD_OUT = "held-out data"
+TRAINING = "training_features"  # of an extractor, kept until all checkpoints are scored
 STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by `mcmc_init`
 
 
@@ -81,9 +86,13 @@ class Measure:
         self,
         name: str | None,
         features: Mapping[int, ArrayFiles],
+        first: ArrayFiles,
         validity: Mapping[str, Any] | None,
     ) -> None:
-        """Score the features of a checkpoint's samples, by the steps of their chains."""
+        """Score a checkpoint's samples by their features, which are by the steps of their chains.
+
+        Beside the `first` samples (n, h, w, c) the training pictures nearest to them are drawn.
+        """
         if self.report is None:
             return
         scores = []
@@ -92,6 +101,8 @@ class Measure:
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
             scores.append(self._score(Subject(of, name, steps), samples))
         self._tell(scores, validity)
+        for samples in first.batches() if self.config["nearest_pictures"] != 0 else ():
+            self._show_nearest(self.report, name, samples)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Note that a checkpoint has no scores, and why."""
@@ -104,6 +115,29 @@ class Measure:
         statistics = data_statistics(self.config, self.extractor, data, count, files, pause)
         self._tell([self._score(Subject(HELD_OUT), statistics)])
         files.drop()
+
+    def _show_nearest(self, report: Report, name: str | None, samples: np.ndarray) -> None:
+        """Draw the training pictures nearest to samples, and tell how near they are."""
+        queries = np.concatenate([samples, *self._images(self.held_out, len(samples))])
+        found = nearest.find_nearest(self.extractor(queries), queries, self._training_rows())
+        report.put_nearest(name, described := nearest.describe(found, len(samples)))
+        path = self.run.path("images", f"{name}_nearest.png" if name else "nearest.png")
+        nearest.save_nearest(samples, found, self.extractor.label, path)
+        print(nearest.line(described), flush=True)
+
+    def _images(self, data: Dataset | None, count: int | None) -> Iterator[np.ndarray]:
+        """Yield batches of the images that scores are of: the first `count`, or all."""
+        size = self.config["batch_size"]
+        batches = evaluation_batches(data, size, seed=ORDER_SEED, count=count) if data else ()
+        return (images for images, _, _ in batches)
+
+    def _training_rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield batches of features and images of training; the features stay for the next one."""
+        files, count = self.run.files(TRAINING), self.config["nearest_pictures"]
+        count = reference_count(self.config) if count is None else count
+        count = count if count < self.dataset.num_examples else None
+        keep_features(self.config, self.extractor, self.dataset, count, files, self.run.pause)
+        yield from zip(files.batches(), self._images(self.dataset, count), strict=True)
 
     def _score(self, subject: Subject, samples: Statistics) -> Score:
         assert self.reference is not None  # since `begin`

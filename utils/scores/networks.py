@@ -63,4 +63,6 @@ def resolve(config: Config) -> Config:
         )
     if config["grad_steps"] and not result["mcmc_steps"]:
         raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
+    if config["film"] and not result["mcmc_steps"]:
+        raise UserError("'film' shows chains: without 'mcmc_steps' there are none")
     return result | {"num_samples": count}

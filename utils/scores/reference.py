@@ -107,8 +107,24 @@ def data_statistics(
 ) -> Statistics:
     """Return the statistics of the first `count` images of a split in its shuffled order.
 
+    The files stay, until what they tell is saved elsewhere.
+    """
+    keep_features(config, extractor, dataset, count, files, pause)
+    return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))
+
+
+def keep_features(
+    config: Mapping[str, Any],
+    extractor: Extractor,
+    dataset: Dataset,
+    count: int | None,
+    files: ArrayFiles,
+    pause: Callable[[], None],
+) -> None:
+    """Write the features of the first `count` images (None: all) of a split in its shuffled order.
+
     Batches whose features lie in `files` already are not computed again; `pause` is called where
-    everything is saved. The files stay, until what they tell is saved elsewhere.
+    everything is saved.
     """
     batch, numbers = config["batch_size"], files.numbers()
     done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
@@ -117,4 +133,3 @@ def data_statistics(
     for number, (images, _, _) in enumerate(batches, done):
         files.put(number * batch, extractor(images))
         pause()
-    return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))

@@ -76,6 +76,7 @@ class Report:
         self.folder, self.head = folder, dict(head)
         self.scores: list[Score] = []
         self.validity: dict[str, Any] = {}  # by checkpoint
+        self.nearest: dict[str, Any] = {}  # training pictures, by checkpoint
         self.left_out: dict[str, str] = {}  # checkpoint: why
         path = join(folder, "report.json")
         if tf.io.gfile.exists(path):
@@ -83,6 +84,7 @@ class Report:
                 stored = json.load(file)
             self.scores = [Score(**each) for each in stored["scores"]]
             self.validity, self.left_out = stored["validity"], stored["left_out"]
+            self.nearest = stored.get("nearest", {})
 
     def put(self, new: Sequence[Score], validity: Mapping[str, Any] | None = None) -> None:
         """Add scores, in place of what was measured of the same images, and write all files.
@@ -93,6 +95,11 @@ class Report:
             self.validity[new[0].checkpoint or "model"] = validity
         places = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
         self.scores = list(places.values())
+        self._write()
+
+    def put_nearest(self, checkpoint: str | None, nearest: Mapping[str, Any]) -> None:
+        """Add how near training pictures are to samples, and write all files."""
+        self.nearest[checkpoint or "model"] = nearest
         self._write()
 
     def leave_out(self, checkpoint: str, reason: str) -> None:
@@ -121,6 +128,7 @@ class Report:
             **self.head,
             "best": best and {"checkpoint": best.checkpoint, "fid": best.fid, "kid": best.kid},
             "validity": self.validity,
+            "nearest": self.nearest,
             "left_out": self.left_out,
             "scores": [dataclasses.asdict(s) for s in self.scores],
         }

@@ -4,7 +4,10 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
+FRAMES = 48  # of a film, at most
 
 
 class Segment(NamedTuple):
@@ -18,12 +21,11 @@ class Segment(NamedTuple):
 
 def segments(config: Mapping[str, Any], num_checkpoints: int) -> list[Segment]:
     """Return all segments in order, equally many per checkpoint."""
-    ends = list(itertools.pairwise([0, *look_steps(config)]))
     return [
         Segment(checkpoint, batch, first, last)
         for checkpoint in range(num_checkpoints)
         for batch in range(count_batches(config))
-        for first, last in ends
+        for first, last in itertools.pairwise([0, *segment_ends(config, batch)])
     ]
 
 
@@ -33,10 +35,22 @@ def scored_steps(config: Mapping[str, Any]) -> list[int]:
 
 
 def look_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return the ends of segments: 0, every `segment_steps`, and where samples are scored."""
+    """Return where chains are looked at: 0, every `segment_steps`, where samples are scored."""
     steps = config["mcmc_steps"]
     every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS))
     return sorted({*range(0, steps, every), *scored_steps(config), 0})
+
+
+def film_steps(config: Mapping[str, Any]) -> list[int]:
+    """Return the steps that a film shows: 0, then evenly spaced by their logarithms."""
+    if not config["film"]:
+        return []
+    return sorted({0, *np.geomspace(1, config["mcmc_steps"], FRAMES).round().astype(int).tolist()})
+
+
+def segment_ends(config: Mapping[str, Any], batch: int) -> list[int]:
+    """Return the ends of the segments of a batch: looks, and of the first batch what is filmed."""
+    return sorted({*look_steps(config), *(film_steps(config) if batch == 0 else ())})
 
 
 def count_batches(config: Mapping[str, Any]) -> int:

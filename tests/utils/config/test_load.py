@@ -206,7 +206,7 @@ def test_a_file_is_no_run_folder(capsys, tmp_path):
         return _line(capsys, ["--resume", str(tmp_path / name)])
 
     for inside in ("run/config.json", "run/state", "run/nothing"):
-        assert line(inside).endswith(f"inside a run folder: give the folder itself, --resume {run}")
+        assert line(inside).endswith(f"inside a run folder: give the folder itself, {run}")
     assert line("mine.py").endswith("start a new run with it, without --resume")
     assert line("notes.txt").endswith("notes.txt is not a run folder: it is a file")
 

@@ -1,7 +1,13 @@
+import io
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from utils.run.records import Metrics, Progress
+from utils.run.records import Metrics, Progress, make_board
+from utils.run.training import Training
 
 COLUMNS = ("update", "energy_diff")
 
@@ -62,3 +68,21 @@ def test_the_time_that_is_left_leaves_the_first_update_out(monkeypatch, capsys, 
         progress.show(step, {"energy_diff": 0.5}, chain_steps=10)
     told = capsys.readouterr()
     assert ("<02:58" if terminal else "03:00 left") in (told.err if terminal else told.out)
+
+
+def test_tensorboard_has_the_pictures_that_lie_in_the_run_folder(tmp_path, rng):
+    """By the same names; those without a step, as data, are of step 0."""
+    (tmp_path / "shortrun").mkdir()
+    run = SimpleNamespace(chief=True, folder=str(tmp_path), board=make_board(str(tmp_path)))
+    images = rng.uniform(-1, 1, (4, 6, 6, 3))
+    Training.draw(run, {"data": images})
+    Training.draw(run, {"shortrun": -images, "generator": images[..., :1]}, 20)
+    board = EventAccumulator(str(tmp_path / "logs"))
+    board.Reload()
+    for name, step in {"data": 0, "shortrun": 20, "generator": 20}.items():
+        (event,) = board.Tensors(name)
+        assert event.step == step
+        file = tmp_path / "shortrun" / f"{name}{step or ''}.png"
+        shown, drawn = (Image.open(io.BytesIO(content)) for content in
+                        (event.tensor_proto.string_val[2], file.read_bytes()))  # fmt: skip
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(drawn))

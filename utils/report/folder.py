@@ -1,0 +1,96 @@
+"""A run folder as a page reads it: what lies there, None or nothing where nothing does."""
+
+import csv
+import functools
+import io
+import json
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from utils.config.load import read_any_run
+from utils.data.npz import UNREADABLE
+from utils.files.folders import list_folder
+from utils.files.whole import join
+from utils.run.states import STATE_FILE, list_states
+
+
+class Progress(NamedTuple):
+    """Steps done of a `unit`, of how many; None where a state of an older version does not say."""
+
+    done: int
+    total: int | None
+    unit: str
+
+
+class RunFolder:
+    """The files of a run, by their paths from its folder.
+
+    Raises UserError where `path` is no run folder. What is there is all that a page shows: nothing
+    is waited for, and a damaged file counts as one that is not there.
+    """
+
+    def __init__(self, path: str):
+        stored = read_any_run(path)
+        self.path = path.rstrip("/") if "://" in path else os.path.abspath(path)
+        self.script, self.config = str(stored["script"]), stored["config"]
+        self.config_path = "/".join(stored["config_path"].split("/")[-2:])
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.path.rpartition("/")[2]
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in one of its folders, sorted."""
+        path = join(self.path, folder)
+        return list_folder(path).files if tf.io.gfile.isdir(path) else []
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file of this path."""
+        return tf.io.gfile.exists(join(self.path, name))
+
+    def content(self, name: str) -> bytes:
+        """Return what a file holds, b"" where there is none."""
+        if not self.has(name):
+            return b""
+        with tf.io.gfile.GFile(join(self.path, name), "rb") as file:
+            return file.read()
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Return what a JSON file says."""
+        try:
+            return json.loads(self.content(name))
+        except ValueError:
+            return {}
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """Return what the whole lines of a file of JSON lines say."""
+        lines = self.content(name).decode(errors="replace").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line.endswith("}")]
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of an npz file."""
+        try:
+            with np.load(io.BytesIO(self.content(name))) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except UNREADABLE:
+            return {}
+
+    @functools.cached_property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """The columns of `metrics.csv`, without those that hold no number, float64."""
+        lines = self.content("metrics.csv").decode().split("\n")[:-1]  # a kill may break the last
+        head, *rows = [*csv.reader(lines)] or [[]]
+        columns = zip(*(row for row in rows if len(row) == len(head)), strict=True)
+        named = {name: np.array(column, float) for name, column in zip(head, columns, strict=False)}
+        return {name: column for name, column in named.items() if np.isfinite(column).any()}
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """How far the run is, as its newest state says."""
+        done = max(list_states(join(self.path, "state")), default=0)
+        header = self.record(f"state/{done}/{STATE_FILE}")
+        return Progress(done, header.get("total"), header.get("unit", "step"))

@@ -1,0 +1,135 @@
+"""From run folders to `report.html`: static, nothing from a network, opens from the disk."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from utils.errors import UserError
+from utils.files.whole import join, whole_file
+from utils.report.blocks import Block, Pictures, Sections, Slides
+from utils.report.embed import Source, embedded
+from utils.report.folder import RunFolder
+from utils.report.kinds import KINDS, config
+from utils.report.text import NONE
+from utils.run.run import Run
+
+PAGE, TEMPLATE = "report.html", "page.html.jinja"
+ORDER = (  # of sections
+    *("Result", "Scores", "Pictures", "Curves", "Energies", "Nearest training pictures"),
+    *("Divergences", "Config"),
+)
+TITLES = {
+    "train": "learning an energy-based model",
+    "train_longrun": "correcting a prior",
+    "train_clf": "learning a classifier",
+    "fid": "samples and scores",
+    "attack": "an attack on a classifier",
+}
+
+
+def write_own_page(run: Run) -> None:
+    """Write the page of a run that has come to its end."""
+    if run.chief:
+        write_page([run.folder])
+
+
+def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
+    """Write the page of one run, or of several side by side; return its path.
+
+    It goes into the folder of the run, or into the one that holds all of them: pictures never lie
+    outside of it. With `single_file` they are inside of the page, those that fit. Raises UserError
+    for what is no run folder, and for runs that no folder holds.
+    """
+    runs = list({run.path: run for run in map(RunFolder, paths)}.values())
+    folder, shown = _common([run.path for run in runs]), [sections(run) for run in runs]
+    sources, note = [_linked(run, folder) for run in runs], ""
+    if single_file:
+        sources, note = embedded(runs, shown)
+    parts = [_with_sources(*each) for each in zip(shown, sources, strict=True)]
+    text = _template().render(
+        runs=runs, kinds=TITLES, note=note, different=_different(runs),
+        sections=_side_by_side(runs, parts),
+    )  # fmt: skip
+    with whole_file(path := join(folder, PAGE)) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")
+    return path
+
+
+def sections(run: RunFolder) -> Sections:
+    """Return what the page of a run shows; raises UserError for a script without pages."""
+    if run.script not in KINDS:
+        raise UserError(f"{run.path} is a run of {run.script}.py, which has no page")
+    return KINDS[run.script](run) | {"Config": config(run)}
+
+
+def _template() -> jinja2.Template:
+    """Return the template, which escapes what it is given."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    return environment.get_template(TEMPLATE)
+
+
+def _common(folders: Sequence[str]) -> str:
+    """Return the folder of one run, or the one that holds several."""
+    if len(folders) == 1:
+        return folders[0]
+    levels = zip(*(folder.split("/")[:-1] for folder in folders), strict=False)
+    same = [names[0] for names in itertools.takewhile(lambda names: len({*names}) == 1, levels)]
+    if not any(same[3 if "://" in folders[0] else 0 :]):
+        raise UserError(
+            f"no folder holds all of {', '.join(folders)}, where their page could lie: move them "
+            "into one"
+        )
+    return "/".join(same)
+
+
+def _side_by_side(
+    runs: Sequence[RunFolder], parts: Sequence[Sections]
+) -> dict[str, list[tuple[str, list[Block]]]]:
+    """Return what each section shows of the runs that have it: their names and blocks."""
+    pairs = list(zip(runs, parts, strict=True))
+    found = {title: [(run.name, own[title]) for run, own in pairs if own.get(title)]
+             for title in ORDER}  # fmt: skip
+    return {title: cells for title, cells in found.items() if cells}
+
+
+def _linked(run: RunFolder, folder: str) -> Source:
+    """Return path -> the link to a picture of a run from the page in a folder."""
+    prefix = run.path[len(folder) :].strip("/")
+    return lambda path: quote(join(prefix, path) if prefix else path)
+
+
+def _with_sources(own: Sections, source: Source) -> Sections:
+    """Return sections that hold what the page shows in place of pictures' paths."""
+    return {title: [_sourced(block, source) for block in blocks] for title, blocks in own.items()}
+
+
+def _sourced(block: Block, source: Source) -> Block:
+    if isinstance(block, Pictures):
+        return block._replace(pictures=_found(block.pictures, source))
+    if isinstance(block, Slides):
+        series = {name: _found(own, source) for name, own in block.series.items()}
+        return block._replace(series=series)
+    return block
+
+
+def _found(paths: Mapping[Any, str], source: Source) -> dict[Any, str]:
+    return {key: found for key, path in paths.items() if (found := source(path)) is not None}
+
+
+def _different(runs: Sequence[RunFolder]) -> list[list[str]]:
+    """Return the keys in which configs of runs differ that have them, and the value of each."""
+    names = dict.fromkeys(name for run in runs for name in run.config)
+    found = {name: [each.config[name] for each in runs if name in each.config] for name in names}
+    return [
+        [name, *(json.dumps(run.config[name]) if name in run.config else NONE for run in runs)]
+        for name, values in found.items()
+        if any(value != values[0] for value in values)
+    ]

@@ -1,0 +1,40 @@
+"""Numbers and times as people read them."""
+
+from typing import Any
+
+import numpy as np
+
+NONE = "–"
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Return a number, whole ones in full; a dash for None, NaN and Inf."""
+    if value is None or not np.isfinite(value):
+        return NONE
+    if abs(value) < 1e12 and (float(value).is_integer() or abs(value) >= 10 ** (digits - 1)):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def with_error(value: Any, error: Any) -> str:
+    """Return a number with its standard error, where there is one."""
+    told = number(error, 2)
+    return number(value) if told == NONE else f"{number(value)} ± {told}"
+
+
+def interval(found: dict[str, float] | None) -> str:
+    """Return an accuracy with its 95% interval, a dash where there is none."""
+    return NONE if found is None else "{accuracy:.3f} [{low:.3f}, {high:.3f}]".format(**found)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in units of its size."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

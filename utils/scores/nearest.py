@@ -1,0 +1,107 @@
+"""Does a model draw what it has learned on? The training pictures nearest to its samples.
+
+Nearest in the features of the extractor and in pixels, by Euclidean distance. What is as near to
+them as held-out pictures are is no copy: their distances stand beside those of samples.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from utils.images import tile, to_uint8
+from utils.run.plots import save_figure
+
+QUERIES = 64  # samples, and held-out pictures, of which distances are taken
+SHOWN, NEAREST = 10, 3  # samples in the figure, and training pictures beside each
+
+
+class Neighbours:
+    """The nearest of all rows looked at to each of n queries (n, d): distances and images.
+
+    Memory does not grow with the rows; of equally near ones the first are kept.
+    """
+
+    def __init__(self, queries: np.ndarray, shape: tuple[int, ...]):
+        self.queries = np.asarray(queries, np.float64)
+        self.distances = np.full((len(queries), NEAREST), np.inf)
+        self.images = np.zeros((len(queries), NEAREST, *shape), np.float32)
+        self.seen = 0
+
+    def look(self, rows: np.ndarray, images: np.ndarray) -> None:
+        """Look at rows (b, d), which belong to images (b, h, w, c)."""
+        self.seen += len(rows)
+        every = np.concatenate([self.distances, distances(self.queries, rows)], axis=1)
+        order = np.argsort(every, axis=1, kind="stable")[:, :NEAREST]
+        self.distances = np.take_along_axis(every, order, axis=1)
+        for query in np.flatnonzero((order >= NEAREST).any(axis=1)):
+            kept = self.images[query].copy()
+            for place, row in enumerate(order[query]):
+                self.images[query, place] = kept[row] if row < NEAREST else images[row - NEAREST]
+
+
+def distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the (n, b) Euclidean distances of queries (n, d) from rows (b, d)."""
+    q, r = np.asarray(queries, np.float64), np.asarray(rows, np.float64)
+    squares = np.square(q).sum(1)[:, np.newaxis] - 2 * q @ r.T + np.square(r).sum(1)
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def find_nearest(
+    features: np.ndarray, images: np.ndarray, data: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, Neighbours]:
+    """Return the nearest of `data`, batches of features and images, in features and in pixels.
+
+    To images (n, h, w, c) around [-1, 1], and their features (n, d).
+    """
+    flat = np.clip(images, -1, 1).reshape(len(images), -1)
+    found = {each: Neighbours(rows, images.shape[1:]) for each, rows in
+             {"features": features, "pixels": flat}.items()}  # fmt: skip
+    for rows, pictures in data:
+        found["features"].look(rows, pictures)
+        found["pixels"].look(pictures.reshape(len(pictures), -1), pictures)
+    return found
+
+
+def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any]:
+    """Return the median distances for `report.json`: of samples, the first queries, and others."""
+
+    def medians(rows: slice) -> dict[str, float]:
+        return {n: float(np.median(each.distances[rows, 0])) for n, each in found.items()}
+
+    others = len(found["pixels"].queries) > num_samples
+    return {
+        "among": found["pixels"].seen,
+        "samples": medians(slice(num_samples)),
+        "held_out": medians(slice(num_samples, None)) if others else None,
+    }
+
+
+def line(described: Mapping[str, Any]) -> str:
+    """Return the line that tells on the console how near training pictures are."""
+    own, others = described["samples"], described["held_out"]
+    told = [
+        f"{each} {own[each]:.4g}" + (f" (held-out data {others[each]:.4g})" if others else "")
+        for each in own
+    ]
+    return f"nearest of {described['among']} training pictures, median: {', '.join(told)}"
+
+
+def save_nearest(
+    samples: np.ndarray, found: Mapping[str, Neighbours], extractor: str, path: str
+) -> None:
+    """Draw the first samples (n, h, w, c), and below each the training pictures nearest to it."""
+    count = min(SHOWN, len(samples))
+    rows = {"samples": samples[:count, np.newaxis]}
+    for each, space in {"features": f"features[{extractor}]", "pixels": "pixels"}.items():
+        rows[f"nearest training pictures, in {space}"] = found[each].images[:count]
+    ratios = [images.shape[1] for images in rows.values()]
+    figure = Figure(figsize=(0.9 * count, 0.9 * sum(ratios) + 1), layout="constrained")
+    axes = figure.subplots(len(rows), 1, height_ratios=ratios)
+    for own, (title, images) in zip(axes, rows.items(), strict=True):
+        grid = tile(to_uint8(images.swapaxes(0, 1).reshape(-1, *images.shape[2:])), columns=count)
+        own.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        own.set_title(title, fontsize=10, loc="left")
+        own.set_axis_off()
+    save_figure(figure, path)
