@@ -47,7 +47,7 @@ LADDER = (  # of the packages and modules of utils, the lowest first
     ("learning",),
     ("run",),
     ("scores",),
-    ("attack",),
+    ("attack", "density"),
 )
 NAMED_TUPLE = ("_asdict", "_replace", "_fields")
 

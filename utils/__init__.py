@@ -1,6 +1,7 @@
 """What the scripts share: each line may import those below it, never those above.
 
 attack    the defence by purification, and attacks on it
+density   what a density is worth: log Z, convergence, modes, outliers
 scores    features, distances, references, long chains and their validity
 run       run folders, the loop of training, states, records and plots
 learning  optimizers and averages, losses, the networks of a training run
