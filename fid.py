@@ -8,7 +8,8 @@ Chains start at the generator's images (or data, or noise), run `mcmc_steps` Lan
 `grad_steps` without noise. Their images are compared with data in the features of `feature_net`,
 by the Fréchet distance and by KID, after as many steps of one chain as `fid_steps` asks. `exp_type`
 `folder` does so for each checkpoint of a training run and leaves out those whose chains diverge;
-`sample` only draws and saves images.
+`sample` only draws and saves images. `density` measures what the density is worth: log Z and
+likelihood, convergence, modes, outliers.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ import numpy as np
 from utils.config.load import parse_command
 from utils.data.sets import Dataset
 from utils.data.streams import load_data
+from utils.density.evaluation import measure_density
 from utils.errors import Diverged, one_line_errors
 from utils.files.whole import whole_file
 from utils.images import save_grid, save_images, to_uint8
@@ -75,6 +77,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = command.config
     checkpoints = list_checkpoints(config)
     networks = create_networks(config, replicas)
+    if config["exp_type"] == "density":
+        load_networks(networks, checkpoints[0])
+        measure_density(command, replicas, networks, make_chain(config, networks))
+        return
     scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
     dataset = load_data(config) if scores or from_data else None
     sampler = Sampler(

@@ -1,8 +1,9 @@
 """The whole path of a scoring run in seconds, for tests and a first look; it says nothing.
 
-Random networks, the features of a random network, chains of four steps.
+Random networks, the features of a random network, chains of four steps. With exp_type=density:
+likelihood, convergence, modes and outliers by chains as short, and annealing of 20 and 80 steps.
 
-    python3 fid.py configs_fid/smoke.py
+    python3 fid.py configs_fid/smoke.py [--set exp_type=density]
 """
 
 from configs_fid import emoji32_shortrun
@@ -24,4 +25,6 @@ config = {
     "epsilon": 0.01,
     "mcmc_temp": 1e-3,
     "feature_net": "random_conv",
+    "data_epsilon": 0.03,
+    "ais_steps": [20, 80],
 }

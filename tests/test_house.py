@@ -48,7 +48,7 @@ LADDER = (  # of the packages and modules of utils, the lowest first
     ("run",),
     ("scores",),
     ("report",),
-    ("attack",),
+    ("attack", "density"),
 )
 NAMED_TUPLE = ("_asdict", "_replace", "_fields")
 

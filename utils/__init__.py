@@ -2,6 +2,7 @@
 
 attack    the defence by purification, and attacks on it
 report    the page of a run, `report.html`
+density   what a density is worth: log Z, convergence, modes, outliers
 scores    features, distances, references, long chains and their validity
 run       run folders, the loop of training, states, records and plots
 learning  optimizers and averages, losses, the networks of a training run

@@ -34,6 +34,13 @@ class Purpose(enum.IntEnum):
     SUBSETS = 17  # of images, for KID
     ATTACK_START = 18  # random starts of attacks, by image
     ATTACK_CONTROL = 19  # random perturbations of an attack's control, by image
+    BASE = 20  # exact draws that annealing begins with, by chain
+    ANNEALING = 21  # proposals of annealed chains, by chain
+    ACCEPTANCE = 22  # which of them are accepted, by chain
+    OUTLIERS = 23  # noise of images whose energies are compared, and images that are made
+    PROJECTIONS = 24  # directions in a space of features
+    PERMUTATIONS = 25  # of chains from two starts
+    BOOTSTRAP = 26  # resamples of scores
 
 
 def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:

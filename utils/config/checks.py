@@ -140,7 +140,9 @@ def _check_sampling(config: Config) -> list[str]:
     if not count:
         problems.append("'num_samples' is missing: how many images")
     if count == 1 and config.exp_type != "sample":
-        problems.append("'num_samples' must be at least 2: a score needs the spread of images")
+        problems.append(
+            "'num_samples' must be at least 2: a score needs the spread of images, and of chains"
+        )
     if (config.epsilon is None) != (config.mcmc_temp is None):
         problems.append(
             "'epsilon' and 'mcmc_temp' go together: give both, or neither for the stored chain"
@@ -153,6 +155,17 @@ def _check_sampling(config: Config) -> list[str]:
         problems.append(f"'fid_steps' {scored} go beyond 'mcmc_steps' {steps}")
     if config.mcmc_init == "coop" and config.gen_type is None:
         problems.append("'gen_type' is missing: chains start from a generator")
+    return problems + (_check_density(config) if config.exp_type == "density" else [])
+
+
+def _check_density(config: Config) -> list[str]:
+    problems = []
+    if config.heldout_split is None:
+        problems.append("'heldout_split' is missing: a likelihood is of data never trained on")
+    if config.batch_size < 2:
+        problems.append("'batch_size' must be at least 2: the pilot needs the spread of chains")
+    if len(set(config.ood)) < len(config.ood):
+        problems.append(f"'ood' names an image set twice: {config.ood}")
     return problems
 
 
@@ -176,6 +189,8 @@ def _check_scoring(config: Config) -> list[str]:
     if config.exp_type != "sample":
         by_classifier = config.feature_net == "classifier"
         loaded.append("clf_weights" if by_classifier else "inception_weights")
+    if config.exp_type == "density" and "clf_weights" not in loaded:
+        loaded.append("clf_weights")
     return [
         f"'{name}' is still empty: fill in its path, or None for none"
         for name in loaded

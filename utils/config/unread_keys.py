@@ -113,9 +113,13 @@ def _of_longrun(c: Config) -> dict[str, bool]:
 
 
 def _of_fid(c: Config) -> dict[str, bool]:
-    scores, folder = c.exp_type != "sample", c.exp_type == "folder"
+    scores, folder, density = (
+        c.exp_type != "sample",
+        c.exp_type == "folder",
+        c.exp_type == "density",
+    )
     coop, opened = c.mcmc_init == "coop", scores or c.mcmc_init == "data"
-    of_scores = ("data_epsilon", "feature_net", "feature_sha256", "quantize", "reference_stats")
+    of_scores = ("data_epsilon", "feature_net", "feature_sha256", "quantize", "heldout_split")
     return {
         **_of_data(c, opened=opened, learned=False, labels=False),
         **_of_potential(c),
@@ -128,10 +132,15 @@ def _of_fid(c: Config) -> dict[str, bool]:
         **dict.fromkeys(("ckpt_folder", "min_step", "max_step", "step_freq"), folder),
         "fixed_gen": folder and coop,
         "num_fid_rounds": c.num_samples is None,
-        **dict.fromkeys((*of_scores, "heldout_split", "save_images", "nearest_pictures"), scores),
-        "reference_samples": scores and not c.reference_stats,
+        **dict.fromkeys(of_scores, scores),
+        **dict.fromkeys(
+            ("reference_stats", "save_images", "nearest_pictures"), scores and not density
+        ),
+        **dict.fromkeys(("fid_steps", "grad_steps", "film"), not density),
+        **dict.fromkeys(("ais_steps", "ais_base", "ood"), density),
+        "reference_samples": scores and (density or not c.reference_stats),
         "inception_weights": scores and c.feature_net.startswith("inception"),
-        "clf_weights": scores and c.feature_net == "classifier",
+        "clf_weights": density or (scores and c.feature_net == "classifier"),
     }
 
 

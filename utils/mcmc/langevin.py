@@ -17,7 +17,7 @@ class Dynamics(NamedTuple):
     """
 
     potential: Potential
-    epsilon: float
+    epsilon: float | tf.Tensor
     max_norm: float | None = None
 
 

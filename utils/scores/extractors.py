@@ -21,8 +21,7 @@ from nets.layers import static_shape
 from utils.errors import Diverged, UserError
 from utils.images import to_uint8
 from utils.seeds import Purpose, host_rng
-from utils.weights.files import network_info
-from utils.weights.networks import CLASSIFIER, network_at
+from utils.weights.networks import load_classifier
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -212,17 +211,10 @@ def _tf1_content(weights: str | None) -> bytes:
 
 
 def classifier(weights: str | None) -> Extractor:
-    """Return the penultimate features of a classifier that `train_clf.py` trained.
-
-    A weights file says its own sizes; a published checkpoint is of the published CIFAR-10 network.
-    """
+    """Return the penultimate features of a classifier that `train_clf.py` trained."""
     if not weights:
         raise UserError("feature_net 'classifier' needs clf_weights: train one with train_clf.py")
-    info = {"image_dims": [32, 32, 3], "classes": 10, **(network_info(weights) or {})}
-    classes = info["classes"]
-    count = classes if isinstance(classes, int) else len(classes)
-    config = {"clf_weights": weights, "clf_type": "wrn", "image_dims": info["image_dims"]}
-    model = network_at(CLASSIFIER, {**config, "num_classes": count})
+    model, info = load_classifier(weights)
     height, width, channels = info["image_dims"]
 
     def network(x: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
 from utils.scores import nearest
-from utils.scores.extractors import make_extractor
+from utils.scores.extractors import Extractor, make_extractor
 from utils.scores.frechet import Statistics
 from utils.scores.reference import (
     data_statistics,
@@ -30,6 +30,20 @@ TRAINING = "training_features"  # of an extractor, kept until all checkpoints ar
 STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by `mcmc_init`
 
 
+def open_extractor(config: Mapping[str, Any], pieces: int) -> Extractor:
+    """Return the config's extractor by so many pieces; raises UserError for unfit weights."""
+    by_classifier = config["feature_net"] == "classifier"
+    weights = config["clf_weights" if by_classifier else "inception_weights"]
+    extractor = make_extractor(
+        config["feature_net"], weights, config["quantize"], config["feature_sha256"]
+    )
+    if extractor.channels < config["image_dims"][2]:
+        raise UserError(
+            f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
+        )
+    return dataclasses.replace(extractor, pieces=pieces)
+
+
 class Measure:
     """Compares sets of features with the data's; held-out data, where asked for, at once.
 
@@ -38,17 +52,8 @@ class Measure:
     """
 
     def __init__(self, config: Mapping[str, Any], dataset: Dataset, pieces: int):
-        by_classifier = config["feature_net"] == "classifier"
-        weights = config["clf_weights" if by_classifier else "inception_weights"]
         self.config, self.dataset = config, dataset
-        extractor = make_extractor(
-            config["feature_net"], weights, config["quantize"], config["feature_sha256"]
-        )
-        self.extractor = dataclasses.replace(extractor, pieces=pieces)
-        if self.extractor.channels < config["image_dims"][2]:
-            raise UserError(
-                f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
-            )
+        self.extractor = open_extractor(config, pieces)
         self.reference = load_reference(config, self.extractor, dataset)
         if self.reference is None:
             advice = "set num_samples or reference_samples"

@@ -89,3 +89,16 @@ def load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
         raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
     config = {"gen_weights": gen_weights, "gen_type": info.get("type"), "image_dims": shape}
     return network_at(GENERATOR, config)
+
+
+def load_classifier(clf_weights: str) -> tuple[keras.Model, dict[str, Any]]:
+    """Return the classifier of a weights file, and its `image_dims` and `classes`.
+
+    A weights file says its own sizes, and names or the number of classes; a published checkpoint is
+    of the published CIFAR-10 network.
+    """
+    info = {"image_dims": [32, 32, 3], "classes": 10, **(network_info(clf_weights) or {})}
+    classes = info["classes"]
+    count = classes if isinstance(classes, int) else len(classes)
+    config = {"clf_weights": clf_weights, "clf_type": "wrn", "image_dims": info["image_dims"]}
+    return network_at(CLASSIFIER, {**config, "num_classes": count}), info

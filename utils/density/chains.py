@@ -1,0 +1,120 @@
+"""The chains of a density run, between arrays of the host and all cores of the devices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from utils.density.annealing import anneal, make_locate, make_uniforms
+from utils.density.gaussian import Gaussian
+from utils.errors import Diverged
+from utils.mcmc.image_chains import Networks, generated_starts, uniform_starts
+from utils.mcmc.langevin import gradient_of, image_norms
+from utils.mcmc.noise import make_image_noise
+from utils.mcmc.potential import Potential
+from utils.replicas import Replicas
+from utils.scores.segments import LONGEST_SEGMENT
+from utils.seeds import Purpose, draw_each, fold
+
+Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays of rows
+
+
+def over_replicas(replicas: Replicas, function: Callable[..., Any]) -> Call:
+    """Return (shared, *rows) -> `function(*rows, *shared)` by all replicas and their pieces.
+
+    `function` must treat every row by itself; `shared` numbers and tables are the same for all.
+    """
+    count = len(replicas.local)
+    each = replicas.each(
+        lambda shared, *rows: replicas.by_pieces(lambda *own: function(*own, *shared), *rows)
+    )
+
+    def call(shared: Sequence[Any], *rows: np.ndarray) -> Any:
+        own = [np.split(array, count) for array in rows]
+        parts = each((), [tuple(shared)] * count, *own)
+        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
+
+    return call
+
+
+def make_starts(
+    config: Mapping[str, Any], replicas: Replicas, networks: Networks
+) -> dict[str, Call]:
+    """Return, by the name of a start, numbers of chains -> images; data are none of them."""
+    seed, starts = config["seed"], {}
+    if networks.gen is not None:
+        starts["generator"] = generated_starts(networks.gen, seed)
+    starts["noise"] = uniform_starts(config["image_dims"], seed)
+    return {name: over_replicas(replicas, start) for name, start in starts.items()}
+
+
+def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
+    """Return (stream), numbers of chains -> exact draws from the base."""
+
+    def draw(numbers: tf.Tensor, stream: tf.Tensor) -> tf.Tensor:
+        white = draw_each(
+            lambda key: tf.random.stateless_normal(base.shape, key, alg="philox"),
+            chain_keys(seed, Purpose.BASE, stream, numbers), base.shape, tf.float32,
+        )  # fmt: skip
+        return base.images(white)
+
+    return over_replicas(replicas, draw)
+
+
+def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, seed: int) -> Call:
+    """Return (stream, first step, steps, path), images, numbers -> images and a look.
+
+    The look is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
+    path begin at the first step and are filled up to one length by `filled_up`.
+    """
+    locate = make_locate(base.potential, potential)
+
+    def run(images, numbers, stream, first, steps, path):
+        noise_keys, uniform_keys = (
+            chain_keys(seed, purpose, stream, numbers)
+            for purpose in (Purpose.ANNEALING, Purpose.ACCEPTANCE)
+        )
+        draws = make_image_noise(noise_keys, images), make_uniforms(uniform_keys)
+        place, log_weights, acceptance = anneal(
+            images, locate, path, num_steps=steps, draws=draws, first_step=first
+        )
+        look = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
+        return place.images, look
+
+    return over_replicas(replicas, run)
+
+
+def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Call:
+    """Return images (n, h, w, c) -> (n, 3): U, the norm of its gradient, and U_0."""
+
+    def measure(images: tf.Tensor) -> tf.Tensor:
+        gradient = image_norms(gradient_of(potential, images))
+        of_base = tf.cast(base.potential(images), images.dtype)
+        return tf.stack([potential(images), gradient, of_base], axis=1)
+
+    return replicas.rows(measure, replicas.batch_size)
+
+
+def chain_keys(seed: int, purpose: Purpose, stream: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Return the (b, 2) seeds of chains by their numbers (b,), in a stream of so many."""
+    return draw_each(lambda number: fold(seed, purpose, stream, number), numbers, [2], tf.int64)
+
+
+def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.ndarray, ...]:
+    """Return the stretch of a path's tables from step `first` to `last`, all of one length.
+
+    So that segments of all lengths are one graph.
+    """
+    betas, epsilons = path[0][first : last + 1], path[1][first:last]
+    longest = LONGEST_SEGMENT
+    return (
+        np.pad(betas, (0, longest + 1 - len(betas)), mode="edge"),
+        np.pad(epsilons, (0, longest - len(epsilons))),
+    )
+
+
+def require_finite(where: str, *arrays: np.ndarray) -> None:
+    """Raise Diverged where an image, or what is seen of it, is NaN or Inf."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise Diverged(f"{where}: an energy or a pixel is NaN or Inf")

@@ -1,0 +1,98 @@
+"""A density run from its command to its report."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from utils.config.load import Command
+from utils.data.streams import load_data
+from utils.density import results
+from utils.density.outliers import HELD_OUT, Pictures, open_outliers
+from utils.density.report import Report
+from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment
+from utils.density.walkers import FEATURES, Walkers
+from utils.errors import UserError
+from utils.mcmc.image_chains import Networks
+from utils.replicas import Replicas
+from utils.run.folder import Inputs, require_same_inputs
+from utils.run.records import ChainProgress
+from utils.run.run import Run
+from utils.run.training import time_update
+from utils.scores.reference import reference_count
+
+TIMED = 10  # steps, for `--dry-run`
+
+
+def measure_density(
+    command: Command, replicas: Replicas, networks: Networks, run_chain: Callable[..., Any]
+) -> None:
+    """Measure what the density exp(-U) of a config is worth; `run_chain` is that of `fid.py`.
+
+    Raises UserError for what cannot be measured, before any chain runs where it shows there.
+    """
+    config = command.config
+    _require_possible(config, replicas)
+    dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
+    count, noise = reference_count(config), config["data_epsilon"]
+    pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
+    walkers = Walkers(config, replicas, networks, run_chain, (dataset, pictures))
+    inputs, work = Inputs([dataset, held_out]), walkers.work
+    taken = np.cumsum([0, *(segment.steps for segment in work)]).tolist()
+    if command.dry_run:
+        require_same_inputs(command, inputs)
+        print(f"a segment: {TIMED} annealed steps of {config['batch_size']} images")
+        time_update(walkers.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
+        return
+
+    parts = {"chains": walkers.chains, "pilot": walkers.pilot}
+    run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
+    walkers.begin(run)
+    head = {"exp_type": "density", "extractor": walkers.sight.extractor.label}
+    report = Report(run.folder, head)
+    progress = ChainProgress(total=taken[-1], done=taken[run.step], images=config["batch_size"])
+    for number in run.steps():
+        segment = work[number]
+        walkers.advance(segment)
+        if segment.steps:
+            progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
+        if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
+            tell(run, report, walkers, segment)
+        run.done(number)
+    run.drop(*walkers.all_files())
+
+
+def tell(run: Run, report: Report, walkers: Walkers, segment: Segment) -> None:
+    """Tell what a stage has shown whose last segment is done, or all stages of its kind."""
+    ends = {IMAGES: walkers.pictures.names[-1], WALK: walkers.starts[-1]}
+    if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):
+        return
+    columns = {name: walkers.rows(IMAGES, name) for name in walkers.pictures.names}
+    own, judged = columns[HELD_OUT], walkers.sight.judge is not None
+    if segment.stage == IMAGES:
+        results.tell_images(run, report, columns, judged)
+    elif segment.stage == WALK:
+        traces = {start: walkers.rows(WALK, start) for start in walkers.starts}
+        features = {start: walkers.rows(WALK, start, FEATURES) for start in walkers.starts}
+        results.tell_chains(run, report, traces, features, own[:, 0])
+        results.tell_modes(run, report, traces, own[:, -1], walkers.sight.classes)
+    else:
+        done = walkers.work[: walkers.work.index(segment) + 1]
+        stages = dict.fromkeys(each[:2] for each in done if each.stage in (FORWARD, REVERSE))
+        annealed = {(way, int(steps)): walkers.rows(way, steps) for way, steps in stages}
+        results.tell_annealing(run, report, own, annealed)
+
+
+def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
+    """Raise UserError for what only the weights' own chain, or the devices, can tell."""
+    if not config["data_epsilon"]:
+        raise UserError(
+            "'data_epsilon' is 0: data without noise have no density; set it to that of training"
+        )
+    if config["mcmc_steps"] < 4:
+        raise UserError(
+            f"'mcmc_steps' {config['mcmc_steps']}: chains so short cannot tell whether they "
+            "converge, set at least 4"
+        )
+    if len(replicas.local) < replicas.count:
+        raise UserError("exp_type 'density' runs on one machine: start it without TF_CONFIG")

@@ -1,0 +1,82 @@
+"""Which classes chains visit, and how often they move from one to another."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from utils.density.convergence import settled
+from utils.run.plots import save_figure
+from utils.scores.extractors import Extractor
+from utils.weights.networks import load_classifier
+
+
+def make_judge(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
+    """Return images -> probabilities (b, classes) of a classifier, and the names of its classes.
+
+    A published checkpoint does not say them: they are numbers.
+    """
+    model, info = load_classifier(clf_weights)
+    height, width, channels = info["image_dims"]
+
+    def probabilities(pixels: tf.Tensor) -> tf.Tensor:
+        images = tf.image.resize(pixels / 127.5 - 1, (height, width))
+        return tf.nn.softmax(model(images, training=False))
+
+    network: Any = tf.function(
+        probabilities,
+        input_signature=[tf.TensorSpec([None, None, None, channels])],
+        autograph=False,
+    )
+
+    classes = info["classes"]
+    names = [str(n) for n in range(classes)] if isinstance(classes, int) else list(classes)
+    judge = Extractor(
+        name="classifier", dim=len(names), resize="as the classifier's features",
+        weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,
+    )  # fmt: skip
+    return judge, names
+
+
+def count_modes(visits: np.ndarray, of_data: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Return what the classes of chains (chains, looks) show, beside those of data (n,).
+
+    `transitions`[i][j] counts looks at class j that follow one at class i of the same chain;
+    `shares` are of settled chains.
+    """
+    count = len(names)
+    transitions = np.zeros((count, count), np.int64)
+    np.add.at(transitions, (visits[:, :-1], visits[:, 1:]), 1)
+    return {
+        "classes": list(names),
+        "visited_per_chain": float(np.mean([len(np.unique(chain)) for chain in visits])),
+        "visited": len(np.unique(visits)),
+        "stays": float(np.trace(transitions) / max(1, transitions.sum())),
+        "transitions": transitions.tolist(),
+        "shares": _shares(visits[:, settled(visits.shape[1])], count),
+        "data_shares": _shares(of_data, count),
+    }
+
+
+def save_modes(modes: dict[str, Any], path: str) -> None:
+    """Draw the shares of classes beside the data's, and the transitions between them."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    shares, transitions = figure.subplots(1, 2)
+    places = np.arange(len(modes["classes"]))
+    shares.barh(places - 0.2, modes["shares"], height=0.4, label="chains")
+    shares.barh(places + 0.2, modes["data_shares"], height=0.4, label="data")
+    shares.set_yticks(places, modes["classes"])
+    shares.set(title="share of each class", xlabel="share")
+    shares.legend()
+    counts = np.array(modes["transitions"], np.float64)
+    picture = transitions.imshow(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)), vmin=0)
+    figure.colorbar(picture, ax=transitions)
+    transitions.set_yticks(places, modes["classes"])
+    transitions.set(title="from row to column, from look to look", xlabel="class")
+    save_figure(figure, path)
+
+
+def _shares(classes: np.ndarray, count: int) -> list[float]:
+    return (np.bincount(classes.ravel(), minlength=count) / classes.size).tolist()

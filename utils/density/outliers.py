@@ -1,0 +1,122 @@
+"""Does a density tell images of other kinds from those of its data set? AUROC, FPR95, intervals."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from utils.config.checks import OWN_FORMATS
+from utils.data.sets import Dataset
+from utils.data.sources import data_dirs, exists
+from utils.data.streams import ORDER_SEED, evaluation_batches, load_data
+from utils.errors import UserError
+from utils.seeds import Purpose, host_rng
+
+HELD_OUT = "held-out data"
+RESAMPLES = 500  # of the bootstrap
+INTERVAL = (0.025, 0.975)
+PASSED = 0.95  # of the data set's own images, at the threshold of FPR95
+
+
+def _uniform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    return rng.uniform(-1, 1, image.shape).astype(np.float32)
+
+
+def _constant(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(rng.uniform(-1, 1, image.shape[2]).astype(np.float32), image.shape)
+
+
+def _rotated(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    del rng
+    return np.rot90(image)
+
+
+MADE: Mapping[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
+    "uniform": _uniform,
+    "constant": _constant,
+    "rotated": _rotated,
+}
+
+
+def open_outliers(config: Mapping[str, Any]) -> dict[str, Dataset | None]:
+    """Return the data sets that `ood` names, None for those that are made here.
+
+    They are fitted to the size and channels of the config's. Raises UserError for unknown ones.
+    """
+    return {name: None if name in MADE else _open(config, name) for name in config["ood"]}
+
+
+def _open(config: Mapping[str, Any], name: str) -> Dataset:
+    """Return the training split, which every set has, of the data set `FORMAT:PATH` or `NAME`."""
+    kind, _, path = name.partition(":")
+    other = {**config, "data_type": name, "data_labels": None, "label_attribute": None}
+    if kind in OWN_FORMATS:
+        other |= {"data_type": kind, "data_dir": path}
+    elif not any(exists(f"{folder}/{kind}") for folder in data_dirs(other)):
+        other["data_dir"] = None  # not beside the run's own data: where it would be prepared
+    other |= {"split": "train", "heldout_split": None, "random_crop": False, "data_flip": False}
+    try:
+        return load_data(other)
+    except UserError as error:
+        made = " and ".join(f"'{own}'" for own in MADE)
+        raise UserError(f"'ood' '{name}': {error} ({made} need no data)") from error
+
+
+class Pictures(NamedTuple):
+    """Images whose energies are compared: those held out, and outliers, `count` at most of each.
+
+    All carry Gaussian noise of standard deviation `noise`, as the data that the EBM learned on.
+    """
+
+    own: Dataset
+    others: Mapping[str, Dataset | None]
+    count: int
+    noise: float
+    seed: int
+
+    @property
+    def names(self) -> list[str]:
+        """The data set's own images first."""
+        return [HELD_OUT, *self.others]
+
+    def batches(self, name: str, size: int) -> Iterator[np.ndarray]:
+        """Yield the first images of a split in its shuffled order, (b, h, w, c) around [-1, 1]."""
+        other, made, place = self.others.get(name), MADE.get(name), 0
+        dataset, number = other or self.own, self.names.index(name)
+        count = min(self.count, dataset.num_examples)
+        for images, _, _ in evaluation_batches(dataset, size, seed=ORDER_SEED, count=count):
+            drawn = []
+            for image in images:
+                rng = host_rng(self.seed, Purpose.OUTLIERS, number, place)
+                clean = image if made is None else made(rng, image)
+                noise = rng.standard_normal(image.shape, np.float32)
+                drawn.append(clean + np.float32(self.noise) * noise)
+                place += 1
+            yield np.stack(drawn)
+
+
+def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Return how often a score (m,) of an outlier lies above one (n,) of an image; ties by half."""
+    ranks, count = rankdata(np.concatenate([inside, outside])), len(outside)
+    return float((ranks[len(inside) :].mean() - (count + 1) / 2) / len(inside))
+
+
+def false_positives(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Return FPR95: the share of outliers that pass a threshold which 95% of images pass."""
+    return float(np.mean(outside <= np.quantile(inside, PASSED)))
+
+
+def separation(inside: np.ndarray, outside: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """Return AUROC and FPR95 of scores (n,), (m,), with their 95% bootstrap intervals."""
+    drawn = []
+    for _ in range(RESAMPLES):
+        pair = [scores[rng.integers(0, len(scores), len(scores))] for scores in (inside, outside)]
+        drawn.append((auroc(*pair), false_positives(*pair)))
+    low, high = np.quantile(drawn, INTERVAL, axis=0).tolist()
+    return {
+        "auroc": auroc(inside, outside),
+        "auroc_interval": [low[0], high[0]],
+        "fpr95": false_positives(inside, outside),
+        "fpr95_interval": [low[1], high[1]],
+    }

@@ -1,0 +1,92 @@
+"""`report.json` of a density run, which grows stage by stage, and its pictures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from utils.files.whole import join, whole_file
+from utils.run.plots import save_figure
+
+
+class Report:
+    """The sections of `report.json`, written whenever one is added."""
+
+    def __init__(self, folder: str, head: Mapping[str, Any]):
+        self.path, self.sections = join(folder, "report.json"), dict(head)
+        if tf.io.gfile.exists(self.path):
+            with tf.io.gfile.GFile(self.path) as file:
+                self.sections = json.load(file)
+
+    def put(self, name: str, section: Mapping[str, Any]) -> None:
+        """Add a section, in place of an older one; what is not finite is null."""
+        self.sections[name] = _finite(section)
+        with whole_file(self.path) as path, open(path, "w") as file:
+            json.dump(self.sections, file, indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_bounds(bits: Mapping[str, Mapping[str, float]], others: Mapping[str, float], path: str):
+    """Draw the bits per dimension by steps of annealing, and those of `others` as lines."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    steps = [int(name) for name in bits]
+    for name, marker in (("forward", "^"), ("reverse", "v")):
+        values = [each.get(name, math.nan) for each in bits.values()]
+        axes.plot(steps, values, marker=marker, label=name)
+    for (name, value), style in zip(others.items(), ("--", ":"), strict=False):
+        axes.axhline(value, color="grey", linestyle=style, label=name)
+    axes.set(xscale="log", xlabel="steps of annealing", ylabel="bits per dimension",
+             title="held-out data")  # fmt: skip
+    axes.legend()
+    save_figure(figure, path)
+
+
+def save_convergence(
+    looks: Sequence[int],
+    statistics: Mapping[str, Mapping[str, np.ndarray]],
+    r_hat: Mapping[str, float | None],
+    path: str,
+) -> None:
+    """Draw each statistic, by start (chains, looks), along the chains: median and middle 80%."""
+    columns = 3
+    rows = -(-len(statistics) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (name, by_start) in zip(panels, statistics.items(), strict=False):
+        for start, values in by_start.items():
+            low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
+            axes.plot(looks, middle, label=start)
+            axes.fill_between(looks, low, high, alpha=0.2)
+        found = r_hat[name]
+        told = "" if found is None else f", R-hat {found:.3f}"
+        axes.set(title=f"{name.replace('_', ' ')}{told}", xlabel="Langevin step")
+    panels[0].legend(title="chains from")
+    for axes in panels[len(statistics) :]:
+        axes.set_axis_off()
+    save_figure(figure, path)
+
+
+def save_energies(energies: Mapping[str, np.ndarray], path: str) -> None:
+    """Draw how the energies (n,) of each set of images are spread, on one axis."""
+    figure = Figure(figsize=(7, 1 + 0.6 * len(energies)), layout="constrained")
+    axes = figure.subplots()
+    for place, values in enumerate(energies.values()):
+        low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+        axes.plot([low, high], [place, place], color=f"C{place}", linewidth=6, alpha=0.5)
+        axes.plot(middle, place, color=f"C{place}", marker="o")
+    axes.set_yticks(range(len(energies)), list(energies))
+    axes.invert_yaxis()
+    axes.set(xlabel="potential energy: median, middle 90%", xscale="symlog")
+    save_figure(figure, path)

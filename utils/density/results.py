@@ -1,0 +1,177 @@
+"""From the files of a density run's stages to its report: numbers, lines, pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.density.annealing import bits_per_dim, steps_for, summarise
+from utils.density.convergence import compare_starts, diagnose, settled
+from utils.density.modes import count_modes, save_modes
+from utils.density.outliers import HELD_OUT, separation
+from utils.density.report import Report, save_bounds, save_convergence, save_energies
+from utils.density.sight import NO_CLASS, SEEN
+from utils.density.stages import FORWARD, REVERSE, look_steps
+from utils.files.whole import whole_file
+from utils.run.run import Run
+from utils.scores.validity import COLUMNS, Trace, describe, line, save_trace
+from utils.seeds import Purpose, host_rng
+
+MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
+TARGET = 0.1  # bits per dimension between forward and reverse that are asked for
+
+
+def tell_images(run: Run, report: Report, columns: Mapping[str, np.ndarray], judged: bool) -> None:
+    """Tell how well each score of `columns` (n, 6), by set of images, finds outliers.
+
+    Higher scores count as outliers: the potential, its gradient norm, and two baselines.
+    """
+    inside, found = columns[HELD_OUT], {}
+    scores = ["energy", "gradient norm", "per-pixel Gaussian"]
+    scores += ["maximal softmax"] if judged else []
+    for number, (name, outside) in enumerate(columns.items()):
+        if name == HELD_OUT:
+            continue
+        found[name] = {"images": len(outside)}
+        for place, score in enumerate(scores):
+            own = MEASURED.index(score)
+            rng = host_rng(run.config["seed"], Purpose.BOOTSTRAP, number, place)
+            found[name][score] = separation(inside[:, own], outside[:, own], rng)
+        told = ", ".join(f"{score} {found[name][score]['auroc']:.3f}" for score in scores)
+        print(f"AUROC against {name} ({len(outside)} images): {told}", flush=True)
+    report.put("outliers", {"images": len(inside), **found})
+    energies = {name: rows[:, 0] for name, rows in columns.items()}
+    save_energies(energies, run.path("plots", "outliers.png"))
+
+
+def tell_chains(
+    run: Run,
+    report: Report,
+    traces: Mapping[str, np.ndarray],
+    features: Mapping[str, np.ndarray],
+    of_data: np.ndarray,
+) -> None:
+    """Tell whether chains (n, looks, columns) from several starts have converged.
+
+    `features` (n, d) are of their last images, `of_data` the energies of held-out data.
+    """
+    config, looks = run.config, look_steps(run.config)
+    names = [*COLUMNS, *SEEN]
+    validity: dict[str, Any] = {"steps": looks[-1], "chains_per_start": config["num_samples"]}
+    for start, rows in traces.items():
+        trace = Trace(np.array(looks), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
+        trace.grad_norms[:, 0] = np.nan  # no step was taken
+        validity[f"from {start}"] = describe(trace, of_data, looks[-1:], config["data_epsilon"])
+        print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
+        save_trace(trace, of_data, run.path("plots", f"chains_{start}.png"))
+        _save(
+            run,
+            f"chains_{start}",
+            dict(zip(names, np.moveaxis(rows, -1, 0), strict=True), steps=looks),
+        )
+    watched = ["energies", *SEEN[:-1]]
+    statistics = {
+        name: {start: rows[..., names.index(name)] for start, rows in traces.items()}
+        for name in watched
+    }
+    late = settled(len(looks))
+    pooled = {n: np.concatenate([*by.values()])[:, late] for n, by in statistics.items()}
+    every = float(np.mean(np.diff(looks)[late]))
+    validity |= diagnose(pooled, every)
+    validity["between_starts"] = compare_starts(features, config["seed"])
+    report.put("validity", validity)
+    save_convergence(looks, statistics, validity["r_hat"], run.path("plots", "convergence.png"))
+    told = [f"{n} {r:.3f}" for n, r in validity["r_hat"].items() if r is not None]
+    print(f"R-hat: {', '.join(told)}", flush=True)
+    for pair, test in validity["between_starts"].items():
+        print(
+            f"chains from {pair}: energy distance {test['energy_distance']:.4g}, "
+            f"p {test['p_value']:.3g}",
+            flush=True,
+        )
+
+
+def tell_modes(
+    run: Run,
+    report: Report,
+    traces: Mapping[str, np.ndarray],
+    of_data: np.ndarray,
+    names: Sequence[str],
+) -> None:
+    """Tell which classes chains visit, beside those of held-out data (n,); none: no classifier."""
+    if (of_data == NO_CLASS).any():
+        report.put("modes", {"left_out": "no classifier: 'clf_weights' is None"})
+        print("classes of chains: none, for there is no classifier (clf_weights)", flush=True)
+        return
+    column, found = len(COLUMNS) + SEEN.index("class"), {}
+    for start, rows in traces.items():
+        found[f"from {start}"] = count_modes(
+            rows[..., column].astype(int), of_data.astype(int), names
+        )
+        modes = found[f"from {start}"]
+        save_modes(modes, run.path("plots", f"modes_{start}.png"))
+        print(
+            f"chains from {start}: {modes['visited_per_chain']:.2f} classes a chain, "
+            f"{modes['visited']} of {len(names)} in all, stay in one {modes['stays']:.1%} of looks",
+            flush=True,
+        )
+    report.put("modes", found)
+
+
+def tell_annealing(
+    run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
+) -> None:
+    """Tell log Z and the likelihood of held-out data, (n, 6), by what is `annealed` so far.
+
+    That is, by direction and number of steps, each chain's log weight and acceptance, (n, 2).
+    """
+    config = run.config
+    dims, count = int(np.prod(config["image_dims"])), len(held_out)
+    energies, of_base = (held_out[:, MEASURED.index(name)] for name in ("energy", "base"))
+    log_z: dict[str, dict] = {}
+    bits: dict[str, dict] = {}
+    for (direction, steps), rows in annealed.items():
+        sign = 1 if direction == FORWARD else -1
+        found = summarise(rows[:, 0])
+        value = sign * found["log_mean_weight"]
+        log_z.setdefault(str(steps), {})[direction] = {
+            "log_z": value, **found, "acceptance": float(rows[:, 1].mean()), "chains": len(rows),
+        }  # fmt: skip
+        own = bits.setdefault(str(steps), {})
+        own[direction] = bits_per_dim(energies.mean() + value, dims)
+        if len(own) == 2:
+            own["difference"] = own[REVERSE] - own[FORWARD]
+            both = log_z[str(steps)]
+            both["difference"] = both[REVERSE]["log_z"] - both[FORWARD]["log_z"]
+    error = energies.std(ddof=1) / np.sqrt(count) / (dims * np.log(2))
+    base = bits_per_dim(of_base.mean(), dims)
+    report.put("log_z", {
+        "base": f"Gaussian, {config['ais_base']} covariance",
+        "forward": "from exact draws of the base: a lower bound in expectation",
+        "reverse": f"from chains of {config['mcmc_steps']} steps that began at data: an estimate",
+        "by_steps": log_z,
+    })  # fmt: skip
+    both = {int(steps): own["difference"] for steps, own in bits.items() if len(own) == 3}
+    asked = steps_for(TARGET, np.array([*both]), np.array([*both.values()]))
+    report.put("bits_per_dim", {
+        "images": count, "dims": dims, "data_noise": config["data_epsilon"],
+        "standard_error": float(error), "base": base, "by_steps": bits,
+        f"steps_for_difference_{TARGET}": asked,
+    })  # fmt: skip
+    save_bounds(bits, {"base": base}, run.path("plots", "bits_per_dim.png"))
+    _save(run, "annealed", {f"{way}_{steps}": rows for (way, steps), rows in annealed.items()})
+    (direction, steps), rows = [*annealed.items()][-1]
+    found = log_z[str(steps)][direction]
+    kind = "lower bound" if direction == FORWARD else "estimate"
+    print(
+        f"log Z, {steps} steps {direction}: {found['log_z']:.1f} nats ({kind}), "
+        f"{bits[str(steps)][direction]:.4f} bits per dimension (base {base:.4f}), effective size "
+        f"{found['effective_size']:.1f} of {found['chains']}, acceptance {found['acceptance']:.2f}",
+        flush=True,
+    )
+
+
+def _save(run: Run, name: str, arrays: Mapping[str, Any]) -> None:
+    """Keep arrays in an npz for whoever looks closer."""
+    with whole_file(run.path("numpy", f"{name}.npz")) as path:
+        np.savez(path, **arrays)

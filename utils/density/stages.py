@@ -1,0 +1,60 @@
+"""The work of a density run as a plain list: images, chains, and annealing, cut into segments."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from utils.density.schedule import NODES, ROUND, ROUNDS
+from utils.scores.segments import LONGEST_SEGMENT, LOOKS, count_batches
+
+LOOKS_AT_CHAINS = 100  # where `segment_steps` says no other number
+IMAGES, WALK, PILOT, FORWARD, REVERSE = "images", "chains from", "pilot", "forward", "reverse"
+
+
+class Segment(NamedTuple):
+    """Steps `first` to `last` of a batch of a stage; 0 to 0 is the start of chains.
+
+    `of` tells stages of one kind apart: the images' name, the chains' start, the steps annealed.
+    """
+
+    stage: str
+    of: str | int
+    batch: int = 0
+    first: int = 0
+    last: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps chains take in it."""
+        node = ROUNDS * ROUND if self.last else 0
+        return node if self.stage == PILOT else self.last - self.first
+
+
+def density_segments(
+    config: Mapping[str, Any], images: Sequence[str], starts: Sequence[str]
+) -> list[Segment]:
+    """Return all segments in order: images first, for they show what is not finite at once."""
+    work = [Segment(IMAGES, name) for name in images]
+    for start in starts:
+        work += _chains(config, WALK, start, look_steps(config))
+    work += [Segment(PILOT, "", 0, max(0, node - 1), node) for node in range(NODES + 1)]
+    for steps in sorted(set(config["ais_steps"])):
+        ends = [*range(0, steps, min(LONGEST_SEGMENT, -(-steps // LOOKS))), steps]
+        for direction in (FORWARD, REVERSE):
+            work += _chains(config, direction, steps, ends)
+    return work
+
+
+def look_steps(config: Mapping[str, Any]) -> list[int]:
+    """Return the steps after which the config's own chains are looked at, from 0 to their end."""
+    steps = config["mcmc_steps"]
+    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS_AT_CHAINS))
+    return [*range(0, steps, every), steps]
+
+
+def _chains(
+    config: Mapping[str, Any], stage: str, of: str | int, ends: Sequence[int]
+) -> list[Segment]:
+    pairs = list(itertools.pairwise([0, *ends]))
+    batches = range(count_batches(config))
+    return [Segment(stage, of, batch, *pair) for batch in batches for pair in pairs]
