@@ -48,6 +48,7 @@ LADDER = (  # of the packages and modules of utils, the lowest first
     ("run",),
     ("scores",),
     ("attack",),
+    ("purify",),
 )
 NAMED_TUPLE = ("_asdict", "_replace", "_fields")
 

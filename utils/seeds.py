@@ -34,6 +34,9 @@ class Purpose(enum.IntEnum):
     SUBSETS = 17  # of images, for KID
     ATTACK_START = 18  # random starts of attacks, by image
     ATTACK_CONTROL = 19  # random perturbations of an attack's control, by image
+    ATTACK_SEARCH = 20  # what an attack draws in a step, by image and leg
+    ATTACK_PROBES = 21  # directions in which losses are compared, by image and round
+    ATTACK_BOOTSTRAP = 22  # images drawn again, for intervals
 
 
 def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:
