@@ -4,29 +4,28 @@
     python3 attack.py configs_attack/emoji32.py --run-dir DIR  # begin there, or go on
     python3 attack.py --resume RUN_DIR [--set KEY=VALUE ...]
 
-BPDA + EOT: projected gradient ascent, by gradients averaged over purifications of an image. An
-image that seems broken is verified by fresh purifications; only verified breaks count.
+`attack` says how: by default BPDA + EOT, projected gradient ascent by gradients averaged over
+purifications of an image. An image that seems broken is verified by fresh purifications; only
+verified breaks count. `python3 -m utils.attack RUN_DIR ...` puts several attacks into one table.
 """
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import utils.before_tensorflow
 
 import numpy as np
 
-from utils.attack.attacks import (
-    PER_255,
-    loss_slopes,
-    project,
-    random_at_radius,
-    random_in_ball,
-    step_up,
-)
-from utils.attack.defense import Defense, Use, class_numbers, create_defense
+from utils.attack.attacks import rounds_of
+from utils.attack.classifier import class_numbers
+from utils.attack.defense import Defense, Use, create_defense
+from utils.attack.masking import check_masking
 from utils.attack.record import Record, draw_examples
+from utils.attack.siege import attack_batch, time_round
+from utils.attack.task import Batch
+from utils.attack.verdicts import at_the_end
 from utils.config.load import parse_command
 from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
 from utils.errors import UserError, one_line_errors, tell_what_fills_memory
@@ -37,21 +36,9 @@ from utils.run.folder import Inputs, require_same_inputs
 from utils.run.run import Run
 from utils.run.states import list_states
 from utils.run.training import time_update
-from utils.seeds import Purpose, host_rng
+from utils.seeds import Purpose
 
 NUM_SHOWN = 8  # broken and defended images in the picture, each
-
-
-class Batch(NamedTuple):
-    """Images (n, h, w, c) in [-1, 1], their (n,) labels, and their indices in the data set."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    indices: np.ndarray
-
-    def of(self, rows: np.ndarray) -> "Batch":
-        """Return some of the images."""
-        return Batch(*(array[rows] for array in self))
 
 
 @one_line_errors
@@ -83,8 +70,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         before = defense.image_steps
         results = attack_batch(config, defense, batch, tell)
         seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
+        results |= at_the_end(config, defense, results)
         # Purified on all workers together, drawn by the chief.
         examples = None if number else find_examples(defense, results)
+        if config["attack_checks"] and not number:
+            few = batch.of(np.arange(len(batch.labels)) < config["attack_checks"])
+            record.add_checks(check_masking(config, defense, few))
         record.add(results, seconds, image_steps)
         if run.chief:
             if examples is not None:
@@ -95,107 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_own_page(run)
 
 
-def attack_batch(
-    config: Mapping[str, Any],
-    defense: Defense,
-    batch: Batch,
-    tell: Callable[[int, np.ndarray, int], None],
-) -> dict[str, np.ndarray]:
-    """Attack the images of a batch; return what `Record` keeps of them.
-
-    A round predicts the images it holds, verifies those that seem broken, and steps.
-    """
-    images, labels, indices = batch
-    radius, norm = config["adv_eps"] * PER_255, config["adv_norm"]
-    right = defends(config, defense, batch, Use.NATURAL, 0)
-    class_path, verifications = [right.copy()], np.zeros(len(images), np.int32)
-    current, adversarial = start_images(config, batch), images.copy()
-    for number in range(config["adv_steps"] + 1):
-        active = np.flatnonzero(right) if config["attack_packing"] else np.arange(len(images))
-        adversarial[right] = current[right]
-        if len(active):
-            reps = config["eot_attack_reps"]
-            purified = defense.purify(current[active], indices[active], Use.ATTACK, number, reps)
-            logits = defense.logits(purified)
-            candidates = active[right[active] & (logits.argmax(axis=1) != labels[active])]
-            verifications[candidates] += 1
-            held_up = verify(config, defense, Batch(current, labels, indices), candidates, number)
-            right[candidates] = held_up
-        class_path.append(right.copy())
-        tell(number, right, int(verifications.sum()))
-        held = right[active] if config["attack_packing"] else np.ones(len(active), bool)
-        if number < config["adv_steps"] and held.any():
-            rows, purified, logits = active[held], purified.of(held), logits[held]
-            if config["attack_gradient"] == "none":
-                purified = defense.bare(current[rows])
-                logits = defense.logits(purified)
-            slopes = loss_slopes(logits, labels[rows], config["attack_loss"])
-            gradient = defense.gradient(purified, slopes)
-            moved = step_up(current[rows], gradient, config["adv_eta"] * PER_255, norm)
-            current[rows] = project(moved, images[rows], radius, norm)
-    results = {"class_path": np.stack(class_path).astype(np.uint8), "labs": labels}
-    results |= {"indices": indices, "verifications": verifications}
-    if config["attack_control"]:
-        results["control"] = control(config, defense, batch, class_path[0], verifications)
-    return {**results, "ims_orig": images, "ims_adv": adversarial}
-
-
-def start_images(config: Mapping[str, Any], batch: Batch) -> np.ndarray:
-    """Return where the attack starts: at the images, or at random points of their balls."""
-    if not config["adv_rand_start"]:
-        return batch.images.copy()
-    rngs = [host_rng(config["seed"], Purpose.ATTACK_START, index) for index in batch.indices]
-    return random_in_ball(batch.images, config["adv_eps"] * PER_255, config["adv_norm"], rngs)
-
-
-def defends(
-    config: Mapping[str, Any], defense: Defense, batch: Batch, use: Use, number: int
-) -> np.ndarray:
-    """Return (n,) bool: which images fresh purifications get right, `eot_defense_reps` of each."""
-    images, labels, indices = batch
-    purified = defense.purify(images, indices, use, number, config["eot_defense_reps"])
-    return defense.logits(purified).argmax(axis=1) == labels
-
-
-def verify(
-    config: Mapping[str, Any], defense: Defense, batch: Batch, candidates: np.ndarray, number: int
-) -> np.ndarray:
-    """Return which candidates fresh purifications get right, all together or one by one."""
-    groups = [candidates] if config["attack_packing"] else candidates[:, np.newaxis]
-    verdicts = [
-        defends(config, defense, batch.of(rows), Use.VERIFY, number) for rows in groups if len(rows)
-    ]
-    return np.concatenate([np.zeros(0, bool), *verdicts])
-
-
-def control(
-    config: Mapping[str, Any],
-    defense: Defense,
-    batch: Batch,
-    natural: np.ndarray,
-    verifications: np.ndarray,
-) -> np.ndarray:
-    """Return which images stay right under random perturbations of the attack's full size.
-
-    Each is verified as often as under the attack, at least once; so one sees breaks by chance.
-    """
-    right, radius = natural.copy(), config["adv_eps"] * PER_255
-    trials = np.maximum(verifications, 1)
-    for trial in range(trials.max()):
-        rows = np.flatnonzero(right & (trials > trial))
-        if not len(rows):
-            break
-        images, labels, indices = batch.of(rows)
-        rngs = [host_rng(config["seed"], Purpose.ATTACK_CONTROL, i, trial) for i in indices]
-        perturbed = random_at_radius(images, radius, config["adv_norm"], rngs)
-        perturbed = Batch(perturbed, labels, indices)
-        right[rows] = defends(config, defense, perturbed, Use.CONTROL, trial)
-    return right.astype(np.uint8)
-
-
 def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:
     """Print a line where one is due; stop here if any worker was told to."""
-    last = run.config["adv_steps"]
+    last = rounds_of(run.config) - 1
     if number in (0, last) or (number + 1) % run.config["log_freq"] == 0:
         print(
             f"round {number + 1}/{last + 1}  right {right.sum()}/{len(right)}  "
@@ -263,18 +156,13 @@ def time_rounds(
 ) -> None:
     """Time rounds on the first batch, of which nothing is broken yet; verifications are left out.
 
-    The natural predictions and the control are counted as the rounds that they take as long as.
+    Natural predictions, the control and the votes at the end are counted as the rounds that they
+    take as long as.
     """
-    images, labels, indices = next(batches_from(config, dataset, config["start_batch"], 2**31))
-
-    def attack_round(number: int) -> None:
-        reps = config["eot_attack_reps"]
-        purified = defense.purify(images, indices, Use.ATTACK, number, reps)
-        slopes = loss_slopes(defense.logits(purified), labels, config["attack_loss"])
-        defense.gradient(purified, slopes)
-
-    apart = (1 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
-    time_update(attack_round, round(batches * (config["adv_steps"] + 1 + apart)), {}, "round")
+    batch = next(batches_from(config, dataset, config["start_batch"], 2**31))
+    apart = (2 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
+    attack_round = time_round(config, defense, batch)
+    time_update(attack_round, round(batches * (rounds_of(config) + apart)), {}, "round")
     print("verifications of what seems broken come on top")
 
 

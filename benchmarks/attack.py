@@ -1,10 +1,11 @@
-"""Seconds an attack takes per image: broken ones left out (packed), or carried along (plain).
+"""Seconds that attacks take per image, and a round of theirs, beside projected gradient ascent.
 
     python3 -m benchmarks.attack [CONFIG] [--set KEY=VALUE ...] [--images 64] [--repeats 3]
 
-Runs `attack_batch` of attack.py, with the defence that attack.py builds, on the first images of the
-config's split. The schedules (`attack_packing` True and False) take turns; numbers are medians over
-the repeats. Behind an EBM: --set langevin_steps=20 ebm_weights=PATH adv_steps=10.
+Runs the attacks of attack.py, on the defence that attack.py builds, on the first images of the
+config's split. They take turns; numbers are medians over the repeats. `plain` is the schedule that
+carries broken images along (`attack_packing` False). A round is one in which all images stand.
+Behind an EBM: --set langevin_steps=20 ebm_weights=PATH adv_steps=10.
 """
 
 import argparse
@@ -16,20 +17,29 @@ import utils.before_tensorflow
 
 import numpy as np
 
-from attack import Batch, attack_batch, batches_from
+from attack import batches_from
 from utils.attack.defense import Defense, create_defense
+from utils.attack.siege import attack_batch, time_round
+from utils.attack.task import Batch
 from utils.config.command_line import whole_number
 from utils.config.load import load_config
 from utils.data.streams import load_data, require_labels
 from utils.errors import one_line_errors
 from utils.replicas import Replicas
 
-SCHEDULES = {"packed": True, "plain": False}  # values of `attack_packing`
+ROUNDS = 3  # timed, of each attack and repeat
+ATTACKS = {  # changes of the config; the first is what the others are compared with
+    "pgd": {"attack": "pgd"},
+    "pgd, plain": {"attack": "pgd", "attack_packing": False},
+    **{name: {"attack": name} for name in ("apgd_ce", "apgd_dlr", "apgd_t", "transfer")},
+    **{name: {"attack": name} for name in ("square", "nes")},
+}
+REPLAYED = {name: {"attack_gradient": name} for name in ("full", "smoothed", "surrogate")}
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print one row a schedule."""
+    """Print one row an attack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default="configs_attack/emoji32.py")
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
@@ -41,43 +51,56 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config(arguments.config, overrides, "attack")
     dataset = load_data(config, config["split"])
     require_labels(dataset)
+    steps = config["langevin_steps"]
+    config |= {"surrogate_steps": config["surrogate_steps"] or max(1, steps // 4)}
     defense = create_defense(config, dataset.class_names, Replicas(config))
     (batch,) = batches_from(config, dataset, 1, 2)
 
-    attacked({**config, "adv_steps": 1}, defense, batch)  # traces
-    runs: dict[str, list[tuple]] = {name: [] for name in SCHEDULES}
+    attacks = ATTACKS | REPLAYED if steps > 1 else ATTACKS
+    configs = {name: {**config, **changes} for name, changes in attacks.items()}
+    for own in configs.values():
+        time_round(own, defense, batch)(0)  # traces
+    runs: dict[str, list[tuple]] = {name: [] for name in configs}
     for _ in range(arguments.repeats):
-        for name, packing in SCHEDULES.items():
-            runs[name].append(attacked({**config, "attack_packing": packing}, defense, batch))
-    print_table(runs, len(batch[0]))
+        for name, own in configs.items():
+            runs[name].append(attacked(own, defense, batch))
+    print_table(runs, len(batch.labels))
 
 
 def attacked(
     config: Mapping[str, Any], defense: Defense, batch: Batch
-) -> tuple[float, int, np.ndarray]:
-    """Attack a batch; return seconds, image-steps, and who was right when."""
+) -> tuple[float, float, int, np.ndarray]:
+    """Attack a batch; return seconds, those of a round, image-steps, and who was right when."""
     start, before = time.perf_counter(), defense.image_steps
     results = attack_batch(config, defense, batch, lambda number, right, verified: None)
-    seconds = time.perf_counter() - start
-    return seconds, defense.image_steps - before, results["class_path"]
+    seconds, steps = time.perf_counter() - start, defense.image_steps - before
+    attack_round, start = time_round(config, defense, batch), time.perf_counter()
+    for number in range(ROUNDS):
+        attack_round(number)
+    return seconds, (time.perf_counter() - start) / ROUNDS, steps, results["class_path"]
 
 
 def print_table(runs: Mapping[str, Sequence[tuple]], count: int) -> None:
-    """Print the schedules of `count` images, and whether they come to the same verdicts."""
-    print("| schedule | seconds an image [min, max] | x plain | image-steps an image | robust |")
-    print("|---|---|---|---|---|")
-    plain_seconds = np.array([seconds for seconds, _, _ in runs["plain"]])
+    """Print the attacks of `count` images, and whether both schedules come to the same verdicts."""
+    print(
+        "| attack | seconds an image [min, max] | x pgd | a round, seconds | x pgd | "
+        "image-steps an image | robust |"
+    )
+    print("|---" * 7 + "|")
+    whole, single = (np.array([run[place] for run in runs["pgd"]]) for place in (0, 1))
     for name, repeats in runs.items():
-        seconds = np.array([seconds for seconds, _, _ in repeats])
-        _, image_steps, path = repeats[0]
+        seconds, rounds = (np.array([run[place] for run in repeats]) for place in (0, 1))
         low, middle, high = (f(seconds) / count for f in (np.min, np.median, np.max))
-        speed = np.median(plain_seconds / seconds)
+        _, _, image_steps, path = repeats[0]
         print(
-            f"| {name} | {middle:.3g} [{low:.3g}, {high:.3g}] | {speed:.2f} | "
+            f"| {name} | {middle:.3g} [{low:.3g}, {high:.3g}] | {np.median(seconds / whole):.2f} | "
+            f"{np.median(rounds):.3g} | {np.median(rounds / single):.2f} | "
             f"{image_steps / count:,.0f} | {path[-1].sum()}/{count} |"
         )
-    ends = [repeats[0][2][-1] for repeats in runs.values()]
-    print(f"\nverdicts that differ: {np.count_nonzero(ends[0] != ends[1])} of {count}")
+    packed, plain = (runs[name][0][3][-1] for name in ("pgd", "pgd, plain"))
+    print(
+        f"\nverdicts of both schedules that differ: {np.count_nonzero(packed != plain)} of {count}"
+    )
 
 
 if __name__ == "__main__":

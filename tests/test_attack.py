@@ -1,4 +1,4 @@
-"""attack.py as a user runs it, on the embedded data, and the rules of its verdicts."""
+"""attack.py as a user runs it, on the embedded data."""
 
 import functools
 import json
@@ -10,22 +10,15 @@ import pytest
 import tensorflow as tf
 
 import attack
-from tests.runs import assert_same, cpus, splits
-from utils.attack.defense import Defense, Use, create_classifier, create_defense, make_classify
+from tests.runs import assert_same, splits
+from utils.attack.defense import Use, create_defense
+from utils.config import keys
 from utils.config.load import load_config
-from utils.errors import UserError
-from utils.mcmc.potential import make_potential
+from utils.files.fingerprints import fingerprint
 from utils.replicas import Replicas
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
-RULES = {
-    "seed": 0, "image_dims": [4, 4, 3], "batch_size": 4, "chain_batch": None, "langevin_steps": 2,
-    "epsilon": 0.4, "attack_gradient": "bpda", "attack_noise": "fresh", "attack_memory_gb": 1.0,
-    "mcmc_temp": 1.0, "tau": None, "prior_weights": None, "adv_eps": 12.0,
-    "adv_eta": 3.0, "adv_norm": "linf", "adv_steps": 6, "adv_rand_start": True,
-    "eot_attack_reps": 3, "eot_defense_reps": 5, "attack_loss": "cross_entropy",
-    "attack_packing": True, "attack_control": True,
-}  # fmt: skip
+EVERY = list(keys.ATTACKS)
 
 
 @pytest.fixture
@@ -54,6 +47,11 @@ def test_an_attack_leaves_what_the_design_says(run, capsys):
     assert report["robust"]["accuracy"] == pytest.approx(stored["class_path"][-1].mean())
     assert report["robust"]["low"] <= report["robust"]["accuracy"] <= report["robust"]["high"]
     assert report["setting"]["attack_gradient"] == "bpda"
+    assert len(report["resubmission"]) == len(report["control_resubmission"]) == 2
+    assert report["excess"]["low"] <= report["excess"]["share"] <= report["excess"]["high"]
+    assert report["one_shot"]["accuracy"] == pytest.approx(stored["one_shot"].mean())
+    assert [leg["attack"] for leg in report["legs"]] == ["pgd"]
+    assert report["masking"] == {}
     for name in ("accuracy_over_attack.png", "examples.png"):
         assert (folder / "data_log" / name).exists()
 
@@ -103,6 +101,9 @@ def test_two_replicas_are_one(run):
         ["attack_gradient=none", "adv_norm=l2", "adv_eps=128", "adv_rand_start=False"],
         ["attack_gradient=smoothed", "attack_noise=fixed", "attack_loss=margin"],
         ["attack_gradient=full", "attack_memory_gb=1e-9", "attack_control=False"],
+        [f"attack_list={EVERY}", "attack=ensemble", "attack_restarts=2"],
+        [f"attack_list={EVERY}", "attack=ensemble", "adv_norm=l2", "adv_eps=128"],
+        ["attack_gradient=surrogate", "surrogate_steps=1", "attack_checks=2"],
         ["clf_output=probabilities", "langevin_steps=0", "ebm_weights=None"],
     ],
     ids=lambda changes: changes[0],
@@ -140,6 +141,9 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
         ("ebm_weights=examples/weights/emoji32_conv_ebm.weights.h5", "half of a potential"),
         ("clf_width=7", "set 'clf_width' to 2"),
         ("start_batch=2000", "the split has"),
+        ("attack_list=[]", "'attack_list' must be list of pgd, apgd_ce, "),
+        ("attack_list=['pgd','fab']", "'attack_list' must be list of pgd, apgd_ce, "),
+        ("attack=fab", "'attack' must be `pgd` | `apgd_ce` | "),
     ],
 )
 def test_mistakes_are_one_clear_line(run, capsys, change, words):
@@ -196,100 +200,49 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
     assert np.abs(purified("tau=0.02")).mean() < np.abs(purified()).mean()
 
 
-# The rules of verdicts, on a smooth toy
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["attack=square", "attack_gradient=full"], "attack 'square' takes no gradient"),
+        (["attack=nes", "attack_gradient=smoothed"], "attack 'nes' takes no gradient"),
+        (["attack=transfer", "attack_gradient=full"], "attack 'transfer' takes no gradient"),
+        (["attack=apgd_ce", "attack_gradient=none"], "the old spelling of attack 'transfer'"),
+        (["attack_gradient=surrogate"], "must be below 'langevin_steps' 2, not None"),
+        (["attack_gradient=surrogate", "surrogate_steps=2"], "'langevin_steps' 2, not 2"),
+        (["attack=nes", "eot_attack_reps=3"], "'eot_attack_reps' 3 must be even"),
+        (["attack_checks=2", "adv_eps=0"], "'attack_checks' needs 'adv_eps' above 0"),
+    ],
+)
+def test_attacks_and_gradients_that_do_not_go_together_are_one_line(run, capsys, changes, words):
+    with pytest.raises(SystemExit) as stop:
+        run(*changes)
+    assert stop.value.code == 2
+    assert words in (message := capsys.readouterr().err)
+    assert message.count("\n") == 1
+    assert not list(Path("runs").glob("*"))
 
 
-def toy(rng, **changes):
-    """Return config, defence and batch of a toy whose attack breaks some images."""
-    config = {**RULES, **changes}
-    weights = tf.constant(rng.normal(size=(48, 3)), tf.float32)
-
-    def classify(x):
-        return tf.reshape(x, (-1, 48)) @ weights
-
-    def energy(x):
-        return tf.reduce_sum(tf.sin(x), axis=(1, 2, 3))[:, tf.newaxis]
-
-    defense = Defense(config, cpus(), make_potential(energy, 1.0), classify)
-    images = rng.uniform(-0.8, 0.8, (11, 4, 4, 3)).astype(np.float32)
-    labels = classify(images).numpy().argmax(axis=1)
-    return config, defense, attack.Batch(images, labels, np.arange(100, 111))
+def test_checks_of_gradients_survive_a_resume_and_stand_in_the_report(run):
+    folder = run("attack_checks=2", "end_batch=1")
+    before = json.loads((folder / "data_log" / "report.json").read_text())["masking"]
+    assert len(before["holds"]) == 5
+    assert len(before["cosine_smoothed_differences"]) == 2
+    attack.main(["--resume", str(folder), "--set", "end_batch=2"])
+    report = json.loads((folder / "data_log" / "report.json").read_text())
+    assert report["masking"] == before
+    assert report["images"] == 12
 
 
-def quiet(*_) -> None:
-    pass
-
-
-def test_packing_gives_the_records_of_the_plain_schedule(rng):
-    state = rng.bit_generator.state
-    packed = attack.attack_batch(*toy(rng), quiet)
-    rng.bit_generator.state = state
-    plain = attack.attack_batch(*toy(rng, attack_packing=False), quiet)
-    robust = packed["class_path"][-1]
-    assert 0 < robust.sum() < packed["class_path"][0].sum(), "the toy shall break some, not all"
-    for name in ("class_path", "verifications", "control"):
-        np.testing.assert_array_equal(packed[name], plain[name], err_msg=name)
-    np.testing.assert_allclose(packed["ims_adv"], plain["ims_adv"], atol=1e-6)
-
-
-def test_a_transfer_attack_takes_the_steps_of_one_on_the_bare_classifier(rng):
-    state, adversarial, right = rng.bit_generator.state, [], []
-    for changes in ({"attack_gradient": "none"}, {"langevin_steps": 0}):
-        rng.bit_generator.state = state
-        found = attack.attack_batch(*toy(rng, adv_steps=1, **changes), quiet)
-        adversarial.append(found["ims_adv"])
-        right.append(found["class_path"][1].astype(bool))  # those that were stepped on
-    both = right[0] & right[1]
-    assert both.any()
-    np.testing.assert_array_equal(adversarial[0][both], adversarial[1][both])
-
-
-def test_no_verdict_comes_of_a_diverged_purification(rng):
-    with pytest.raises(UserError, match="purification diverged"):
-        attack.attack_batch(*toy(rng, epsilon=float("inf")), quiet)
-
-
-def test_only_verified_breaks_count(rng, monkeypatch):
-    config, defense, batch = toy(rng, attack_control=False)
-    defends = attack.defends
-
-    def hard_to_verify(config, defense, batch, use, number):
-        if use == Use.VERIFY:
-            return np.ones(len(batch.images), bool)
-        return defends(config, defense, batch, use, number)
-
-    monkeypatch.setattr(attack, "defends", hard_to_verify)
-    found = attack.attack_batch(config, defense, batch, quiet)
-    assert found["verifications"].sum() > 0
-    np.testing.assert_array_equal(found["class_path"][-1], found["class_path"][0])
-
-
-def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng):
-    # Without noise of purification, so that chance breaks none.
-    none = attack.attack_batch(*toy(rng, adv_eps=0.0, langevin_steps=0), quiet)["class_path"]
-    assert none.all()
-    huge = toy(rng, adv_eps=255.0, adv_eta=60.0, langevin_steps=0, adv_steps=20)
-    assert not attack.attack_batch(*huge, quiet)["class_path"][-1].any()
-
-
-@pytest.mark.slow
-def test_the_bare_classifier_is_as_robust_as_foolbox_finds_it(repository, data_dir):
-    foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
-    from utils.data.streams import evaluation_batches, load_data
-
-    changes = [f"data_dir={data_dir}", "adv_steps=40", "adv_rand_start=False", "adv_eps=2"]
-    changes += ["adv_eta=0.25", "attack_control=False", "langevin_steps=0"]
-    config = load_config("configs_attack/emoji32.py", changes, "attack")
-    dataset = load_data(config, "test")
-    batch = attack.Batch(*next(evaluation_batches(dataset, 64, seed=0)))
-    config |= {"clf_weights": str(repository / config.clf_weights)}
-    clf = create_classifier(config, dataset.class_names)
-    defense = Defense(config, cpus(), None, make_classify(config, clf))
-    path = attack.attack_batch(config, defense, batch, quiet)["class_path"]
-
-    model = foolbox.TensorFlowModel(lambda x: clf(x, training=False), bounds=(-1, 1))
-    pgd = foolbox.attacks.LinfPGD(abs_stepsize=0.5 / 255, steps=40, random_start=False)
-    broken = pgd(model, tf.constant(batch.images), tf.constant(batch.labels), epsilons=4 / 255)[2]
-    assert (
-        abs(path[-1].mean() - (1 - broken.numpy().mean())) <= 0.02 + 1 / 64
-    )  # 2 points and an image
+def test_a_run_of_an_older_version_is_sent_back_to_it(run, capsys):
+    folder = run("end_batch=1")
+    state = next((folder / "state" / "1").glob("record.npz"))
+    with np.load(state) as stored:
+        kept = {name: stored[name] for name in stored.files if name != "one_shot"}
+    np.savez(state, **kept)
+    header = json.loads((state.parent / "state.json").read_text())
+    header["files"]["record.npz"] = fingerprint(str(state))
+    (state.parent / "state.json").write_text(json.dumps(header))
+    with pytest.raises(SystemExit) as stop:
+        attack.main(["--resume", str(folder), "--set", "end_batch=2"])
+    assert stop.value.code == 2
+    assert "begun by an older version" in capsys.readouterr().err

@@ -49,6 +49,7 @@ LADDER = (  # of the packages and modules of utils, the lowest first
     ("scores",),
     ("report",),
     ("attack", "density"),
+    ("purify",),
 )
 NAMED_TUPLE = ("_asdict", "_replace", "_fields")
 

@@ -1,8 +1,9 @@
 """What the scripts share: each line may import those below it, never those above.
 
-attack    the defence by purification, and attacks on it
-report    the page of a run, `report.html`
+purify    the defence as a tool: python3 -m utils.purify
+attack    the defence by purification, attacks on it, and what they are worth
 density   what a density is worth: log Z, convergence, modes, outliers
+report    the page of a run, `report.html`
 scores    features, distances, references, long chains and their validity
 run       run folders, the loop of training, states, records and plots
 learning  optimizers and averages, losses, the networks of a training run

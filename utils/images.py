@@ -34,9 +34,14 @@ def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
 def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
     """Write (n, h, w, c) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
     make_folder(folder)
-    for number, image in enumerate(to_uint8(images), first):
-        with whole_file(join(folder, f"{number:06}.png")) as temporary:
-            to_picture(image).save(temporary)
+    for number, pixels in enumerate(to_uint8(images), first):
+        save_image(pixels, join(folder, f"{number:06}.png"))
+
+
+def save_image(pixels: np.ndarray, path: str) -> None:
+    """Write (h, w, c) uint8 pixels as a PNG."""
+    with whole_file(path) as temporary:
+        to_picture(pixels).save(temporary)
 
 
 def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:

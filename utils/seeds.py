@@ -41,6 +41,9 @@ class Purpose(enum.IntEnum):
     PROJECTIONS = 24  # directions in a space of features
     PERMUTATIONS = 25  # of chains from two starts
     BOOTSTRAP = 26  # resamples of scores
+    ATTACK_SEARCH = 27  # what an attack draws in a step, by image and leg
+    ATTACK_PROBES = 28  # directions in which losses are compared, by image and round
+    ATTACK_BOOTSTRAP = 29  # images drawn again, for intervals
 
 
 def fold(seed: int | tf.Tensor, purpose: Purpose, *indices: int | tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ def test_purposes_keep_their_numbers():
         "WEIGHTS DATA CHAIN_DATA DATA_NOISE BANK_FILL BANK_DRAW LATENTS CHAIN BURN_IN "
         "GENERATED_DATA NOISE_IMAGES PLOTS BURN_IN_COUNTS EVALUATION ATTACK CLASSIFIER SUBSETS "
         "ATTACK_START ATTACK_CONTROL BASE ANNEALING ACCEPTANCE OUTLIERS PROJECTIONS PERMUTATIONS "
-        "BOOTSTRAP"
+        "BOOTSTRAP ATTACK_SEARCH ATTACK_PROBES ATTACK_BOOTSTRAP"
     )
     assert {purpose.name: int(purpose) for purpose in Purpose} == {
         name: number for number, name in enumerate(names.split(), start=1)

@@ -6,16 +6,15 @@ full batches as they come.
 """
 
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from utils.attack import attacks
-from utils.attack.efficientnet import create_efficientnet, require_imagenet
-from utils.config.checks import classifier_type
+from utils.attack import gradients
+from utils.attack.classifier import create_classifier, make_classify
 from utils.errors import UserError
 from utils.mcmc.langevin import Chain, gradient_of
 from utils.mcmc.noise import make_image_noise
@@ -23,8 +22,10 @@ from utils.mcmc.potential import Potential
 from utils.mcmc.sampling import Sampling, require_prior
 from utils.replicas import Replicas
 from utils.seeds import Purpose, draw_each, fold
-from utils.weights.files import located, network_info
-from utils.weights.networks import CLASSIFIER, EBM, create_prior, network_at
+from utils.weights.files import located
+from utils.weights.networks import EBM, create_prior, network_at
+
+REPLAYED = ("full", "smoothed", "surrogate")  # gradients that run a chain anew and keep it
 
 
 class Use(enum.IntEnum):
@@ -35,6 +36,9 @@ class Use(enum.IntEnum):
     VERIFY = 2
     CONTROL = 3
     PICTURE = 4
+    FINAL = 5
+    PROBE = 6
+    CLEAN = 7
 
 
 class Purified(NamedTuple):
@@ -53,9 +57,9 @@ class Purified(NamedTuple):
         rows = np.repeat(chosen, self.copies)
         return Purified(self.rows[rows], self.starts[rows], self.names[rows], self.copies)
 
-    def mean(self, values: np.ndarray) -> np.ndarray:
-        """Return the mean over each image's purifications: (n copies, ...) -> (n, ...)."""
-        return values.reshape(-1, self.copies, *values.shape[1:]).mean(axis=1)
+    def each(self, values: np.ndarray) -> np.ndarray:
+        """Return values of rows by image: (n copies, ...) -> (n, copies, ...)."""
+        return values.reshape(-1, self.copies, *values.shape[1:])
 
 
 class Defense:
@@ -71,35 +75,36 @@ class Defense:
         self.config, self.image_steps = config, 0
         self.chains = batch = chains_at_once(config, replicas.device)
         # A CPU gains by one trace.
-        least = batch if replicas.device == "cpu" else config["batch_size"]
+        self._least = batch if replicas.device == "cpu" else config["batch_size"]
+        self._replicas, self._potential, self._network = replicas, potential, classify
         purify = make_purify(config, potential)
-        self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, least)
-        self._classify = replicas.rows(classify, batch, least)
-        self._replays = config["attack_gradient"] in ("full", "smoothed")
-        if self._replays and config["langevin_steps"]:
-            fitting = attacks.chains_in_memory(
-                config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
-            )
-            batch = min(batch, fitting * replicas.count)
-        gradient = make_gradient(config, potential, classify)
-        self._gradient = replicas.rows(gradient, batch, least)
+        self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, self._least)
+        self._classify = replicas.rows(classify, batch, self._least)
+        self._gradients: dict[str, Callable[..., np.ndarray]] = {}
 
     def purify(
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1
     ) -> Purified:
-        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good.
+        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good."""
+        reps = reps if self.config["langevin_steps"] else 1
+        copies = np.repeat(images[:, np.newaxis], reps, axis=1)
+        return self.purify_each(copies, indices, use, rounds)
+
+    def purify_each(
+        self, copies: np.ndarray, indices: np.ndarray, use: Use, rounds: int, sharing: int = 1
+    ) -> Purified:
+        """Purify (n, copies, h, w, c) variants of n images; so many in a row share their noise.
 
         The noise is a function of an image's index in the data set, use, round and repetition.
         """
-        steps = self.config["langevin_steps"]
-        reps = reps if steps else 1
         if self.config["attack_noise"] == "fixed":
             use, rounds = Use.NATURAL, 0
-        names = np.zeros((len(images), reps, 4), np.int32)
+        count, reps = copies.shape[:2]
+        names = np.zeros((count, reps, 4), np.int32)
         names[..., 0] = indices[:, np.newaxis]
-        names[..., 1], names[..., 2], names[..., 3] = int(use), rounds, np.arange(reps)
-        starts, names = np.repeat(images, reps, axis=0), names.reshape(-1, 4)
-        self.image_steps += len(starts) * steps
+        names[..., 1], names[..., 2], names[..., 3] = int(use), rounds, np.arange(reps) // sharing
+        starts, names = copies.reshape(-1, *copies.shape[2:]), names.reshape(-1, 4)
+        self.image_steps += len(starts) * self.config["langevin_steps"]
         return Purified(self._purify(starts, names), starts, names, reps)
 
     def bare(self, images: np.ndarray) -> Purified:
@@ -107,7 +112,7 @@ class Defense:
         return Purified(images, images, np.zeros((len(images), 4), np.int32), 1)
 
     def logits(self, purified: Purified) -> np.ndarray:
-        """Return the (n, classes) logits averaged over each image's purifications.
+        """Return the (n, copies, classes) logits of each purification.
 
         Raises UserError where they are not finite: no verdict may come of a diverged purification.
         """
@@ -117,30 +122,43 @@ class Defense:
                 "logits are NaN or Inf: purification diverged, or weights are damaged; check "
                 "epsilon, mcmc_temp and the weights"
             )
-        return purified.mean(logits)
+        return purified.each(logits)
 
-    def gradient(self, purified: Purified, slopes: np.ndarray) -> np.ndarray:
+    def gradient(self, purified: Purified, slopes: np.ndarray, kind: str) -> np.ndarray:
         """Return the (n, ...) derivative of the loss by each image; `slopes` by its mean logits.
 
-        By its purifications as they are, or replayed from the same noise (`full`, `smoothed`).
+        By its purifications as they are, or replayed from the same noise (`kind` of `REPLAYED`).
         """
         rows = purified.rows
-        if self._replays:
+        if kind in REPLAYED:
             rows = purified.starts
-            self.image_steps += len(rows) * self.config["langevin_steps"]
+            self.image_steps += len(rows) * replayed(self.config, kind)["langevin_steps"]
+        if kind not in self._gradients:
+            self._gradients[kind] = self._make_gradient(kind)
         slopes = np.repeat(slopes, purified.copies, axis=0)
-        return purified.mean(self._gradient(rows, purified.names, slopes))
+        return purified.each(self._gradients[kind](rows, purified.names, slopes)).mean(axis=1)
+
+    def _make_gradient(self, kind: str) -> Callable[..., np.ndarray]:
+        """Return a gradient of rows, as many at a time as fit into memory."""
+        config, batch = replayed(self.config, kind), self.chains
+        if kind in REPLAYED and config["langevin_steps"]:
+            fitting = gradients.chains_in_memory(
+                config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
+            )
+            batch = min(batch, fitting * self._replicas.count)
+        gradient = make_gradient(self.config, kind, self._potential, self._network)
+        return self._replicas.rows(gradient, batch, self._least)
 
 
 def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
     """Return how many chains run at once, over all replicas: `chain_batch`, where it is given.
 
     Else a CPU takes the images of a batch, and GPUs and TPUs all their chains of a round, unless
-    these are kept whole (`full`, `smoothed`) or there are none.
+    these are kept whole (`REPLAYED`) or there are none.
     """
     if config["chain_batch"] is not None:
         return config["chain_batch"]
-    in_passing = config["attack_gradient"] in ("bpda", "none") and config["langevin_steps"]
+    in_passing = config["attack_gradient"] not in REPLAYED and config["langevin_steps"]
     if device_type == "cpu" or not in_passing:
         return config["batch_size"]
     return config["batch_size"] * config["eot_attack_reps"]
@@ -167,117 +185,68 @@ def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Calla
 
 
 def make_gradient(
-    config: Mapping[str, Any], potential: Potential | None, classify: Callable
+    config: Mapping[str, Any], kind: str, potential: Potential | None, classify: Callable
 ) -> Callable[..., tf.Tensor]:
     """Return (images, names, slopes by logits) -> the attacker's derivative by the images.
 
-    `none`: of the bare classifier. `bpda`: the same, where images are the purified ones, whose
-    derivative is taken for that by the images themselves (Athalye et al. 2018). `full`, `smoothed`:
-    that, pulled back through every step of the purification of `images`.
+    `bpda`: of the bare classifier, where images are the purified ones, whose derivative is taken
+    for that by the images themselves (Athalye et al. 2018). `full`, `smoothed`, `surrogate`: that,
+    pulled back through every step of the purification of `images`, or of a shorter one.
     """
-    purify, product = make_purify(config, potential), make_hessian_product(config, potential)
+    config, product = replayed(config, kind), make_hessian_product(config, kind, potential)
+    purify = make_purify(config, potential)
 
     def gradient(images: tf.Tensor, names: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
         if product is None:
             return gradient_of(lambda x: classify(x) * slopes, images)
         chain = purify(images, names, keep_path=True)
         result = gradient_of(lambda x: classify(x) * slopes, chain.images)
-        return attacks.pull_back(chain.path, result, product, config["epsilon"])
+        return gradients.pull_back(chain.path, result, product, config["epsilon"])
 
     return gradient
 
 
+def replayed(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return the config of the chain that a gradient goes through.
+
+    `surrogate`: of `surrogate_steps` larger ones. K/K' times the drift and sqrt(K/K') times the
+    noise a step give the drift and the variance of the K steps in all.
+    """
+    if kind != "surrogate":
+        return config
+    steps = config["surrogate_steps"]
+    stretch = math.sqrt(config["langevin_steps"] / steps)
+    return {**config, "langevin_steps": steps, "epsilon": config["epsilon"] * stretch}
+
+
 def make_hessian_product(
-    config: Mapping[str, Any], potential: Potential | None
-) -> attacks.HessianProduct | None:
+    config: Mapping[str, Any], kind: str, potential: Potential | None
+) -> gradients.HessianProduct | None:
     """Return that of a gradient through every step of a chain, None where it takes no step back."""
-    if potential is None or not config["langevin_steps"]:
+    if potential is None or not config["langevin_steps"] or kind not in REPLAYED:
         return None
-    if config["attack_gradient"] == "smoothed":
-        return attacks.smoothed_hessian_product(potential, config["epsilon"])
-    return attacks.exact_hessian_product(potential) if config["attack_gradient"] == "full" else None
+    if kind == "smoothed":
+        return gradients.smoothed_hessian_product(potential, config["epsilon"])
+    return gradients.exact_hessian_product(potential)
 
 
 def create_defense(
     config: Mapping[str, Any], class_names: Sequence[str], replicas: Replicas
 ) -> Defense:
     """Build the networks of a config, load their weights, and put them together."""
-    paths = {
-        name: located(config[name]) for name in ("clf_weights", "ebm_weights", "prior_weights")
-    }
-    config, potential = {**config, **paths}, None
+    path = located(config["clf_weights"])
     with replicas.strategy.scope():
-        classifier = create_classifier(config, class_names)
-        if config["langevin_steps"]:
-            require_prior(config["ebm_weights"], config["prior_weights"])
-            ebm = network_at(EBM, config)
-            potential = Sampling.of_config(config).potential(ebm, create_prior(config))
-    return Defense(config, replicas, potential, make_classify(config, classifier))
+        classifier = create_classifier({**config, "clf_weights": path}, class_names)
+    classify = make_classify(config, classifier)
+    return Defense(config, replicas, create_potential(config, replicas), classify)
 
 
-def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> keras.Model:
-    """Return the classifier with its weights; raises UserError where it lacks classes of the data.
-
-    Its classes are those of its weights: `class_numbers` says which are the data's.
-    """
-    kind, path = classifier_type(config), config["clf_weights"]
-    shape = config["image_dims_clf"] or config["image_dims"]
-    class_numbers(config, class_names)
-    if kind != "wrn":
-        return create_efficientnet(int(kind[-1]), shape, config["clf_stem"], path)
-    info = network_info(path) or {}
-    classes = info.get("classes") or list(class_names)
-    count = classes if isinstance(classes, int) else len(classes)
-    own = {"clf_type": kind, "num_classes": count, "image_dims": shape}
-    network = network_at(CLASSIFIER, {**config, **own})
-    learned_on = info.get("image_dims", shape)
-    if learned_on != shape:
-        raise UserError(
-            f"'clf_weights' {path} learned on images of {learned_on}, not {shape}: "
-            "set 'image_dims_clf' to that"
-        )
-    return network
-
-
-def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.ndarray:
-    """Return the classifier's number of each class of the data, which may be fewer than it knows.
-
-    Raises UserError where the classifier lacks one.
-    """
-    kind, path = classifier_type(config), located(config["clf_weights"]) or ""
-    if kind != "wrn":
-        require_imagenet(class_names, kind)
-        return np.arange(len(class_names))
-    classes = (network_info(path) or {}).get("classes") or list(class_names)
-    if isinstance(classes, int):  # converted weights do not know the names
-        if classes != len(class_names):
-            raise UserError(
-                f"'clf_weights' {path} tell {classes} classes apart, without their names; the data "
-                f"have {len(class_names)}: {', '.join(class_names)}"
-            )
-        return np.arange(classes)
-    if unknown := [name for name in class_names if name not in classes]:
-        shared = [name for name in class_names if name in classes]
-        raise UserError(
-            f"'clf_weights' {path} tell {', '.join(classes)} apart; the data have "
-            f"{', '.join(unknown)} too: "
-            + (f"set data_labels to {shared}" if shared else "attack data that it learned on")
-        )
-    return np.array([classes.index(name) for name in class_names])
-
-
-def make_classify(
-    config: Mapping[str, Any], network: Callable[..., tf.Tensor]
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return images (n, h, w, c) in [-1, 1] -> (n, classes), resized and rescaled for a network."""
-    size = (config["image_dims_clf"] or config["image_dims"])[:2]
-    resizes = size != config["image_dims"][:2]
-    low, high = config["pixel_scale_clf"]
-
-    def classify(images: tf.Tensor) -> tf.Tensor:
-        if resizes:
-            images = tf.image.resize(images, size)
-        logits = network(low + (images + 1) * ((high - low) / 2), training=False)
-        return tf.nn.softmax(logits) if config["clf_output"] == "probabilities" else logits
-
-    return classify
+def create_potential(config: Mapping[str, Any], replicas: Replicas) -> Potential | None:
+    """Build the potential of purifications, its weights loaded; None where there are no steps."""
+    if not config["langevin_steps"]:
+        return None
+    config = {**config, **{k: located(config[k]) for k in ("ebm_weights", "prior_weights")}}
+    require_prior(config["ebm_weights"], config["prior_weights"])
+    with replicas.strategy.scope():
+        ebm = network_at(EBM, config)
+        return Sampling.of_config(config).potential(ebm, create_prior(config))

@@ -9,6 +9,7 @@ from typing import Any
 
 from nets import EBMS, GENERATORS, IN_COLOUR
 from utils.config import keys
+from utils.config.attacks import check_attacks
 from utils.config.record import Config
 from utils.devices.pieces import why_not_pieces
 
@@ -239,7 +240,7 @@ def _check_attack(config: Config) -> list[str]:
         )
     if config.end_batch is not None and config.end_batch < config.start_batch:
         problems.append("'end_batch' is before 'start_batch'")
-    return problems + _check_attacked(config) + _check_depth(config)
+    return problems + _check_attacked(config) + check_attacks(config) + _check_depth(config)
 
 
 def _check_attacked(config: Config) -> list[str]:

@@ -39,6 +39,8 @@ BANK_INITS = ("persistent", "data_persistent", "coop_persistent")
 MCMC_INITS = (*BANK_INITS, "coop", "data", "noise")
 APPLICATIONS = tuple(f"efficientnet_b{number}" for number in range(8))  # of Keras
 CLF_PIXELS, IMAGENET_PIXELS = [-1.0, 1.0], [0.0, 255.0]  # that train_clf.py, Keras teach with
+GRADIENT_ATTACKS = ("pgd", "apgd_ce", "apgd_dlr", "apgd_t")  # those that read `attack_gradient`
+ATTACKS = (*GRADIENT_ATTACKS, "square", "nes", "transfer")
 FEATURE_NETS = ("inception_keras", "inception_tf1", "classifier", "random_conv")
 
 
@@ -231,20 +233,27 @@ KEYS = (
     Key("end_batch", ATTACK, whole(ge=1) | None, None, "last batch; None: to the end of the split", True),
     Key("shuffle", ATTACK, bool, False, "take the images in a seeded order"),
     Key("adv_norm", ATTACK, Literal["linf", "l2"], "linf", "norm of the perturbation"),
-    Key("adv_steps", ATTACK, whole(ge=0), REQUIRED, "steps of the attack"),
+    Key("attack", ATTACK, Literal[*ATTACKS, "ensemble"], "pgd",
+        "`pgd`: as published; Auto-PGD on cross-entropy, the ratio of logit differences, that of the 3 nearest classes; black box: Square attack, estimated gradients; `transfer`: PGD on the bare classifier; `ensemble`: `attack_list`, each on what the ones before leave"),
+    Key("attack_list", ATTACK, list_of(Literal[*ATTACKS], f"list of {', '.join(ATTACKS)}"), ["apgd_ce", "apgd_dlr", "square"],
+        "attacks of an `ensemble`"),
+    Key("attack_restarts", ATTACK, whole(ge=1), 1, "searches of each attack, from one start each"),
+    Key("adv_steps", ATTACK, whole(ge=0), REQUIRED, "steps of each search; `square`: queries after the first"),
     Key("adv_eps", ATTACK, number(ge=0), REQUIRED, "size of the perturbation, in 1/255 of the range [0, 1]"),
     Key("adv_eta", ATTACK, number(ge=0), REQUIRED, "size of a step, likewise"),
     Key("adv_rand_start", ATTACK, bool, True, "start at a random point of the ball"),
-    Key("eot_attack_reps", ATTACK, whole(ge=1), REQUIRED, "purifications of an image a step of the attack"),
-    Key("attack_gradient", ATTACK, Literal["bpda", "none", "full", "smoothed"], "bpda",
-        "through the purification as if it were the identity; the bare classifier's; through every Langevin step, exactly, or by differences at the scale of the noise"),
-    Key("attack_loss", ATTACK, Literal["cross_entropy", "margin"], "cross_entropy", "what the attack raises"),
+    Key("eot_attack_reps", ATTACK, whole(ge=1), REQUIRED, "purifications of an image a step of the attack; `nes`: half of them one way, half the other"),
+    Key("attack_gradient", ATTACK, Literal["bpda", "none", "full", "smoothed", "surrogate"], "bpda",
+        "through the purification as if it were the identity; through every Langevin step, exactly, or by differences at the scale of the noise; exactly through `surrogate_steps`; `none`: the old spelling of attack `transfer`"),
+    Key("surrogate_steps", ATTACK, whole(ge=1) | None, None, "`surrogate`: Langevin steps that its gradient goes through, fewer than `langevin_steps`, as much larger"),
+    Key("attack_loss", ATTACK, Literal["cross_entropy", "margin"], "cross_entropy", "what `pgd` raises, and `transfer`"),
     Key("attack_noise", ATTACK, Literal["fresh", "fixed"], "fresh", "`fixed`: every purification of an image uses noise that the attacker knows"),
     Key("attack_control", ATTACK, bool, True, "as many verifications of images with random perturbations of the attack's full size"),
+    Key("attack_checks", ATTACK, whole(ge=0), 0, "images of the first batch by which it is checked whether gradients are masked; takes about six attacks on them"),
     Key("attack_packing", ATTACK, bool, True, "leave out broken images, verify candidates together; False: the plain schedule"),
-    Key("attack_memory_gb", ATTACK, number(gt=0), 4.0, "`full`, `smoothed`: memory of the stored chains"),
+    Key("attack_memory_gb", ATTACK, number(gt=0), 4.0, "`full`, `smoothed`, `surrogate`: memory of the stored chains"),
     Key("chain_batch", ATTACK, whole(ge=1) | None, None,
-        "chains that run at once, over all replicas; None: `batch_size`, on GPUs and TPUs times `eot_attack_reps` for `bpda` and `none`"),
+        "chains that run at once, over all replicas; None: `batch_size`, on GPUs and TPUs times `eot_attack_reps` where no chain is stored"),
     Key("log_freq", ATTACK, whole(ge=1), 1, "rounds between console lines", True),
     Key("record_image_states", ATTACK, bool, False, "keep original and adversarial images in `results.npz`"),
 )  # fmt: skip

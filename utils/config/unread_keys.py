@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.config import keys
+from utils.config.attacks import attacks_of
 from utils.config.checks import (
     EMBEDDED,
     OWN_FORMATS,
@@ -153,14 +154,19 @@ def _of_clf(c: Config) -> dict[str, bool]:
 
 def _of_attack(c: Config) -> dict[str, bool]:
     purified, is_wrn = c.langevin_steps > 0, classifier_type(c) == "wrn"
-    replayed = purified and c.attack_gradient in ("full", "smoothed")
+    replayed = purified and c.attack_gradient in ("full", "smoothed", "surrogate")
+    names = attacks_of(c) if c.adv_steps else []
+    by_gradient = bool({*names} & {*keys.GRADIENT_ATTACKS})
     return {
         **_of_data(c, opened=True, learned=False, labels=True),
         **_of_potential(c, used=purified),
         "ebm_weights": purified,
         "attack_noise": purified,
-        "attack_gradient": c.adv_steps > 0,
-        "attack_loss": c.adv_steps > 0,
+        "attack_gradient": by_gradient or c.attack_gradient == "none",
+        "surrogate_steps": purified and c.attack_gradient == "surrogate",
+        "attack_list": c.attack == "ensemble",
+        "attack_loss": bool({*names} & {"pgd", "transfer"}),
+        "adv_rand_start": {*names} != {"square"},
         "attack_memory_gb": replayed,
         "clf_depth": is_wrn,
         "clf_width": is_wrn,

@@ -1,58 +1,13 @@
-"""What a defence takes for the classes of its data, and how many chains run at once."""
+"""How many chains run at once."""
 
 import pytest
 
-from nets import create_clf
-from utils.attack.defense import chains_at_once, class_numbers
-from utils.errors import UserError
-from utils.weights.files import save_weights
-
-SIZES = {"image_dims": [16, 16, 3], "clf_depth": 10, "clf_width": 1, "num_classes": 3}
-
-
-@pytest.fixture(scope="module")
-def weights_of(tmp_path_factory):
-    """Return (classes) -> path of a small classifier that its file says to be of these classes."""
-    folder, network = tmp_path_factory.mktemp("weights"), create_clf(SIZES)
-
-    def save(classes: list[str] | int) -> str:
-        path = str(folder / f"{classes}.weights.h5")
-        save_weights(network, path, {"type": "wrn", "classes": classes})
-        return path
-
-    return save
-
-
-def numbers(path: str, names: str) -> list[int]:
-    config = {"clf_type": "wrn", "clf_weights": path, "data_type": "image_folder"}
-    return class_numbers(config, names.split()).tolist()
-
-
-def test_classes_of_the_data_are_found_by_name_and_some_may_be_missing(weights_of):
-    path = weights_of(["bird", "cat", "dog"])
-    for names, expected in (
-        ("bird cat dog", [0, 1, 2]),
-        ("bird cat", [0, 1]),
-        ("dog bird", [2, 0]),
-    ):
-        assert numbers(path, names) == expected
-    with pytest.raises(UserError, match=r"have fox too: set data_labels to \['cat'\]"):
-        numbers(path, "cat fox")
-
-
-def test_classes_without_names_must_be_as_many_as_the_datas(weights_of):
-    path = weights_of(3)
-    assert numbers(path, "bird cat dog") == [0, 1, 2]
-    with pytest.raises(
-        UserError, match="tell 3 classes apart, without their names; the data have 2"
-    ):
-        numbers(path, "bird cat")
-
+from utils.attack.defense import chains_at_once
 
 PUBLISHED = {"batch_size": 64, "eot_attack_reps": 48, "langevin_steps": 2000, "chain_batch": None}
 
 
-@pytest.mark.parametrize("kind", ["bpda", "none", "full", "smoothed"])
+@pytest.mark.parametrize("kind", ["bpda", "none", "full", "smoothed", "surrogate"])
 def test_all_chains_of_a_round_run_at_once_on_accelerators_unless_they_are_kept(kind):
     config = {**PUBLISHED, "attack_gradient": kind}
     accelerated = 64 * 48 if kind in ("bpda", "none") else 64

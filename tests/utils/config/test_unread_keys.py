@@ -37,6 +37,8 @@ UNREAD = [
     ("train_clf", "epoch_steps_test=3 dropout=0.1", 1),
     ("attack", "data_flip=True random_crop=True attack_memory_gb=9", 3),
     ("attack", "langevin_steps=0 tau=1 ebm_weights=a attack_noise=fixed adv_norm=l2", 3),
+    ("attack", "attack_list=['pgd'] surrogate_steps=1 adv_norm=l2", 2),
+    ("attack", "attack=square attack_loss=margin adv_rand_start=False", 2),
 ]
 
 

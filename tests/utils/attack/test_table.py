@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pytest
+
+from utils.attack.__main__ import main
+from utils.attack.table import DEFENCE
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Return (name, images, who stands, changes of its setting) -> folder of such a run."""
+
+    def write(name: str, indices: list[int], stands: list[int], **changes) -> str:
+        folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
+        folder.mkdir(parents=True)
+        setting = dict.fromkeys(DEFENCE, 1) | {"attack": name, "attack_gradient": "bpda"} | changes
+        share = {"accuracy": 1.0, "share": 0.25, "low": 0.2, "high": 0.3}
+        report = {
+            "images": len(indices), "natural": share, "control": None, "robust": share,
+            "excess": None, "one_shot": share, "resubmission": [0.5, 0.25], "setting": setting,
+            "seconds": 8.0, "image_steps": 80,
+            "cost": {"seconds_an_image": 2.0, "image_steps_an_image": 20.0},
+        }  # fmt: skip
+        (folder / "report.json").write_text(json.dumps(report))
+        path = np.array([np.ones(len(stands)), stands], np.uint8)
+        np.savez(folder / "results.npz", class_path=path, indices=np.array(indices))
+        return str(folder.parent)
+
+    return write
+
+
+def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
+    """One run attacked half of the images alone: 1 of 4 is left by all that attacked it."""
+    runs = [
+        write_run("pgd", [5, 9, 2, 7], [1, 1, 0, 0]),
+        write_run("pgd", [9, 5, 7, 2], [0, 1, 0, 1], attack_gradient="smoothed"),
+        write_run("square", [5, 9], [1, 1]),
+    ]
+    main(runs)
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert len({len(row) for row in cells}) == 1
+    assert [row[0] for row in cells[2:]] == [
+        "pgd",
+        "smoothed",
+        "square",
+        "worst case of each image",
+    ]
+    assert cells[-1][1] == "4"
+    assert cells[-1][4].startswith("0.250 [")
+    assert cells[-1][-2:] == ["6", "60"]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [({"adv_eps": 2}, "runs differ in 'adv_eps'"), (None, "is no run of attack.py")],
+)
+def test_a_table_is_of_one_defence(write_run, capsys, tmp_path, other, words):
+    runs = [write_run("pgd", [1], [1])]
+    runs.append(str(tmp_path) if other is None else write_run("square", [1], [1], **other))
+    with pytest.raises(SystemExit) as stop:
+        main(runs)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err

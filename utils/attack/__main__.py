@@ -1,0 +1,25 @@
+"""Put runs of `attack.py` on the same defence into one table, the lowest robust accuracy last.
+
+python3 -m utils.attack RUN_DIR [RUN_DIR ...]
+"""
+
+from collections.abc import Sequence
+
+import utils.before_tensorflow
+
+from utils.attack.table import read_attack, rows_of
+from utils.config.command_line import Parser
+from utils.errors import one_line_errors
+
+
+@one_line_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Put runs of attack.py on the same defence into one table."""
+    parser = Parser(prog="python3 -m utils.attack", description=main.__doc__)
+    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", help="run folder of attack.py")
+    arguments = parser.parse_args(argv)
+    print("\n".join(rows_of([read_attack(folder) for folder in arguments.runs])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Whether gradients are masked (Athalye et al. 2018): what holds of an attack that sees them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from utils.attack.defense import Defense, Use
+from utils.attack.losses import margin
+from utils.attack.siege import attack_batch
+from utils.attack.task import Batch
+from utils.attack.views import differences, look_both_ways, probes
+from utils.config.keys import GRADIENT_ATTACKS
+
+DIRECTIONS = 32  # of finite differences, at each image
+APART = 2**30  # a round that no attack has
+LARGEST = 255.0  # size of a perturbation that reaches every image
+
+Checks = dict[str, np.ndarray]
+
+
+def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> Checks:
+    """Return accuracies under variations of the attack, and cosines of its gradients.
+
+    An attack without gradients is checked by `pgd`.
+    """
+    name = config["attack"] if config["attack"] in GRADIENT_ATTACKS else "pgd"
+    kind = config["attack_gradient"].replace("none", "bpda")
+    base = {**config, "attack": name, "attack_gradient": kind, "attack_control": False}
+    steps, reps = [config["adv_steps"] // 2, config["adv_steps"]], [1, config["eot_attack_reps"]]
+
+    def robust(changes: Mapping[str, Any]) -> float:
+        found = attack_batch({**base, **changes}, defense, batch, lambda *_: None)
+        return float(found["class_path"][-1].mean())
+
+    whole = robust({})
+    sizes, by_size = [config["adv_eps"]], [whole]
+    while by_size[-1] and sizes[-1] < LARGEST:
+        sizes.append(min(2 * sizes[-1], LARGEST))
+        longer = config["adv_eta"] * sizes[-1] / config["adv_eps"]
+        by_size.append(robust({"adv_eps": sizes[-1], "adv_eta": longer}))
+    searches = [
+        robust({"attack": name, "attack_gradient": "bpda"}) for name in ("random", "square")
+    ]
+    checks = {
+        "eps": sizes, "robust_by_eps": by_size,
+        "steps": steps, "robust_by_steps": [robust({"adv_steps": steps[0]}), whole],
+        "reps": reps, "robust_by_reps": [robust({"eot_attack_reps": 1}), whole],
+        "robust_by_gradient_random_square": [whole, *searches],
+        **cosines(config, defense, batch),
+    }  # fmt: skip
+    return {name: np.array(values) for name, values in checks.items()}
+
+
+def judged(checks: Checks, images: int) -> dict[str, bool]:
+    """Return which of the laws hold, but for the one image that chance may decide."""
+    slack = 1 / images + 1e-9
+    gradient, random, square = checks["robust_by_gradient_random_square"]
+    fewer_steps, steps = checks["robust_by_steps"]
+    one, reps = checks["robust_by_reps"]
+    return {
+        "robust accuracy goes to 0 as eps grows": bool(checks["robust_by_eps"][-1] == 0),
+        "more steps do not raise it": bool(steps <= fewer_steps + slack),
+        "more repetitions do not raise it": bool(reps <= one + slack),
+        "random search is no better than gradients": bool(gradient <= random + slack),
+        "a black box is no better than a white box": bool(gradient <= square + slack),
+    }
+
+
+def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[str, list[float]]:
+    """Return the mean cosines of gradients with finite differences, and their standard errors.
+
+    Of the margin at the natural images, under one noise, in the space of random directions.
+    """
+    moves = probes(defense, batch, APART, DIRECTIONS)
+    each = look_both_ways(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
+    purified = defense.purify(batch.images, batch.indices, Use.PROBE, APART)
+    slopes = margin(defense.logits(purified).mean(axis=1), batch.labels)[1]
+    rises = differences(each, slopes)
+    found = {}
+    for kind in ("bpda", "smoothed") if config["langevin_steps"] else ("bpda",):
+        gradient = defense.gradient(purified, slopes, kind)
+        found[kind] = cosine(np.einsum("nhwc,nphwc->np", gradient, moves), rises)
+    return {
+        f"cosine_{kind}_differences": [values.mean(), values.std() / np.sqrt(len(values))]
+        for kind, values in found.items()
+    }
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the cosines of rows, 0 where one is 0: (n, k), (n, k) -> (n,)."""
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(axis=1) / np.maximum(norms, 1e-30)

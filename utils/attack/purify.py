@@ -1,0 +1,206 @@
+"""Purification as a tool: a folder of pictures or an npz becomes another one, picture by picture.
+
+A picture's noise is a function of the seed and its place in the source, so that what was written
+before a kill is what would have been written without it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from utils.attack.defense import Use, create_potential, make_purify
+from utils.config.load import load_config
+from utils.config.record import Config
+from utils.data.image_folder import SPLITS
+from utils.data.npz import read_npz
+from utils.data.sources import Source
+from utils.data.streams import evaluation_batches, load_data, open_source
+from utils.errors import UserError
+from utils.files.fingerprints import fingerprint
+from utils.files.folders import list_folder
+from utils.files.whole import join, make_folder, remove_leftovers, whole_file
+from utils.images import save_image, to_uint8
+from utils.replicas import Replicas
+from utils.run import lock
+from utils.run.folder import files_of
+from utils.run.signals import Interruption
+from utils.weights.files import located
+
+NOTE = "purify.json"
+SAMPLING = (
+    *("seed", "net_type", "langevin_steps", "epsilon", "mcmc_temp", "tau", "prior_temp"),
+    *("image_dims", "precision"),
+)
+
+
+class Work(NamedTuple):
+    """What is purified into which folder: the names of pictures to write, or of one npz."""
+
+    config: Config
+    source: Source
+    target: str
+    names: list[str]
+    is_npz: bool
+
+
+def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> Work:
+    """Return the work of a command line; raises UserError before anything is written."""
+    config = load_config(path, [*overrides, "clf_weights=none"], "attack")
+    if not config.langevin_steps:
+        raise UserError(f"{path}: 'langevin_steps' is 0: nothing would be purified")
+    source, target = (str(Path(os.path.expanduser(name)).absolute()) for name in (source, target))
+    if not os.path.exists(source):
+        raise UserError(f"IN {source} not found")
+    require_apart(source, target)
+    is_npz = source.endswith(".npz") and not os.path.isdir(source)
+    if not is_npz and os.path.isdir(source):
+        require_no_splits(source)
+    own = {"data_type": "npz" if is_npz else "image_folder", "data_dir": source, "split": "train"}
+    plain = {"data_labels": None, "label_attribute": None, "random_crop": False, "gs_path": None}
+    config |= own | plain
+    opened = open_source(config, "train")
+    names = [PurePath(source).name] if is_npz else png_names(opened, source)
+    return Work(config, opened, target, names, is_npz)
+
+
+def purify_all(work: Work) -> None:
+    """Purify everything that is not there yet, and note what was done."""
+    note = claim(work)
+    replicas, dataset = Replicas(work.config), load_data(work.config, "train")
+    purify = make_purify(work.config, create_potential(work.config, replicas))
+    batch = work.config["batch_size"]
+    on_rows = replicas.rows(lambda *rows: purify(*rows).images, batch)
+    interruption, done = Interruption(), 0
+    bar = tqdm(desc="purifying", total=dataset.num_examples, unit="im", disable=None)
+    with interruption.noted(lambda: print("stopping after this batch ...")), bar:
+        for number, (images, _, indices) in enumerate(evaluation_batches(dataset, batch)):
+            if not is_written(work, number, indices):
+                names = np.zeros((len(indices), 4), np.int32)
+                names[:, 0], names[:, 1] = indices, int(Use.CLEAN)
+                write(work, number, indices, to_uint8(on_rows(images, names)))
+            done += len(images)
+            bar.update(len(images))
+            if interruption.number is not None:
+                print(f"stopped after {done} pictures; to go on give the same command again")
+                sys.exit(interruption.exit_status)
+    if work.is_npz:
+        join_parts(work)
+    damaged = [work.source.describe(index) for index in sorted(dataset.corrupt)]
+    write_note(work, note | {"done": True, "images": done, "damaged": damaged})
+    print(f"done: {work.target}, {done} pictures, {len(damaged)} damaged ones left out")
+
+
+def require_apart(source: str, target: str) -> None:
+    """Raise UserError for a target that is the source or lies in it."""
+    source, target = os.path.realpath(source), os.path.realpath(target)
+    if source == target or target.startswith(f"{source}/"):
+        raise UserError(f"OUT {target} is IN or lies in it: choose another folder")
+
+
+def require_no_splits(folder: str) -> None:
+    """Raise UserError for a folder that holds splits, which are purified one by one."""
+    if splits := [name for name in list_folder(folder).folders if name in SPLITS]:
+        raise UserError(
+            f"IN {folder} holds splits ({', '.join(splits)}): purify them one by one, for example "
+            f"{join(folder, splits[0])}"
+        )
+
+
+def png_names(source: Source, folder: str) -> list[str]:
+    """Return the name below OUT of every picture; raises UserError where two would be one."""
+    names: dict[str, str] = {}
+    for index in range(source.num_records):
+        path = source.describe(index)
+        name = str(PurePath(path.removeprefix(folder).lstrip("/")).with_suffix(".png"))
+        if name in names:
+            raise UserError(f"{names[name]} and {path} would both be {name}: rename one of them")
+        names[name] = path
+    return list(names)
+
+
+def claim(work: Work) -> dict[str, Any]:
+    """Make OUT, or go on in it; return what is noted of the work.
+
+    Raises UserError for a folder that holds anything else than this work, unfinished.
+    """
+    paths = {name: located(work.config[name]) for name in ("ebm_weights", "prior_weights")}
+    asked = {
+        "source": work.config["data_dir"],
+        "data": work.source.fingerprint(work.target),
+        "weights": {n: [fingerprint(f) for f in files_of(p)] for n, p in paths.items() if p},
+        "setting": {name: work.config[name] for name in SAMPLING},
+    }
+    there = os.path.isdir(work.target) and list_folder(work.target)
+    if there and (there.files or there.folders or there.unreadable):
+        note = read_note(work.target)
+        if {name: note.get(name) for name in asked} != asked:
+            raise UserError(
+                f"OUT {work.target} is not empty, and no unfinished work of the same pictures, "
+                "weights and settings: choose another folder"
+            )
+        if note["done"]:
+            raise UserError(f"OUT {work.target} is done already: nothing was left to do")
+    make_folder(work.target)
+    lock.own(work.target)
+    remove_leftovers(work.target)
+    write_note(work, note := {"done": False, **asked})
+    return note
+
+
+def read_note(folder: str) -> dict[str, Any]:
+    """Return what is noted in a folder, nothing where there is no note."""
+    try:
+        with open(join(folder, NOTE)) as file:
+            return dict(json.load(file))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def write_note(work: Work, note: dict[str, Any]) -> None:
+    """Write what is noted of the work."""
+    with whole_file(join(work.target, NOTE)) as temporary, open(temporary, "w") as file:
+        json.dump(note, file, indent=1)
+
+
+def part_path(work: Work, number: int) -> str:
+    """Return where a batch of an npz waits for the others."""
+    return join(work.target, f"part_{number:06}.npz")
+
+
+def is_written(work: Work, number: int, indices: np.ndarray) -> bool:
+    """Return whether a batch has been written."""
+    if work.is_npz:
+        return os.path.exists(part_path(work, number))
+    return all(os.path.exists(join(work.target, work.names[index])) for index in indices)
+
+
+def write(work: Work, number: int, indices: np.ndarray, pixels: np.ndarray) -> None:
+    """Write a batch of (n, h, w, c) uint8 pictures."""
+    if work.is_npz:
+        with whole_file(part_path(work, number)) as temporary:
+            np.savez(temporary, images=pixels)
+        return
+    for index, picture in zip(indices, pixels, strict=True):
+        path = join(work.target, work.names[index])
+        make_folder(path.rpartition("/")[0])
+        save_image(picture, path)
+
+
+def join_parts(work: Work) -> None:
+    """Write the npz of all parts, with whatever else the source holds, and remove them."""
+    count = -(-work.source.num_records // work.config["batch_size"])
+    paths = [part_path(work, number) for number in range(count)]
+    images = np.concatenate([read_npz(path)["images"] for path in paths])
+    others = read_npz(work.config["data_dir"])
+    with whole_file(join(work.target, work.names[0])) as temporary:
+        # None of an npz's names is `allow_pickle`, or `file`.
+        np.savez(temporary, **{**others, "images": images})  # pyright: ignore[reportArgumentType]
+    for path in paths:
+        tf.io.gfile.remove(path)

@@ -1,0 +1,148 @@
+"""An attack on a batch, round by round: look at the images, verify what seems broken, go on.
+
+Only verified breaks count, and what is broken stays broken (the published rule).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from utils.attack.attacks import LOSSES, Leg, legs
+from utils.attack.balls import PER_255, Ball, random_in_ball
+from utils.attack.defense import Defense, Use
+from utils.attack.losses import Loss, margin, rivals
+from utils.attack.task import Batch, Search, Seen, Task
+from utils.attack.verdicts import control, verify, vote
+from utils.attack.views import Round, Sight, Values
+from utils.seeds import Purpose, host_rng
+
+Tell = Callable[[int, np.ndarray, int], None]  # round, who stands, verifications so far
+
+
+def attack_batch(
+    config: Mapping[str, Any], defense: Defense, batch: Batch, tell: Tell
+) -> dict[str, np.ndarray]:
+    """Attack the images of a batch by all legs; return what `Record` keeps of them."""
+    siege = Siege(config, defense, batch, tell)
+    for leg in legs(config):
+        siege.attack(leg)
+    found = {
+        "class_path": np.stack(siege.path).astype(np.uint8), "labs": batch.labels,
+        "indices": batch.indices, "verifications": siege.verifications,
+    }  # fmt: skip
+    if config["attack_control"]:
+        found |= control(config, defense, batch, found)
+    return {**found, "ims_orig": batch.images, "ims_adv": siege.adversarial}
+
+
+class Siege:
+    """The images of a batch under attack: which stand, and what they were turned into.
+
+    adversarial: an image at its verified break; one that stands as it was looked at last, by the
+    leg that left it with the largest margin.
+    """
+
+    def __init__(self, config: Mapping[str, Any], defense: Defense, batch: Batch, tell: Tell):
+        self.config, self.defense, self.batch, self.tell = config, defense, batch, tell
+        natural, count = vote(config, defense, batch, Use.NATURAL, 0), len(batch.labels)
+        self.right, self.rivals = natural.right.copy(), rivals(natural.logits, batch.labels)
+        self.adversarial, self.margins = batch.images.copy(), np.full(count, -np.inf)
+        self.verifications = np.zeros(count, np.int32)
+        self.path = [self.right.copy()]
+
+    def attack(self, leg: Leg) -> None:
+        """Attack what stands by one leg, `adv_steps` + 1 rounds."""
+        before, margins = self.adversarial.copy(), self.margins.copy()
+        searches, peaks = self._begin(leg), np.full(len(self.right), -np.inf)
+        current = np.stack([next(search) for search in searches])
+        for step in range(self.config["adv_steps"] + 1):
+            self.adversarial[self.right] = current[self.right]
+            active = self._active()
+            sight = self._look(leg, step, current, peaks) if len(active) else None
+            self.path.append(self.right.copy())
+            self.tell(
+                round_of(self.config, leg, step).number, self.right, int(self.verifications.sum())
+            )
+            if sight is None or step == self.config["adv_steps"]:
+                continue
+            rows, losses, gradients = self._ascend(leg, sight, active)
+            for row, loss, gradient in zip(rows, losses, gradients, strict=True):
+                current[row] = searches[row].send(Seen(float(loss), gradient))
+        better = self.right & (margins > self.margins)
+        self.adversarial[better], self.margins[better] = before[better], margins[better]
+
+    def _begin(self, leg: Leg) -> list[Search]:
+        """Return the search of each image; several legs draw differently."""
+        config, (images, _, indices) = self.config, self.batch
+        seed, radius, norm = config["seed"], config["adv_eps"] * PER_255, config["adv_norm"]
+        starts = images
+        if config["adv_rand_start"]:
+            rngs = [host_rng(seed, Purpose.ATTACK_START, i, leg.number) for i in indices]
+            starts = random_in_ball(images, radius, norm, rngs)
+        steps, size = config["adv_steps"], config["adv_eta"] * PER_255
+
+        def rng(index: int) -> Callable[[int], np.random.Generator]:
+            return lambda step: host_rng(seed, Purpose.ATTACK_SEARCH, index, leg.number, step)
+
+        return [
+            leg.kind.search(Task(Ball(image, radius, norm), start, steps, size, rng(index)))
+            for image, start, index in zip(images, starts, indices, strict=True)
+        ]
+
+    def _active(self) -> np.ndarray:
+        """Return the rows that are looked at: of images that stand, or of all."""
+        count = len(self.right)
+        return np.flatnonzero(self.right) if self.config["attack_packing"] else np.arange(count)
+
+    def _look(self, leg: Leg, step: int, current: np.ndarray, peaks: np.ndarray) -> Sight:
+        """Look at the active images, and verify those that seem broken."""
+        config, labels, rows = self.config, self.batch.labels, self._active()
+        looks = Batch(current, labels, self.batch.indices)
+        now = round_of(config, leg, step)
+        sight = leg.kind.view(self.defense, looks.of(rows), now)
+        self.margins[rows] = margin(sight.logits, labels[rows])[0]
+        seem_broken = self.right[rows] & (sight.logits.argmax(axis=1) != labels[rows])
+        if leg.kind.at_peaks:
+            seem_broken &= self.margins[rows] > peaks[rows]
+            peaks[rows] = np.maximum(peaks[rows], self.margins[rows])
+        candidates = rows[seem_broken]
+        self.verifications[candidates] += 1
+        self.right[candidates] = verify(config, self.defense, looks, candidates, now.number)
+        return sight
+
+    def _ascend(self, leg: Leg, sight: Sight, active: np.ndarray) -> tuple[np.ndarray, *Values]:
+        """Return the rows of the active images that are attacked on, and what is seen of them."""
+        packs = self.config["attack_packing"]
+        held = self.right[active] if packs else np.ones(len(active), bool)
+        rows = active[held]
+        if not len(rows):
+            return rows, np.zeros(0), np.zeros(0)
+        labels, targets = self.batch.labels[active], self.rivals[active, leg.target]
+        return rows, *sight.ascend(held, loss_of(self.config, leg, labels, targets))
+
+
+def round_of(config: Mapping[str, Any], leg: Leg, step: int) -> Round:
+    """Return the round in which a leg takes a step."""
+    first = leg.number * (config["adv_steps"] + 1)
+    return Round(first + step, first, config["eot_attack_reps"], config["attack_gradient"])
+
+
+def loss_of(config: Mapping[str, Any], leg: Leg, labels: np.ndarray, targets: np.ndarray) -> Loss:
+    """Return (logits, held) -> what a leg raises, of the `held` images among all of these."""
+    loss = leg.kind.loss or LOSSES[config["attack_loss"]]
+    return lambda logits, held: loss(logits, labels[held], targets[held])
+
+
+def time_round(
+    config: Mapping[str, Any], defense: Defense, batch: Batch
+) -> Callable[[int], object]:
+    """Return what takes the time of a round in which all images stand and none is verified."""
+    leg, every = legs(config)[0], np.ones(len(batch.labels), bool)
+
+    def attack_round(number: int) -> object:
+        sight = leg.kind.view(defense, batch, round_of(config, leg, number))
+        targets = rivals(sight.logits, batch.labels)[:, leg.target]
+        return sight.ascend(every, loss_of(config, leg, batch.labels, targets))
+
+    return attack_round

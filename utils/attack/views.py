@@ -1,0 +1,125 @@
+"""What an attacker sees of images in a round, averaged over purifications: from white to black box.
+
+A view takes the defence, the images that are looked at, and the round. What it returns tells who
+seems broken at once, and losses and gradients for those images that are attacked on.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.attack.balls import PER_255
+from utils.attack.defense import Defense, Purified, Use
+from utils.attack.losses import Loss
+from utils.attack.task import Batch
+from utils.seeds import Purpose, host_rng
+
+Values = tuple[np.ndarray, np.ndarray]  # losses (n,), gradients (n, h, w, c), (n, 0) where unseen
+
+
+class Round(NamedTuple):
+    """A round: its number, that of its leg's first round, purifications an image, the gradient."""
+
+    number: int
+    first: int
+    reps: int
+    gradient: str
+
+
+class Sight(NamedTuple):
+    """Logits (n, classes), and (held, loss) -> losses and gradients of the `held` (n,) images."""
+
+    logits: np.ndarray
+    ascend: Callable[[np.ndarray, Loss], Values]
+
+
+View = Callable[[Defense, Batch, Round], Sight]
+
+
+def white_box(defense: Defense, looks: Batch, now: Round) -> Sight:
+    """See gradients as `attack_gradient` says, by purifications whose noise is fresh."""
+    purified, logits = _purified(defense, looks, now.number, now.reps)
+
+    def ascend(held: np.ndarray, loss: Loss) -> Values:
+        values, slopes = loss(logits[held], held)
+        return values, defense.gradient(purified.of(held), slopes, now.gradient)
+
+    return Sight(logits, ascend)
+
+
+def bare_classifier(defense: Defense, looks: Batch, now: Round) -> Sight:
+    """See the gradients of the bare classifier; whether an image is broken the defence says."""
+    _, logits = _purified(defense, looks, now.number, now.reps)
+
+    def ascend(held: np.ndarray, loss: Loss) -> Values:
+        bare = defense.bare(looks.images[held])
+        values, slopes = loss(defense.logits(bare).mean(axis=1), held)
+        return values, defense.gradient(bare, slopes, "bpda")
+
+    return Sight(logits, ascend)
+
+
+def black_box(defense: Defense, looks: Batch, now: Round) -> Sight:
+    """See losses alone, by the same noise all through an attack, so that they can be compared."""
+    _, logits = _purified(defense, looks, now.first, now.reps)
+
+    def ascend(held: np.ndarray, loss: Loss) -> Values:
+        values, _ = loss(logits[held], held)
+        return values, np.zeros((len(values), 0), np.float32)
+
+    return Sight(logits, ascend)
+
+
+def estimated(defense: Defense, looks: Batch, now: Round) -> Sight:
+    """See gradients estimated from losses (NES, Ilyas et al. 2018).
+
+    Half the purifications are of the image moved in random directions, the others of it moved back:
+    pairs share their noise. Moves are as long as a step of the attack, `adv_eta`.
+    """
+    moves = probes(defense, looks, now.number, now.reps // 2)
+    each = look_both_ways(defense, looks, moves, now.number)
+    logits = each.mean(axis=(1, 2))
+
+    def ascend(held: np.ndarray, loss: Loss) -> Values:
+        values, slopes = loss(logits[held], held)
+        rises = differences(each[held], slopes)
+        return values, np.einsum("np,nphwc->nhwc", rises, moves[held])
+
+    return Sight(logits, ascend)
+
+
+def probes(defense: Defense, looks: Batch, number: int, count: int) -> np.ndarray:
+    """Return `count` random moves of each image, all as long as a step: (n, count, h, w, c)."""
+    config, shape = defense.config, looks.images.shape[1:]
+    keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in looks.indices]
+    drawn = np.stack([host_rng(*key).standard_normal((count, *shape), np.float32) for key in keys])
+    norms = np.sqrt(np.sum(drawn**2, axis=(2, 3, 4), keepdims=True))
+    pixels = 1 if config["adv_norm"] == "l2" else np.prod(shape)
+    length = config["adv_eta"] * PER_255 * np.sqrt(pixels)
+    return drawn * np.float32(length) / norms
+
+
+def look_both_ways(
+    defense: Defense, looks: Batch, moves: np.ndarray, number: int, sharing: int = 2
+) -> np.ndarray:
+    """Return the (n, count, 2, classes) logits of images moved and moved back, by equal noise."""
+    centers = looks.images[:, np.newaxis]
+    both = np.stack([centers + moves, centers - moves], axis=2)
+    count, pairs = both.shape[:2]
+    both = both.reshape(count, 2 * pairs, *both.shape[3:])
+    purified = defense.purify_each(both, looks.indices, Use.PROBE, number, sharing)
+    return defense.logits(purified).reshape(count, pairs, 2, -1)
+
+
+def differences(each: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return half the rise of a loss, of `slopes` by the logits, along each move: (n, count)."""
+    return np.einsum("npc,nc->np", each[:, :, 0] - each[:, :, 1], slopes) / 2
+
+
+def _purified(
+    defense: Defense, looks: Batch, number: int, reps: int
+) -> tuple[Purified, np.ndarray]:
+    """Purify images, and return their mean logits beside."""
+    purified = defense.purify(looks.images, looks.indices, Use.ATTACK, number, reps)
+    return purified, defense.logits(purified).mean(axis=1)
