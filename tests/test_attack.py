@@ -54,7 +54,7 @@ def test_an_attack_leaves_what_the_design_says(run, capsys):
     assert report["robust"]["accuracy"] == pytest.approx(stored["class_path"][-1].mean())
     assert report["robust"]["low"] <= report["robust"]["accuracy"] <= report["robust"]["high"]
     assert report["setting"]["attack_gradient"] == "bpda"
-    for name in ("accuracy_over_attack.png", "examples.png"):
+    for name in ("accuracy_over_attack.png", "examples.png", "../report.html"):
         assert (folder / "data_log" / name).exists()
 
 
