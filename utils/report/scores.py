@@ -18,7 +18,9 @@ TRACES = {  # of chains, by names in `chains.npz`
     "saturated": "share of saturated values",
 }
 WIDE = 30  # times the smallest number of steps: longer chains have a logarithmic axis
-COPIES = "Copies would be much nearer than held-out pictures are."
+COPIES = (
+    "To the nearest of {} training pictures. Copies would be much nearer than held-out pictures."
+)
 GRID = re.compile(r"(?:(?P<checkpoint>\d+)_)?grid_(?P<step>\d+)\.png")
 
 
@@ -142,8 +144,8 @@ def _nearest(found: Mapping[str, Any]) -> list[Block]:
         if each[of]
     ]  # fmt: skip
     counts = ", ".join({number(each["among"]) for each in found.values()})
-    head = (f"nearest of {counts} training pictures, median distance", "in features", "in pixels")
-    return [Table(head, rows, note=COPIES)] if rows else []
+    head = ("median distance", "in features", "in pixels")
+    return [Table(head, rows, note=COPIES.format(counts))] if rows else []
 
 
 def _mean(found: Mapping[str, float] | None, name: str = "mean") -> str:
