@@ -79,7 +79,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     networks = create_networks(config, replicas)
     if config["exp_type"] == "density":
         load_networks(networks, checkpoints[0])
-        measure_density(command, replicas, networks, make_chain(config, networks))
+        run = measure_density(command, replicas, networks, make_chain(config, networks))
+        if run is not None:
+            write_own_page(run)
         return
     scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
     dataset = load_data(config) if scores or from_data else None

@@ -52,7 +52,7 @@ def test_an_attack_leaves_what_the_design_says(run, capsys):
     assert report["one_shot"]["accuracy"] == pytest.approx(stored["one_shot"].mean())
     assert [leg["attack"] for leg in report["legs"]] == ["pgd"]
     assert report["masking"] == {}
-    for name in ("accuracy_over_attack.png", "examples.png"):
+    for name in ("accuracy_over_attack.png", "examples.png", "../report.html"):
         assert (folder / "data_log" / name).exists()
 
 

@@ -55,7 +55,7 @@ def test_a_run_from_another_folder_leaves_what_the_design_says(tmp_path, reposit
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert splits(folder) == ["train"]
     expected = {"config.json", "metrics.csv", "plots/diagnostics.png", "code/train.py"}
-    expected |= {"code/nets/sngan.py", "code/configs/smoke.py", "shortrun/data.png"}
+    expected |= {"code/nets/sngan.py", "code/configs/smoke.py", "shortrun/data.png", "report.html"}
     for step in (10, 20):
         expected |= {f"checkpoints/{n}_{step}.weights.h5" for n in ("ebm", "gen")}
         expected |= {f"checkpoints/{n}_ema_{step}.weights.h5" for n in ("ebm", "gen")}

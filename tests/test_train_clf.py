@@ -32,6 +32,7 @@ def test_a_run_leaves_weights_that_say_what_they_are_curves_and_the_best_epoch(r
     assert weights == {"clf_1.weights.h5", "clf_2.weights.h5"}
     assert "best epoch: " in capsys.readouterr().out
     assert (folder / "plots" / "curves.png").exists()
+    assert (folder / "report.html").exists()
     assert splits(folder) == ["test", "train"]
     with h5py.File(folder / "checkpoints" / "clf_2.weights.h5") as file:
         info = json.loads(file.attrs["network"])

@@ -103,6 +103,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_leaves_what_the_design_sa
     files = {str(p.relative_to(whole)) for p in whole.rglob("*") if p.is_file()}
     expected = {f"shortrun/{n}4.png" for n in ("longrun", "persistent", "burnin")}
     expected |= {"plots/diagnostics.png", "plots/burn_in_counts.png", "code/train_longrun.py"}
+    expected |= {"report.html", "code/utils/report/page.html.jinja"}
     expected |= {"checkpoints/ebm_4.weights.h5", "checkpoints/ebm_ema_4.weights.h5"}
     expected |= {f"state/4/{name}_0_4.npz" for name in ("bank", "burnin")}
     assert expected <= files

@@ -13,6 +13,7 @@ WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 40  # margins
 COLUMNS = 400  # into which longer curves are gathered: their means between smallest and largest
 DOTS = 40  # points at most that are marked and tell their values
+COLORS = 4  # that curves have in turn
 CUT, USUAL = 8, (0.01, 0.99)  # an axis longer than 8 times its usual quantiles is cut
 
 
@@ -64,11 +65,12 @@ class Axes(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A drawing, its title, and what has to be said of it."""
+    """A drawing, its title, what has to be said of it, and the names of its curves in order."""
 
     title: str
     svg: Markup
     note: str
+    names: list[str]
 
 
 def chart(
@@ -88,14 +90,13 @@ def chart(
         *_grid(axes, x),
         *(
             part
-            for color, (name, line) in enumerate(curves.items())
-            for part in _curve(axes, name, line, color)
+            for place, (name, line) in enumerate(curves.items())
+            for part in _curve(axes, name, line, place % COLORS)
         ),
         *(part for name, y in levels.items() for part in _level(axes, name, y)),
-        *(_legend([*curves]) if len(curves) > 1 else ()),
     ]
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    return Chart(title, Markup("\n".join([head, *parts, "</svg>"])), note)
+    return Chart(title, Markup("\n".join([head, *parts, "</svg>"])), note, [*curves])
 
 
 def _axes(
@@ -160,12 +161,3 @@ def _level(axes: Axes, name: str, y: float) -> Iterator[str]:
     down = axes.down(np.array(y))
     yield f'<path class="level" d="M{LEFT} {down:.1f}H{WIDTH - RIGHT}"/>'
     yield f'<text x="{WIDTH - RIGHT}" y="{down - 4:.1f}" text-anchor="end">{escape(name)}</text>'
-
-
-def _legend(names: list[str]) -> Iterator[str]:
-    """Yield the names of curves in their colours."""
-    left = LEFT
-    for color, name in enumerate(names):
-        yield f'<circle class="c{color}" cx="{left + 4}" cy="{HEIGHT - 10}" r="4"/>'
-        yield f'<text x="{left + 12}" y="{HEIGHT - 6}">{escape(name)}</text>'
-        left += 24 + 6.2 * len(name)

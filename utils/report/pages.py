@@ -20,7 +20,8 @@ from utils.run.run import Run
 
 PAGE, TEMPLATE = "report.html", "page.html.jinja"
 ORDER = (  # of sections
-    *("Result", "Scores", "Pictures", "Curves", "Energies", "Nearest training pictures"),
+    *("Result", "Scores", "Likelihood", "Outliers", "Convergence", "Modes"),
+    *("Pictures", "Curves", "Energies", "Nearest training pictures"),
     *("Divergences", "Config"),
 )
 TITLES = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from utils.report.blocks import Block, Sections, Table, charts, pictures, slides
 from utils.report.charts import Chart, Line, chart
+from utils.report.density import density
 from utils.report.folder import RunFolder
 from utils.report.text import NONE, number, with_error
 
@@ -18,13 +19,17 @@ TRACES = {  # of chains, by names in `chains.npz`
     "saturated": "share of saturated values",
 }
 WIDE = 30  # times the smallest number of steps: longer chains have a logarithmic axis
-COPIES = "Copies would be much nearer than held-out pictures are."
+COPIES = (
+    "To the nearest of {} training pictures. Copies would be much nearer than held-out pictures."
+)
 GRID = re.compile(r"(?:(?P<checkpoint>\d+)_)?grid_(?P<step>\d+)\.png")
 
 
 def scoring(run: RunFolder) -> Sections:
     """Show samples of one or many checkpoints; of many, films and chains of the best alone."""
     report = run.record("report.json")
+    if run.config["exp_type"] == "density":
+        return density(run, report)
     scored = [s["checkpoint"] for s in report.get("scores", []) if s["checkpoint"]]
     best = (report.get("best") or {}).get("checkpoint") or next(iter(scored), None)
     stem, of = (f"{best}_", f" of checkpoint {best}") if best else ("", "")
@@ -142,8 +147,8 @@ def _nearest(found: Mapping[str, Any]) -> list[Block]:
         if each[of]
     ]  # fmt: skip
     counts = ", ".join({number(each["among"]) for each in found.values()})
-    head = (f"nearest of {counts} training pictures, median distance", "in features", "in pixels")
-    return [Table(head, rows, note=COPIES)] if rows else []
+    head = ("median distance", "in features", "in pixels")
+    return [Table(head, rows, note=COPIES.format(counts))] if rows else []
 
 
 def _mean(found: Mapping[str, float] | None, name: str = "mean") -> str:

@@ -33,8 +33,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from utils.report.charts import COLUMNS, HEIGHT, WIDTH, Line, chart
+from utils.report.charts import COLORS, COLUMNS, HEIGHT, WIDTH, Line, chart
 from utils.report.text import duration, number, with_error
 
 
@@ -68,11 +68,19 @@ def test_steps_of_a_logarithmic_axis_are_equally_far():
     np.testing.assert_allclose(np.diff(_points(svg)[:, 0], n=2), 0, atol=0.3)  # 1 decimal
 
 
+def test_every_curve_has_a_color_and_a_name():
+    lines = {f"{steps} steps": Line(np.arange(100), np.ones(100)) for steps in range(9)}
+    drawn = chart("FID", lines, x="update")
+    colors = [p.get("class") for p in _drawn(drawn.svg).iter("path") if "line" in p.get("class")]
+    assert colors == [f"line c{place % COLORS}" for place in range(9)]
+    assert drawn.names == list(lines)
+
+
 def test_titles_and_names_are_no_markup():
-    svg = chart("a<b", {"x&y": Line(np.arange(3), np.ones(3)), "z": Line(*np.ones((2, 2)))},
-                x='">').svg  # fmt: skip
+    svg = chart("a<b", {"x&y": Line(np.arange(1), np.ones(1))}, x='">', levels={"<i>": 2.0}).svg
     assert _drawn(svg).get("aria-label") == "a<b"
-    assert "x&y" in [text.text for text in _drawn(svg).iter("text")]
+    assert {'">', "<i>"} < {text.text for text in _drawn(svg).iter("text")}
+    assert [title.text for title in _drawn(svg).iter("title")] == ["x&y at 0: 1"]
 
 
 def test_numbers_are_told_as_people_read_them():
