@@ -163,11 +163,12 @@ def draw_curves(
     over_rounds, over_times = figure.subplots(1, 2)
     over_rounds.step(np.arange(-1, len(accuracies) - 1), accuracies, where="post")
     over_rounds.set(title="verified accuracy", xlabel="round (-1: natural)", ylim=(0, 1))
-    for name, curve in resubmitted.items():
-        if curve is not None:
-            over_times.plot(np.arange(1, len(curve) + 1), curve, marker=".", label=name)
+    known = {name: curve for name, curve in resubmitted.items() if curve is not None}
+    for name, curve in known.items():
+        over_times.plot(np.arange(1, len(curve) + 1), curve, marker=".", label=name)
     over_times.set(title="right every time", xlabel="times an image is submitted", ylim=(0, 1))
-    over_times.legend()
+    if known:
+        over_times.legend()
     save_figure(figure, path)
 
 

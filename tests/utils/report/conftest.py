@@ -120,10 +120,12 @@ def _scoring(folder: Path) -> None:
 
 
 def _attack(folder: Path) -> None:
-    record = Record({"record_image_states": False})
+    changes = ["adv_steps=1", "eot_defense_reps=2"]
+    path = str(REPOSITORY / CONFIG_OF["attack.py"] / "smoke.py")
+    record = Record(load_config(path, changes, "attack"))
     path = np.array([[1, 1], [1, 0], [1, 0]], np.uint8)
     batch = {"class_path": path, "labs": path[0], "verifications": path[0], "control": path[0]}
-    record.add(batch, 3.0, 100)
+    record.add(batch | {"one_shot": path[-1]}, 3.0, 100)
     record.write(str(folder / "data_log"))
     _picture(folder, "data_log/examples.png")
 
