@@ -133,11 +133,11 @@ def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(run, whole, broken_
 
 
 @pytest.mark.slow
-def test_replicas_and_batch_size_change_the_path_alone(run):
-    """The pilot tunes with the chains of a batch; up to sums in another order all else is equal."""
-    whole, other = report(run("batch_size=4")), report(run("batch_size=4", "num_replicas=2"))
-    for steps, found in whole["bits_per_dim"]["by_steps"].items():
-        assert other["bits_per_dim"]["by_steps"][steps] == pytest.approx(found, rel=1e-3)
+def test_replicas_change_no_result(run, whole):
+    """Up to sums in another order."""
+    other = report(run("num_replicas=2"))["bits_per_dim"]["by_steps"]
+    for steps, found in report(whole)["bits_per_dim"]["by_steps"].items():
+        assert other[steps] == pytest.approx(found, rel=1e-3)
 
 
 @pytest.mark.slow
