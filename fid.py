@@ -25,7 +25,6 @@ import numpy as np
 from utils.config.load import parse_command
 from utils.data.sets import Dataset
 from utils.data.streams import load_data
-from utils.density.evaluation import measure_density
 from utils.errors import Diverged, one_line_errors
 from utils.files.whole import whole_file
 from utils.images import save_grid, save_images, to_uint8
@@ -78,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoints = list_checkpoints(config)
     networks = create_networks(config, replicas)
     if config["exp_type"] == "density":
+        # Here, for it imports statistics that no other run needs.
+        from utils.density.evaluation import measure_density
+
         load_networks(networks, checkpoints[0])
         run = measure_density(command, replicas, networks, make_chain(config, networks))
         if run is not None:

@@ -51,11 +51,14 @@ def measure_density(
     walkers.begin(run)
     head = {"exp_type": "density", "extractor": walkers.sight.extractor.label}
     report = Report(run.folder, head)
-    progress = ChainProgress(total=taken[-1], done=taken[run.step], images=config["batch_size"])
+    progress = None
     for number in run.steps():
         segment = work[number]
         walkers.advance(segment)
-        if segment.steps:
+        if progress is None and segment.steps:  # the first of them traces: it counts for no rate
+            done = taken[number + 1]
+            progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
+        elif progress is not None and segment.steps:
             progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
         if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
             tell(run, report, walkers, segment)

@@ -1,7 +1,7 @@
 """The Gaussian that annealing begins at: fitted to data, drawn exactly, normalised by a formula."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,46 +11,46 @@ from utils.data.streams import ORDER_SEED, evaluation_batches
 from utils.scores.frechet import Moments
 
 MOST, READ = 100_000, 500  # images that the fit takes, and takes at once
-FAINT = 0.01  # of the noise's variance: directions of less are left to the noise
 
 
 class Gaussian(NamedTuple):
-    """A normal density of D = h w c values: `mean` (D,) and a covariance by its directions.
+    """A normal density of D = h w c values: `mean` (D,), `precision` C^-1 and `root` C^(1/2).
 
-    Along the r orthonormal `directions` (D, r) it has the deviations `along` (r,), across them
-    `across`, () or, where there are none and pixels are independent, (D,). `log_normaliser` is half
-    the log of det(2 pi C).
+    Both are (D, D) and symmetric or, where pixels are independent, their diagonals (D,).
+    `log_normaliser` is half the log of det(2 pi C).
     """
 
     shape: tuple[int, ...]
     mean: tf.Tensor
-    directions: tf.Tensor
-    along: tf.Tensor
-    across: tf.Tensor
+    precision: tf.Tensor
+    root: tf.Tensor
     log_normaliser: float
 
     def potential(self, images: tf.Tensor) -> tf.Tensor:
         """Return -log p of images (b, h, w, c): (b,) float64, so that exp(-U) integrates to 1."""
-        inner, outer = self._parts(tf.reshape(images, [-1, self.mean.shape[0]]) - self.mean)
-        squares = _squares(inner / self.along) + _squares(outer / self.across)
-        return squares / 2 + self.log_normaliser
+
+        @tf.custom_gradient
+        def potential(rows: tf.Tensor) -> Any:  # one product for both the value and its gradient
+            slope = _times(rows, self.precision)
+            squares = tf.reduce_sum(tf.cast(rows * slope, tf.float64), axis=1)
+            return (
+                squares / 2 + self.log_normaliser,
+                lambda above: slope * tf.cast(above[:, tf.newaxis], slope.dtype),
+            )
+
+        return potential(tf.reshape(images, [-1, self.mean.shape[0]]) - self.mean)
 
     def images(self, white: tf.Tensor) -> tf.Tensor:
         """Return the images (b, h, w, c) that standard normal ones of that shape become."""
-        inner, outer = self._parts(tf.reshape(white, [-1, self.mean.shape[0]]))
-        back = tf.matmul(inner * self.along, self.directions, transpose_b=True)
-        return tf.reshape(self.mean + outer * self.across + back, [-1, *self.shape])
-
-    def _parts(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the part of rows (b, D) along the directions, (b, r), and what is across them."""
-        inner = rows @ self.directions
-        return inner, rows - tf.matmul(inner, self.directions, transpose_b=True)
+        rows = _times(tf.reshape(white, [-1, self.mean.shape[0]]), self.root)
+        return tf.reshape(self.mean + rows, [-1, *self.shape])
 
 
 class Spread(NamedTuple):
     """How data lie in (D,) values: mean, variance of each, and the variances along directions.
 
-    Orthonormal `directions` (D, r) and their variances (r,) are None where nobody asked for them.
+    Orthonormal `directions` (D, r) and their variances (r,) are None where nobody asked for them;
+    across them nothing varies.
     """
 
     mean: np.ndarray
@@ -67,20 +67,23 @@ def fit_gaussian(
     Its covariance is `full`, or pixels are independent. The noise keeps every variance at its
     square or above: the borders of images never vary.
     """
+    size, square = len(spread.mean), noise**2
     if full:
         assert spread.variances is not None  # whoever wants them has asked for them
         assert spread.directions is not None
-        kept = spread.variances > FAINT * noise**2
-        directions, across = spread.directions[:, kept], np.float64(noise)
-        along = np.sqrt(spread.variances[kept] + noise**2)
+        own, directions = spread.variances + square, spread.directions
+        precision, root = (
+            (directions * (own**power - square**power)) @ directions.T
+            + square**power * np.eye(size)
+            for power in (-1, 0.5)
+        )
+        log_det = np.log(own).sum() + (size - len(own)) * np.log(square)
     else:
-        directions, along = np.zeros((len(spread.mean), 0)), np.zeros(0)
-        across = np.sqrt(spread.of_pixels + noise**2)
-    rest = len(spread.mean) - len(along)  # values that `across` is the deviation of
-    log_det = np.log(along).sum() + rest * np.log(across).mean()
-    log_normaliser = log_det + len(spread.mean) * np.log(2 * np.pi) / 2
-    mean, *others = (tf.constant(x, dtype) for x in (spread.mean, directions, along, across))
-    return Gaussian(tuple(shape), mean, *others, log_normaliser=float(log_normaliser))
+        own = spread.of_pixels + square
+        precision, root, log_det = 1 / own, np.sqrt(own), np.log(own).sum()
+    mean, *others = (tf.constant(x, dtype) for x in (spread.mean, precision, root))
+    log_normaliser = float(log_det + size * np.log(2 * np.pi)) / 2
+    return Gaussian(tuple(shape), mean, *others, log_normaliser=log_normaliser)
 
 
 def spread_of(dataset: Dataset, dims: int, *, full: bool) -> Spread:
@@ -106,7 +109,7 @@ def spread_of(dataset: Dataset, dims: int, *, full: bool) -> Spread:
         moments.add(rows)
     found = moments.statistics()
     variances, directions = np.linalg.eigh(found.covariance)
-    return Spread(found.mean, found.covariance.diagonal(), variances, directions)
+    return Spread(found.mean, found.covariance.diagonal(), np.maximum(variances, 0), directions)
 
 
 def spread_of_few(rows: np.ndarray) -> Spread:
@@ -119,5 +122,5 @@ def spread_of_few(rows: np.ndarray) -> Spread:
     return Spread(mean, (centred**2).sum(axis=0), variances[kept], directions)
 
 
-def _squares(rows: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.square(tf.cast(rows, tf.float64)), axis=1)
+def _times(rows: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    return rows * factor if len(factor.shape) == 1 else rows @ factor

@@ -37,44 +37,44 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def save_bounds(bits: Mapping[str, Mapping[str, float]], others: Mapping[str, float], path: str):
-    """Draw the bits per dimension by steps of annealing, and those of `others` as lines."""
+def save_bounds(bits: Mapping[str, Mapping[str, float]], base: float, path: str) -> None:
+    """Draw the bits per dimension by steps of annealing, beside those of its base."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     steps = [int(name) for name in bits]
     for name, marker in (("forward", "^"), ("reverse", "v")):
         values = [each.get(name, math.nan) for each in bits.values()]
         axes.plot(steps, values, marker=marker, label=name)
-    for (name, value), style in zip(others.items(), ("--", ":"), strict=False):
-        axes.axhline(value, color="grey", linestyle=style, label=name)
+    axes.axhline(base, color="grey", linestyle="--", label="base")
     axes.set(xscale="log", xlabel="steps of annealing", ylabel="bits per dimension",
              title="held-out data")  # fmt: skip
     axes.legend()
     save_figure(figure, path)
 
 
-def save_convergence(
+def save_chains(
     looks: Sequence[int],
     statistics: Mapping[str, Mapping[str, np.ndarray]],
     r_hat: Mapping[str, float | None],
+    of_data: np.ndarray,
     path: str,
 ) -> None:
-    """Draw each statistic, by start (chains, looks), along the chains: median and middle 80%."""
-    columns = 3
-    rows = -(-len(statistics) // columns)
-    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, (name, by_start) in zip(panels, statistics.items(), strict=False):
+    """Draw each statistic, by start (n, looks), along chains: median, middle 80%; R-hat if known.
+
+    The energies of data (n,) are a band.
+    """
+    figure = Figure(figsize=(15, 6), layout="constrained")
+    for axes, (name, by_start) in zip(figure.subplots(2, 4).flat, statistics.items(), strict=True):
         for start, values in by_start.items():
             low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
-            axes.plot(looks, middle, label=start)
+            axes.plot(looks, middle, label=f"from {start}")
             axes.fill_between(looks, low, high, alpha=0.2)
-        found = r_hat[name]
+        found = r_hat.get(name)
         told = "" if found is None else f", R-hat {found:.3f}"
         axes.set(title=f"{name.replace('_', ' ')}{told}", xlabel="Langevin step")
-    panels[0].legend(title="chains from")
-    for axes in panels[len(statistics) :]:
-        axes.set_axis_off()
+        if name == "energies":
+            axes.axhspan(*np.quantile(of_data, (0.1, 0.9)), color="grey", alpha=0.3, label="data")
+            axes.legend()
     save_figure(figure, path)
 
 

@@ -9,12 +9,12 @@ from utils.density.annealing import bits_per_dim, steps_for, summarise
 from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
 from utils.density.outliers import HELD_OUT, separation
-from utils.density.report import Report, save_bounds, save_convergence, save_energies
+from utils.density.report import Report, save_bounds, save_chains, save_energies
 from utils.density.sight import NO_CLASS, SEEN
 from utils.density.stages import FORWARD, REVERSE, look_steps
 from utils.files.whole import whole_file
 from utils.run.run import Run
-from utils.scores.validity import COLUMNS, Trace, describe, line, save_trace
+from utils.scores.validity import COLUMNS, Trace, describe, line
 from utils.seeds import Purpose, host_rng
 
 MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
@@ -63,24 +63,19 @@ def tell_chains(
         trace.grad_norms[:, 0] = np.nan  # no step was taken
         validity[f"from {start}"] = describe(trace, of_data, looks[-1:], config["data_epsilon"])
         print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
-        save_trace(trace, of_data, run.path("plots", f"chains_{start}.png"))
-        _save(
-            run,
-            f"chains_{start}",
-            dict(zip(names, np.moveaxis(rows, -1, 0), strict=True), steps=looks),
-        )
-    watched = ["energies", *SEEN[:-1]]
+        columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
+        _save(run, f"chains_{start}", {"steps": looks, **columns})
     statistics = {
         name: {start: rows[..., names.index(name)] for start, rows in traces.items()}
-        for name in watched
+        for name in names[:-1]
     }
-    late = settled(len(looks))
-    pooled = {n: np.concatenate([*by.values()])[:, late] for n, by in statistics.items()}
+    late, watched = settled(len(looks)), (COLUMNS[0], *SEEN[:-1])
+    pooled = {name: np.concatenate([*statistics[name].values()])[:, late] for name in watched}
     every = float(np.mean(np.diff(looks)[late]))
     validity |= diagnose(pooled, every)
     validity["between_starts"] = compare_starts(features, config["seed"])
     report.put("validity", validity)
-    save_convergence(looks, statistics, validity["r_hat"], run.path("plots", "convergence.png"))
+    save_chains(looks, statistics, validity["r_hat"], of_data, run.path("plots", "chains.png"))
     told = [f"{n} {r:.3f}" for n, r in validity["r_hat"].items() if r is not None]
     print(f"R-hat: {', '.join(told)}", flush=True)
     for pair, test in validity["between_starts"].items():
@@ -158,7 +153,8 @@ def tell_annealing(
         "standard_error": float(error), "base": base, "by_steps": bits,
         f"steps_for_difference_{TARGET}": asked,
     })  # fmt: skip
-    save_bounds(bits, {"base": base}, run.path("plots", "bits_per_dim.png"))
+    if both:
+        save_bounds(bits, base, run.path("plots", "bits_per_dim.png"))
     _save(run, "annealed", {f"{way}_{steps}": rows for (way, steps), rows in annealed.items()})
     (direction, steps), rows = [*annealed.items()][-1]
     found = log_z[str(steps)][direction]

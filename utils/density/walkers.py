@@ -22,7 +22,7 @@ from utils.density.chains import (
 )
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
-from utils.density.schedule import ROUND, ROUNDS, Pilot, path_of, tuned
+from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
 from utils.density.sight import SEEN, Sight
 from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, Segment, density_segments
 from utils.images import save_grid
@@ -138,20 +138,18 @@ class Walkers:
     def _tune(self, node: int) -> None:
         """Take the pilot's chains to its next node; node 0 is the base."""
         numbers = self._numbers(0)
-        beta, epsilon, rounds, steps = 0.0, self.config["data_epsilon"], 1, 0
+        beta, epsilon, rounds, steps = BETAS[node], self.config["data_epsilon"], 1, 0
         if node == 0:
             self._place(self._draw_base((0,), numbers), 4)
         else:
-            beta, epsilon = self.pilot.next_beta(), self.pilot.epsilons[-1]
-            rounds, steps = ROUNDS, ROUND
+            epsilon, rounds, steps = self.pilot.epsilons[-1], ROUNDS, ROUND
         for number in range(rounds):
             path = filled_up((np.full(ROUND + 1, beta), np.full(ROUND, epsilon)), 0, ROUND)
             shared = (0, (node * ROUNDS + number) * ROUND, steps, path)
             self.chains.images, look = self._anneal(shared, self.chains.images, numbers)
             require_finite(f"chains of the pilot at b = {beta:.3g}", self.chains.images, look)
             epsilon = tuned(epsilon, look[:, 1].mean()) if steps else epsilon
-        spread = float(np.std(look[:, 3] - look[:, 2]))
-        self.pilot.add(epsilon, spread) if node else self.pilot.begin(epsilon, spread)
+        self.pilot.add(epsilon, float(np.mean(look[:, 3] - look[:, 2])))
 
     def _anneal_on(self, segment: Segment) -> None:
         """Take annealed chains through a segment of their path."""

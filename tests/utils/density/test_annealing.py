@@ -94,8 +94,7 @@ def base_draws(shape, count, rng):
 @pytest.mark.parametrize(
     ("potential", "shape"),
     [
-        (gaussian, (1, 1, 3)), (mixture, (1, 2, 1)), (mixture, (1, 1, 3)),
-        (experts, (1, 2, 1)), (experts, (1, 1, 3)),
+        (gaussian, (1, 1, 3)), (mixture, (1, 2, 1)), (experts, (1, 2, 1)), (experts, (1, 1, 3)),
     ],
 )  # fmt: skip
 def test_both_directions_bracket_the_known_integral(potential, shape, rng):
@@ -118,15 +117,15 @@ def test_quadrature_agrees_with_the_formula_of_a_gaussian(rng):
 
 def test_the_gap_falls_as_one_over_the_number_of_steps(rng):
     """For each direction: four times the steps, a quarter of the gap."""
-    shape, count = (1, 2, 1), 2000
+    shape, count = (1, 2, 1), 1000
     truth, exact = known(mixture, shape, count, rng)
     starts = base_draws(shape, count, rng)
     for sign, images in ((1, starts), (-1, exact)):
         gaps = [
             sign * truth - annealed(mixture, images, steps, forward=sign > 0).mean()
-            for steps in (40, 160)
+            for steps in (20, 80)
         ]
-        assert gaps[0] / gaps[1] == pytest.approx(4, rel=0.35)  # of 2,000 chains
+        assert gaps[0] / gaps[1] == pytest.approx(4, rel=0.35)  # of 1,000 chains
 
 
 def test_a_path_that_stays_leaves_exact_samples_exact_and_weights_alone(rng):

@@ -3,47 +3,40 @@
 import numpy as np
 import pytest
 
-from utils.density.schedule import ACCEPTANCE, NODES, Pilot, path_of, tuned
+from utils.density.schedule import ACCEPTANCE, BETAS, FIRST, Pilot, path_of, tuned
 
 
-def pilot(spread) -> Pilot:
-    """Return a pilot that found this spread, and step sizes sqrt(1 / b), at each b."""
+def pilot(mean) -> Pilot:
+    """Return a pilot that found this mean of U - U_0, and the step size 1 / (1 + b), at each b."""
     found = Pilot.empty()
-    found.begin(1.0, spread(1e-6))
-    while len(found.betas) <= NODES:
-        found.add(found.next_beta() ** -0.5, spread(found.next_beta()))
+    for beta in BETAS:
+        found.add(1 / (1 + beta), mean(beta))
     return found
 
 
-def test_nodes_ascend_to_the_model_and_the_first_moves_weights_by_a_spread_of_one():
-    found = pilot(lambda beta: 1 / (beta + 1e-3))
-    assert found.betas[0] == 0
-    assert found.betas[1] * found.spreads[0] == pytest.approx(1)
-    assert found.betas[-1] == 1
-    assert (np.diff(found.betas) > 0).all()
+def test_steps_are_even_in_thermodynamic_length():
+    """Of a mean that falls as log(b + c): its slope, the variance, is 1 / (b + c)."""
+    betas, _ = path_of(pilot(lambda beta: -np.log(beta + 0.05)), 200, forward=True)
+    lengths = np.diff(2 * np.sqrt(betas + 0.05))
+    late = betas[1:] > 0.05
+    assert lengths[late].std() < 0.1 * lengths[late].mean()
 
 
-def test_equal_steps_take_equal_shares_of_the_spread():
-    betas, _ = path_of(pilot(lambda beta: 1 / (beta + 1e-3)), 50, forward=True)
-    between = np.log((betas[1:] + 1e-3) / (betas[:-1] + 1e-3))  # the integral of the spread
-    # But for the trapezoids, which are of 30 nodes.
-    assert between[1:].std() < 0.25 * between.mean()
+def test_steps_are_of_one_length_where_the_variance_is():
+    betas, _ = path_of(pilot(lambda beta: -7 * beta), 50, forward=True)
+    assert np.diff(betas)[betas[1:] > 0.2].std() < 0.2 / 50
+    assert np.diff(betas)[-1] > 1 / 50, "what small b take, whatever was seen there"
 
 
-def test_without_a_spread_steps_are_of_one_length():
-    betas, _ = path_of(pilot(lambda beta: 0.0), 10, forward=True)
-    np.testing.assert_allclose(betas, np.linspace(0, 1, 11), atol=1e-9)
-
-
+@pytest.mark.parametrize("mean", [lambda beta: 0.0, lambda beta: beta, lambda beta: -1e9 * beta])
 @pytest.mark.parametrize("steps", [1, 7, 200])
-def test_a_path_begins_at_one_end_and_goes_to_the_other_each_step_with_its_size(steps):
-    found = pilot(lambda beta: 5.0)
+def test_a_path_goes_from_end_to_end_and_back_each_step_with_its_size(mean, steps):
+    found = pilot(mean)
     betas, epsilons = path_of(found, steps, forward=True)
     assert betas[[0, -1]].tolist() == [0, 1]
     assert (np.diff(betas) > 0).all()
-    assert len(epsilons) == steps
-    inner = betas[1:] >= found.betas[1]
-    np.testing.assert_allclose(epsilons[inner], betas[1:][inner] ** -0.5, rtol=1e-9)
+    inner = betas[1:] >= FIRST
+    np.testing.assert_allclose(epsilons[inner], 1 / (1 + betas[1:][inner]), rtol=0.02)
     back, sizes = path_of(found, steps, forward=False)
     np.testing.assert_array_equal(back, betas[::-1])
     np.testing.assert_array_equal(sizes[:-1], epsilons[:-1][::-1])
@@ -55,9 +48,7 @@ def test_step_sizes_grow_where_more_is_accepted_than_wanted():
 
 
 def test_a_restored_pilot_goes_on_where_it_was():
-    found, other = pilot(lambda beta: 3.0), Pilot.empty()
+    found, other = pilot(lambda beta: -3.0 * beta), Pilot.empty()
     other.restore(found.state())
-    for one, two in zip(
-        path_of(other, 9, forward=True), path_of(found, 9, forward=True), strict=True
-    ):
+    for one, two in zip(*(path_of(p, 9, forward=True) for p in (found, other)), strict=True):
         np.testing.assert_array_equal(one, two)
