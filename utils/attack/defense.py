@@ -83,7 +83,9 @@ class Defense:
         self._replicas, self._potential, self._network = replicas, potential, classify
         purify = make_purify(config, potential)
         self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, self._least)
-        self._paths = replicas.rows(lambda *rows: paths_of(purify(*rows, True)), batch, self._least)
+        self._paths = replicas.rows(
+            lambda *rows: turned(purify(*rows, True).path), batch, self._least
+        )
         self._classify = replicas.rows(classify, batch, self._least)
         self._gradients: dict[tuple[str, bool], Callable[..., np.ndarray]] = {}
 
@@ -227,15 +229,15 @@ def make_path_gradient(
     product, epsilon = make_hessian_product(config, kind, potential), config["epsilon"]
 
     def gradient(paths: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
-        path = tf.transpose(paths, [1, 0, 2, 3, 4])
-        return gradients.through(path, slopes, classify, product, epsilon)
+        # Of a chain, so that there is a product.
+        return gradients.through(turned(paths), slopes, classify, product, epsilon)  # pyright: ignore[reportArgumentType]
 
     return gradient
 
 
-def paths_of(chain: Chain) -> tf.Tensor:
-    """Return the paths of chains, a row each: (n, steps + 1, h, w, c)."""
-    return tf.transpose(chain.path, [1, 0, 2, 3, 4])
+def turned(path: tf.Tensor) -> tf.Tensor:
+    """Return the path of chains by chain instead of by step, or the other way round."""
+    return tf.transpose(path, [1, 0, 2, 3, 4])
 
 
 def chains_kept(config: Mapping[str, Any]) -> int:
