@@ -19,7 +19,7 @@ class Ball(NamedTuple):
     norm: str
 
     def project(self, image: np.ndarray) -> np.ndarray:
-        """Return the nearest image in the ball, then clipped to [-1, 1]."""
+        """Return an image in the ball and in [-1, 1]."""
         return project(image, self.center, self.radius, self.norm)
 
     def climb(self, image: np.ndarray, gradient: np.ndarray, size: float) -> np.ndarray:
@@ -39,14 +39,15 @@ def step_up(images: np.ndarray, gradient: np.ndarray, size: float, norm: str) ->
 
 
 def project(images: np.ndarray, centers: np.ndarray, radius: float, norm: str) -> np.ndarray:
-    """Return the nearest images in the ball around `centers`, then clipped to [-1, 1].
+    """Return images in the ball around `centers` and in [-1, 1], where the centers lie.
 
-    Clipping stays in the ball, because the centers lie in [-1, 1].
+    For `linf` the nearest ones. For `l2` they are clipped to [-1, 1] and then drawn towards the
+    center: so the budget is spent on pixels that can take it.
     """
-    change = images - centers
     if norm == "linf":
-        change = np.clip(change, -radius, radius)
+        change = np.clip(images - centers, -radius, radius)
     else:
+        change = np.clip(images, -1, 1) - centers
         change = change * np.minimum(1, radius / np.maximum(l2_norms(change), 1e-30))
     return np.clip(centers + change, -1, 1).astype(centers.dtype)
 

@@ -25,7 +25,8 @@ from utils.seeds import Purpose, draw_each, fold
 from utils.weights.files import located
 from utils.weights.networks import EBM, create_prior, network_at
 
-REPLAYED = ("full", "smoothed", "surrogate")  # gradients that run a chain anew and keep it
+KEPT = ("full", "smoothed")  # gradients through the path of a purification itself
+REPLAYED = (*KEPT, "surrogate")  # those that run a chain and keep its path
 
 
 class Use(enum.IntEnum):
@@ -44,18 +45,21 @@ class Use(enum.IntEnum):
 class Purified(NamedTuple):
     """Purifications of n images, `copies` of each: (n copies, ...) rows, an image's one by one.
 
-    rows: the purified images; starts: the images themselves; names: (n copies, 4), of their noise.
+    rows: the purified images; starts: the images themselves; names: (n copies, 4), of their noise;
+    paths: (n copies, steps + 1, ...), every state on the way, or None where they are not kept.
     """
 
     rows: np.ndarray
     starts: np.ndarray
     names: np.ndarray
     copies: int
+    paths: np.ndarray | None = None
 
     def of(self, chosen: np.ndarray) -> "Purified":
         """Return those of the `chosen` (n,) bool images."""
         rows = np.repeat(chosen, self.copies)
-        return Purified(self.rows[rows], self.starts[rows], self.names[rows], self.copies)
+        paths = None if self.paths is None else self.paths[rows]
+        return Purified(self.rows[rows], self.starts[rows], self.names[rows], self.copies, paths)
 
     def each(self, values: np.ndarray) -> np.ndarray:
         """Return values of rows by image: (n copies, ...) -> (n, copies, ...)."""
@@ -79,20 +83,29 @@ class Defense:
         self._replicas, self._potential, self._network = replicas, potential, classify
         purify = make_purify(config, potential)
         self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, self._least)
+        self._paths = replicas.rows(
+            lambda *rows: turned(purify(*rows, True).path), batch, self._least
+        )
         self._classify = replicas.rows(classify, batch, self._least)
-        self._gradients: dict[str, Callable[..., np.ndarray]] = {}
+        self._gradients: dict[tuple[str, bool], Callable[..., np.ndarray]] = {}
 
     def purify(
-        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1
-    ) -> Purified:
-        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good."""
-        reps = reps if self.config["langevin_steps"] else 1
-        copies = np.repeat(images[:, np.newaxis], reps, axis=1)
-        return self.purify_each(copies, indices, use, rounds)
+        self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1,
+        kept: bool = False,
+    ) -> Purified:  # fmt: skip
+        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good.
+
+        `kept`: with all states on the way, if these fit into `attack_memory_gb`.
+        """
+        steps = self.config["langevin_steps"]
+        copies = np.repeat(images[:, np.newaxis], reps if steps else 1, axis=1)
+        fits = steps > 0 and len(images) * reps <= chains_kept(self.config)
+        return self.purify_each(copies, indices, use, rounds, kept=kept and fits)
 
     def purify_each(
-        self, copies: np.ndarray, indices: np.ndarray, use: Use, rounds: int, sharing: int = 1
-    ) -> Purified:
+        self, copies: np.ndarray, indices: np.ndarray, use: Use, rounds: int, *,
+        sharing: int = 1, kept: bool = False,
+    ) -> Purified:  # fmt: skip
         """Purify (n, copies, h, w, c) variants of n images; so many in a row share their noise.
 
         The noise is a function of an image's index in the data set, use, round and repetition.
@@ -105,7 +118,10 @@ class Defense:
         names[..., 1], names[..., 2], names[..., 3] = int(use), rounds, np.arange(reps) // sharing
         starts, names = copies.reshape(-1, *copies.shape[2:]), names.reshape(-1, 4)
         self.image_steps += len(starts) * self.config["langevin_steps"]
-        return Purified(self._purify(starts, names), starts, names, reps)
+        if not kept:
+            return Purified(self._purify(starts, names), starts, names, reps)
+        paths = self._paths(starts, names)
+        return Purified(paths[:, -1], starts, names, reps, paths)
 
     def bare(self, images: np.ndarray) -> Purified:
         """Return images as if they were purified already: what the bare classifier sees."""
@@ -127,27 +143,28 @@ class Defense:
     def gradient(self, purified: Purified, slopes: np.ndarray, kind: str) -> np.ndarray:
         """Return the (n, ...) derivative of the loss by each image; `slopes` by its mean logits.
 
-        By its purifications as they are, or replayed from the same noise (`kind` of `REPLAYED`).
+        By its purifications as they are, or through their paths, which are replayed from the same
+        noise unless they were kept.
         """
+        slopes = np.repeat(slopes, purified.copies, axis=0)
+        if kind in KEPT and purified.paths is not None:
+            return purified.each(self._of(kind, kept=True)(purified.paths, slopes)).mean(axis=1)
         rows = purified.rows
         if kind in REPLAYED:
             rows = purified.starts
             self.image_steps += len(rows) * replayed(self.config, kind)["langevin_steps"]
-        if kind not in self._gradients:
-            self._gradients[kind] = self._make_gradient(kind)
-        slopes = np.repeat(slopes, purified.copies, axis=0)
-        return purified.each(self._gradients[kind](rows, purified.names, slopes)).mean(axis=1)
+        return purified.each(self._of(kind)(rows, purified.names, slopes)).mean(axis=1)
 
-    def _make_gradient(self, kind: str) -> Callable[..., np.ndarray]:
-        """Return a gradient of rows, as many at a time as fit into memory."""
-        config, batch = replayed(self.config, kind), self.chains
-        if kind in REPLAYED and config["langevin_steps"]:
-            fitting = gradients.chains_in_memory(
-                config["image_dims"], config["langevin_steps"], config["attack_memory_gb"]
-            )
-            batch = min(batch, fitting * self._replicas.count)
-        gradient = make_gradient(self.config, kind, self._potential, self._network)
-        return self._replicas.rows(gradient, batch, self._least)
+    def _of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
+        """Return a gradient of rows, made once, of as many at a time as fit into memory."""
+        if (kind, kept) not in self._gradients:
+            config, batch = replayed(self.config, kind), self.chains
+            if kind in REPLAYED and config["langevin_steps"]:
+                batch = min(batch, chains_kept(config) * self._replicas.count)
+            make = make_path_gradient if kept else make_gradient
+            gradient = make(self.config, kind, self._potential, self._network)
+            self._gradients[kind, kept] = self._replicas.rows(gradient, batch, self._least)
+        return self._gradients[kind, kept]
 
 
 def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
@@ -199,11 +216,34 @@ def make_gradient(
     def gradient(images: tf.Tensor, names: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
         if product is None:
             return gradient_of(lambda x: classify(x) * slopes, images)
-        chain = purify(images, names, keep_path=True)
-        result = gradient_of(lambda x: classify(x) * slopes, chain.images)
-        return gradients.pull_back(chain.path, result, product, config["epsilon"])
+        path = purify(images, names, keep_path=True).path
+        return gradients.through(path, slopes, classify, product, config["epsilon"])
 
     return gradient
+
+
+def make_path_gradient(
+    config: Mapping[str, Any], kind: str, potential: Potential | None, classify: Callable
+) -> Callable[..., tf.Tensor]:
+    """Return (paths, slopes by logits) -> the same of `KEPT`; paths are (n, steps + 1, ...)."""
+    product, epsilon = make_hessian_product(config, kind, potential), config["epsilon"]
+
+    def gradient(paths: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
+        # Of a chain, so that there is a product.
+        return gradients.through(turned(paths), slopes, classify, product, epsilon)  # pyright: ignore[reportArgumentType]
+
+    return gradient
+
+
+def turned(path: tf.Tensor) -> tf.Tensor:
+    """Return the path of chains by chain instead of by step, or the other way round."""
+    return tf.transpose(path, [1, 0, 2, 3, 4])
+
+
+def chains_kept(config: Mapping[str, Any]) -> int:
+    """Return how many chains may be kept whole at once."""
+    shape, memory = config["image_dims"], config["attack_memory_gb"]
+    return gradients.chains_in_memory(shape, config["langevin_steps"], memory)
 
 
 def replayed(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

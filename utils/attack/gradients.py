@@ -46,6 +46,18 @@ def smoothed_hessian_product(potential: Potential, epsilon: float) -> HessianPro
     return product
 
 
+def through(
+    path: tf.Tensor,
+    slopes: tf.Tensor,
+    classify: Callable[[tf.Tensor], tf.Tensor],
+    hessian_product: HessianProduct,
+    epsilon: float,
+) -> tf.Tensor:
+    """Return the derivative by a chain's start of a loss of `slopes` by the logits of its end."""
+    at_the_end = gradient_of(lambda x: classify(x) * slopes, path[-1])
+    return pull_back(path, at_the_end, hessian_product, epsilon)
+
+
 def pull_back(
     path: tf.Tensor, slopes: tf.Tensor, hessian_product: HessianProduct, epsilon: float
 ) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.attack.balls import PER_255
-from utils.attack.defense import Defense, Purified, Use
+from utils.attack.defense import KEPT, Defense, Purified, Use
 from utils.attack.losses import Loss
 from utils.attack.task import Batch
 from utils.seeds import Purpose, host_rng
@@ -39,7 +39,8 @@ View = Callable[[Defense, Batch, Round], Sight]
 
 def white_box(defense: Defense, looks: Batch, now: Round) -> Sight:
     """See gradients as `attack_gradient` says, by purifications whose noise is fresh."""
-    purified, logits = _purified(defense, looks, now.number, now.reps)
+    kept = now.gradient in KEPT
+    purified, logits = _purified(defense, looks, now.number, now.reps, kept)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, slopes = loss(logits[held], held)
@@ -108,7 +109,7 @@ def look_both_ways(
     both = np.stack([centers + moves, centers - moves], axis=2)
     count, pairs = both.shape[:2]
     both = both.reshape(count, 2 * pairs, *both.shape[3:])
-    purified = defense.purify_each(both, looks.indices, Use.PROBE, number, sharing)
+    purified = defense.purify_each(both, looks.indices, Use.PROBE, number, sharing=sharing)
     return defense.logits(purified).reshape(count, pairs, 2, -1)
 
 
@@ -118,8 +119,8 @@ def differences(each: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def _purified(
-    defense: Defense, looks: Batch, number: int, reps: int
+    defense: Defense, looks: Batch, number: int, reps: int, kept: bool = False
 ) -> tuple[Purified, np.ndarray]:
     """Purify images, and return their mean logits beside."""
-    purified = defense.purify(looks.images, looks.indices, Use.ATTACK, number, reps)
+    purified = defense.purify(looks.images, looks.indices, Use.ATTACK, number, reps, kept)
     return purified, defense.logits(purified).mean(axis=1)

@@ -35,6 +35,14 @@ def test_projection_is_in_the_ball_and_the_pixels_range_and_leaves_inner_points(
     np.testing.assert_allclose(near, 0.9 * centers)
 
 
+def test_in_l2_what_is_clipped_leaves_its_budget_to_other_pixels(rng):
+    """Half of the pixels are white already and pushed further: the others take all of it."""
+    center = np.where(np.arange(48).reshape(4, 4, 3) % 2, 1.0, 0.0)
+    moved = project(center + 1.0, center, 0.5, "l2")
+    assert np.linalg.norm(moved - center) == pytest.approx(0.5)
+    assert moved.max() <= 1
+
+
 @pytest.mark.parametrize("norm", NORMS)
 def test_an_image_alone_moves_as_in_a_batch(rng, norm):
     images, slopes = rng.uniform(-1, 1, (2, 3, 4, 4, 3)).astype(np.float32)

@@ -136,6 +136,23 @@ def test_smoothed_sees_kinks_as_the_chain_does_on_average(rng):
     assert cosine("smoothed") > 0.94
 
 
+@pytest.mark.parametrize("kind", ["full", "smoothed"])
+def test_a_path_kept_from_the_prediction_gives_the_gradient_of_a_replayed_one(
+    images, weights, kind
+):
+    """And spares the replay, unless `attack_memory_gb` is too small for it."""
+    images, results, steps = images.astype(np.float32), [], []
+    for memory in (1.0, 1e-9):
+        defense = _defense(weights, attack_memory_gb=memory)
+        purified = defense.purify(images, np.arange(5), Use.ATTACK, 0, 2, kept=True)
+        assert (purified.paths is None) == (memory < 1)
+        few = purified.of(np.arange(5) > 1)
+        results.append(defense.gradient(few, weights[:3].astype(np.float32), kind))
+        steps.append(defense.image_steps)
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
+    assert steps == [5 * 2 * 4, 5 * 2 * 4 + 3 * 2 * 4]
+
+
 def test_expectations_are_means_over_the_purifications(images, weights):
     """EOT against NumPy: each chain on its own, then averaged."""
     images, defense = images.astype(np.float32), _defense(weights)
