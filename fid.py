@@ -81,9 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from utils.density.evaluation import measure_density
 
         load_networks(networks, checkpoints[0])
-        run = measure_density(command, replicas, networks, make_chain(config, networks))
-        if run is not None:
-            write_own_page(run)
+        measure_density(command, replicas, networks, make_chain(config, networks))
         return
     scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
     dataset = load_data(config) if scores or from_data else None

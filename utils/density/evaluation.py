@@ -15,6 +15,7 @@ from utils.density.walkers import FEATURES, Walkers
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
+from utils.report.pages import write_own_page
 from utils.run.folder import Inputs, require_same_inputs
 from utils.run.records import ChainProgress
 from utils.run.run import Run
@@ -26,10 +27,9 @@ TIMED = 10  # steps, for `--dry-run`
 
 def measure_density(
     command: Command, replicas: Replicas, networks: Networks, run_chain: Callable[..., Any]
-) -> Run | None:
+) -> None:
     """Measure what the density exp(-U) of a config is worth; `run_chain` is that of `fid.py`.
 
-    Return the finished run, None for a dry one.
     Raises UserError for what cannot be measured, before any chain runs where it shows there.
     """
     config = command.config
@@ -44,7 +44,7 @@ def measure_density(
         require_same_inputs(command, inputs)
         print(f"a segment: {TIMED} annealed steps of {config['batch_size']} images")
         time_update(walkers.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
-        return None
+        return
 
     parts = {"chains": walkers.chains, "pilot": walkers.pilot}
     run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
@@ -64,7 +64,7 @@ def measure_density(
             tell(run, report, walkers, segment)
         run.done(number)
     run.drop(*walkers.all_files())
-    return run
+    write_own_page(run)
 
 
 def tell(run: Run, report: Report, walkers: Walkers, segment: Segment) -> None:
