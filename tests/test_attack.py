@@ -91,6 +91,7 @@ def test_a_resumed_attack_takes_the_same_weights_from_elsewhere_and_no_others(
     assert "is not what the run began with" in message
 
 
+@pytest.mark.slow
 def test_two_replicas_are_one(run):
     assert_same(results(run()), results(run("num_replicas=2")))
 

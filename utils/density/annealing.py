@@ -154,12 +154,14 @@ def summarise(log_weights: np.ndarray) -> dict[str, float]:
     few chains carry the estimate.
     """
     count = len(log_weights)
+    with np.errstate(invalid="ignore"):  # of chains that weigh nothing, whose log weight is -inf
+        deviation = float(log_weights.std(ddof=1))
     # To the stubs it may be a pair.
     total, square = (float(logsumexp(k * log_weights)) for k in (1, 2))  # pyright: ignore[reportArgumentType]
     return {
         "log_mean_weight": float(total - np.log(count)),
         "mean_log_weight": float(log_weights.mean()),
-        "standard_error": float(log_weights.std(ddof=1) / np.sqrt(count)),
+        "standard_error": deviation / float(np.sqrt(count)),
         "effective_size": float(np.exp(2 * total - square)),
     }
 
