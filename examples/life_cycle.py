@@ -93,7 +93,7 @@ class Cycle:
     def __init__(self, root: Path, quick: bool, data: str = "emoji32"):
         self.root, self.quick, self.commands, self.configs = root, quick, {}, {}
         self.prefix, self.changes = DATA[data]
-        self.chains, self.attacks, self.samples = CHAINS[data], ATTACKS[data], SAMPLES.get(data)
+        self.chains, self.samples = CHAINS[data], SAMPLES.get(data)
         shorter = 1000 if quick else 1
         self.long = {last // shorter: what for last, what in LONG.get(data, {}).items()}
         for name, script in TRAINING.items():
@@ -110,9 +110,15 @@ class Cycle:
             for name in names:
                 ends = {0, *(self.steps[name] * factor for factor in FACTORS), *self.long}
                 self._score(f"{name}_{last}", name, chains, [e for e in ends if e <= last])
-        for ending, changes in self.attacks.items():
-            for name in ("bare", *REGIMES):
-                self._attack(name, ending, changes)
+        self.attacked = [
+            (name, ending)
+            for ending, changes in ATTACKS[data].items()
+            for name in ("bare", *REGIMES)
+            # No gradient goes through a purification that there is not.
+            if name != "bare" or not any(c.startswith("attack_gradient") for c in changes)
+        ]
+        for name, ending in self.attacked:
+            self._attack(name, ending, ATTACKS[data][ending])
 
     def _add(self, name: str, stage: Sequence[str], changes: Sequence[str]) -> Mapping[str, Any]:
         """Add the command of a stage and return its config; raises UserError for a wrong one."""
@@ -160,9 +166,7 @@ class Cycle:
 
     def _attack(self, name: str, ending: str, changes: Sequence[str]) -> None:
         defence = ["ebm_weights=None", "langevin_steps=0"]
-        if name == "bare":
-            changes = [change for change in changes if not change.startswith("attack_gradient")]
-        else:
+        if name != "bare":
             defence = [f"ebm_weights={self._weights(name)}", *self._prior(name)]
             defence += [f"{k}={self.configs[name][k]}" for k in ("epsilon", "mcmc_temp", "tau")]
         defence.append(f"clf_weights={self._weights('classifier', 'clf')}")

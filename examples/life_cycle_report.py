@@ -38,12 +38,11 @@ def collect(cycle: Any) -> dict[str, Any]:
     with open(root / "classifier" / "metrics.csv", newline="") as file:
         accuracy = float(list(csv.DictReader(file))[-1]["test_accuracy"])  # of the last weights
     results = {"machine": machine(), "test_accuracy": accuracy, "attacks": {}, "regimes": {}}
-    for ending in cycle.attacks:
-        for name in ("bare", *steps):
-            found = read(root / f"attack_{name}{ending}" / "data_log" / "report.json")
-            kept = {key: found[key] for key in ("images", *ACCURACIES, "seconds", "image_steps")}
-            kept["langevin_steps"] = found["setting"]["langevin_steps"]
-            results["attacks"][f"{name}{ending}"] = kept
+    for name, ending in cycle.attacked:
+        found = read(root / f"attack_{name}{ending}" / "data_log" / "report.json")
+        kept = {key: found[key] for key in ("images", *ACCURACIES, "seconds", "image_steps")}
+        kept["langevin_steps"] = found["setting"]["langevin_steps"]
+        results["attacks"][f"{name}{ending}"] = kept
     if cycle.samples:
         results["samples"] = read(root / "samples" / "report.json")["scores"]
     for name, own in steps.items():

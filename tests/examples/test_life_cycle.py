@@ -26,7 +26,7 @@ def _bank(size: int) -> Bank:
 
 
 @pytest.mark.parametrize("quick", [False, True], ids=["full", "quick"])
-@pytest.mark.parametrize(("data", "count"), [("emoji32", 15), ("fashion_mnist", 25)])
+@pytest.mark.parametrize(("data", "count"), [("emoji32", 15), ("fashion_mnist", 24)])
 def test_every_command_has_a_folder_of_its_own_and_reads_weights_of_earlier_ones(
     quick, data, count
 ):
