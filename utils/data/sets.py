@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from utils.data import pictures
 from utils.data.pictures import Augmentation
-from utils.data.sources import CHUNK, Source, all_labels, one_line_read_errors
+from utils.data.sources import CHUNK, Source, all_labels, one_line_read_errors, untuned
 from utils.devices.strategy import CORES
 from utils.errors import UserError
 
@@ -85,8 +85,9 @@ class StreamedDataset:
         decoded = self._chosen(batch_size, places, rng).map(
             lambda batch, _: self._decode(*batch, drawn, own)
         )
+        decoded = untuned(decoded.prefetch(2))
         with one_line_read_errors(self.source):
-            for images, good, labels, indices, lost in decoded.prefetch(2).as_numpy_iterator():
+            for images, good, labels, indices, lost in decoded.as_numpy_iterator():
                 if lost and not self.told_grey:
                     self._tell_grey()
                 if len(good) < len(indices):
@@ -157,7 +158,8 @@ class StreamedDataset:
         # A last element of no picture, so that there is a batch even if no picture decodes.
         last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
-        images, places, lost = padded.batch(tf.cast(count, tf.int64) + 1).get_single_element()
+        whole = untuned(padded.batch(tf.cast(count, tf.int64) + 1))
+        images, places, lost = whole.get_single_element()
         return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
 
     def _tell_grey(self) -> None:

@@ -60,6 +60,17 @@ class Source:
     fingerprint: Callable[..., dict[str, Any]]
 
 
+def untuned(records: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the same data set without the tuner of tf.data, which has nothing to tune here.
+
+    The tuner sleeps for up to a minute between two looks, and an iterator that is left before its
+    end waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return records.with_options(options)
+
+
 @contextlib.contextmanager
 def one_line_read_errors(source: Source) -> Iterator[None]:
     """Turn failures to read records into the one line that tells the user."""
@@ -80,7 +91,7 @@ def all_labels(source: Source, limit: int = -1) -> np.ndarray:
     records = source.records(None).take(limit).batch(CHUNK)
     chunks = records.map(lambda _, record: source.parse(record)[1])
     with one_line_read_errors(source):
-        parts = list(chunks.prefetch(1).as_numpy_iterator())
+        parts = list(untuned(chunks.prefetch(1)).as_numpy_iterator())
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 

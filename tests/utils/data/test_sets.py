@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from utils.data.streams import TrainingStream, evaluation_batches, load_data
@@ -22,6 +23,20 @@ def test_kept_and_streamed_sets_hold_the_same_pictures(config):
     ):
         for kept_array, streamed_array in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(kept_array, streamed_array)
+
+
+def test_no_iterator_has_the_tuner_of_tf_data(config, monkeypatch):
+    """It would hold an iterator that is left before its end for up to a minute."""
+    read, tuned = tf.data.Dataset.as_numpy_iterator, []
+
+    def watched(dataset):
+        tuned.append(dataset.options().autotune.enabled)
+        return read(dataset)
+
+    monkeypatch.setattr(tf.data.Dataset, "as_numpy_iterator", watched)
+    next(evaluation_batches(load_data({**config, "data_memory": 0}), 4))
+    assert tuned
+    assert set(tuned) == {False}
 
 
 def names(images: np.ndarray) -> list[int]:
