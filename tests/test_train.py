@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from utils.run.states import list_states
 from utils.weights.files import network_info
 from utils.weights.published import load_weights
 
+SCHEDULE = ["ebm_lr_info=[[1e-4,0],[1e-3,3]]"]
+
 
 @pytest.fixture
 def run(start_run):
@@ -36,9 +39,9 @@ def resume(folder: Path, *changes: str) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data_dir) -> Path:
-    """Return the folder of a small run that nobody changes: four updates, seed 0."""
+    """Return the folder of a small run that nobody changes: four updates by SCHEDULE, seed 0."""
     folder = tmp_path_factory.mktemp("finished")
-    changes = [*SMALL_TRAINING, f"data_dir={data_dir}", f"exp_dir={folder}"]
+    changes = [*SMALL_TRAINING, *SCHEDULE, f"data_dir={data_dir}", f"exp_dir={folder}"]
     train.main(["configs/smoke.py", "--set", *changes])
     return next(folder.iterdir())
 
@@ -81,15 +84,16 @@ def test_grey_images_are_learned_saved_and_drawn_with_one_channel(run, capsys):
 
 
 def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(run, finished):
-    first, again, other = state(finished), state(run()), state(run("seed=1"))
+    first, again, other = state(finished), state(run(*SCHEDULE)), state(run("seed=1", *SCHEDULE))
     assert_same(first, again)
     assert any(np.any(first[name] != other[name]) for name in first if name.startswith("ebm/"))
 
 
 @pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, replicas):
-    options = [f"num_replicas={replicas}", "ebm_lr_info=[[1e-4,0],[1e-3,3]]"]
-    whole, parts = run(*options), run(*options, "num_training_steps=2")
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(run, finished, replicas):
+    options = [f"num_replicas={replicas}", *SCHEDULE]
+    whole = finished if replicas == 1 else run(*options)
+    parts = run(*options, "num_training_steps=2")
     resume(parts, "num_training_steps=4")
     assert_same(state(whole), state(parts))
     times = {"seconds": ""}
@@ -229,8 +233,8 @@ def test_a_prior_is_part_of_the_potential_and_never_changes(run, finished):
     assert weights.read_bytes() == before
 
 
-def test_a_damaged_state_is_named_and_the_one_before_is_used(run, finished, capsys):
-    folder = run()
+def test_a_damaged_state_is_named_and_the_one_before_is_used(finished, tmp_path, capsys):
+    folder = Path(shutil.copytree(finished, tmp_path / "damaged"))
     part = folder / "state" / "4" / "ebm.npz"
     part.write_bytes(part.read_bytes()[:-100] + bytes(100))
     resume(folder)

@@ -8,9 +8,13 @@ from utils.run.signals import Interruption
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_is_noted_and_told_by_the_exit_status(name):
     interruption, number = Interruption(), signal.Signals[name]
-    with interruption.noted(lambda: None):
-        signal.raise_signal(number)
-        assert interruption.number == number
+    before = signal.signal(number, signal.SIG_DFL)  # `nohup python3 -m pytest` ignores SIGHUP
+    try:
+        with interruption.noted(lambda: None):
+            signal.raise_signal(number)
+            assert interruption.number == number
+    finally:
+        signal.signal(number, before)
     assert interruption.exit_status == 128 + number
 
 
