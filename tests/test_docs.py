@@ -9,12 +9,12 @@ import pytest
 from tests.source import CONFIGS, PROJECT, REPOSITORY, TESTS, files, place
 from tests.test_house import LADDER
 
-PAGES = files("docs/*.md")
-README = REPOSITORY / "README.md"
-DOCUMENTS = [*files("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/*.md"), *PAGES]
-README_CEILING, PAGE_CEILING = 200, 250
+PAGES = files("docs/*.md", "examples/*.md")
+DOCUMENTS = [*files("README.md", "CONTRIBUTING.md", "CHANGELOG.md"), *PAGES]
+PAGE_CEILING = 250
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 PICTURE = re.compile(r"!\[([^]]*)\]|<img ((?:[^>\"]|\"[^\"]*\")*)>")
+README, README_CEILING = REPOSITORY / "README.md", 200
 FOLDERS = {p.relative_to(REPOSITORY).parts[0] for p in [*PROJECT, *CONFIGS, *TESTS, *PAGES]}
 ROOMS = "|".join(sorted(path for path in FOLDERS if not path.endswith(".py")))
 PATH = re.compile(rf"(?<![\w/.-])(?:{ROOMS})/[\w./-]*[\w/]")
