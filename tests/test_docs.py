@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.source import CONFIGS, PROJECT, REPOSITORY, TESTS, files, place
+from tests.test_house import LADDER
 
-PAGES = files("docs/*.md")
+PAGES = files("docs/*.md", "examples/*.md")
 DOCUMENTS = [*files("README.md", "CONTRIBUTING.md", "CHANGELOG.md"), *PAGES]
 PAGE_CEILING = 250
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 PICTURE = re.compile(r"!\[([^]]*)\]|<img ((?:[^>\"]|\"[^\"]*\")*)>")
+README, README_CEILING = REPOSITORY / "README.md", 200
 FOLDERS = {p.relative_to(REPOSITORY).parts[0] for p in [*PROJECT, *CONFIGS, *TESTS, *PAGES]}
 ROOMS = "|".join(sorted(path for path in FOLDERS if not path.endswith(".py")))
 PATH = re.compile(rf"(?<![\w/.-])(?:{ROOMS})/[\w./-]*[\w/]")
@@ -72,8 +74,26 @@ def _is_module_or_inside_one(name: str) -> bool:
 
 
 def test_the_readme_leads_to_every_page():
-    links = {a for a, _ in LINK.findall(_text(REPOSITORY / "README.md"))}
+    links = {a for a, _ in LINK.findall(_text(README))}
     assert not [place(page) for page in PAGES if place(page) not in links]
+
+
+def test_the_readme_is_short_and_no_command_stands_above_the_set_up():
+    text = _text(README)
+    assert len(text.splitlines()) <= README_CEILING
+    blocks = re.findall(r"^```\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert blocks[:2] == ["bash setup.sh\n", "bash setup_tpu.sh\n"]
+    assert "python3" not in text.partition("bash setup.sh")[0]
+
+
+def test_the_design_page_has_the_ladder_of_packages():
+    rows = re.findall(
+        r"^\| (\d+) \| (`.*?`) \|", _text(REPOSITORY / "docs/design.md"), re.MULTILINE
+    )
+    steps = [set() for _ in LADDER]
+    for number, names in rows:
+        steps[-int(number)] |= set(re.findall(r"`(\w+)`", names))
+    assert steps == [set(names) for names in LADDER]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=place)
