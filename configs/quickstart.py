@@ -6,7 +6,7 @@ higher (1e-3), so that 20 steps and the noise suffice to move an image. The gene
 with batch statistics, as in the published experiment, and refreshes half of the states at every
 draw. Learning rates of 3e-4 and 5e-4 for 700 updates, then of 1e-4 and 2e-4, show faces twice as
 early as the latter throughout. To expect: yellow faces with eyes and mouths after 1,000
-updates, 8 minutes 40 seconds on two cores of an AMD EPYC (`examples/`, seed 0).
+updates, 11 minutes on two cores of an Intel Xeon held to AVX2 (`examples/`, seed 0).
 
     python3 train.py configs/quickstart.py
 """
