@@ -21,9 +21,9 @@ import numpy as np
 from utils.attack.attacks import rounds_of
 from utils.attack.classifier import class_numbers
 from utils.attack.defense import Defense, Use, create_defense
+from utils.attack.evaluation import attack_batch, time_round
 from utils.attack.masking import check_masking
 from utils.attack.record import Record, draw_examples
-from utils.attack.siege import attack_batch, time_round
 from utils.attack.task import Batch
 from utils.attack.verdicts import at_the_end
 from utils.config.load import parse_command

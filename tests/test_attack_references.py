@@ -15,7 +15,7 @@ from tests.runs import cpus
 from utils.attack.balls import PER_255
 from utils.attack.classifier import create_classifier, make_classify
 from utils.attack.defense import Defense
-from utils.attack.siege import attack_batch
+from utils.attack.evaluation import attack_batch
 from utils.attack.task import Batch
 from utils.config.load import load_config
 from utils.data.streams import evaluation_batches, load_data

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.runs import cpus
 from utils.attack.defense import Defense
-from utils.attack.siege import attack_batch
+from utils.attack.evaluation import attack_batch
 from utils.attack.task import Batch, Search, Seen
 from utils.mcmc.langevin import Chain
 from utils.mcmc.potential import make_potential

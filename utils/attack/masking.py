@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from utils.attack.defense import Defense, Use
+from utils.attack.evaluation import attack_batch
 from utils.attack.losses import margin
-from utils.attack.siege import attack_batch
 from utils.attack.task import Batch
 from utils.attack.views import differences, look_both_ways, probes
 from utils.config.keys import GRADIENT_ATTACKS
