@@ -25,7 +25,7 @@ from utils.attack.evaluation import attack_batch, time_round
 from utils.attack.masking import check_masking
 from utils.attack.record import Record, draw_examples
 from utils.attack.task import Batch
-from utils.attack.verdicts import at_the_end
+from utils.attack.verification import at_the_end
 from utils.config.load import parse_command
 from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
 from utils.errors import UserError, one_line_errors, tell_what_fills_memory

@@ -13,7 +13,7 @@ from utils.attack.balls import PER_255, Ball, random_in_ball
 from utils.attack.defense import Defense, Use
 from utils.attack.losses import Loss, margin, rivals
 from utils.attack.task import Batch, Search, Seen, Task
-from utils.attack.verdicts import control, verify, vote
+from utils.attack.verification import control, verify, vote
 from utils.attack.views import Round, Sight, Values
 from utils.seeds import Purpose, host_rng
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from utils.attack.attacks import legs
 from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
-from utils.attack.verdicts import copies_of
+from utils.attack.verification import copies_of
 from utils.errors import UserError
 from utils.files.whole import join, whole_file
 from utils.images import save_grid

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.toys import attacked, chain_of, linear, purified_by, toy
 from utils.attack import defense as defense_module
-from utils.attack import verdicts
+from utils.attack import verification
 from utils.attack.attacks import ATTACKS
 from utils.attack.defense import Use
 from utils.attack.statistics import resubmission
@@ -51,13 +51,13 @@ def test_no_verdict_comes_of_a_diverged_purification(rng):
 
 
 def test_only_verified_breaks_count(rng, monkeypatch):
-    vote = verdicts.vote
+    vote = verification.vote
 
     def hard_to_verify(config, defense, batch, use, number):
         found = vote(config, defense, batch, use, number)
         return found._replace(right=found.right | (use == Use.VERIFY))
 
-    monkeypatch.setattr(verdicts, "vote", hard_to_verify)
+    monkeypatch.setattr(verification, "vote", hard_to_verify)
     found = attacked(*toy(rng, attack_control=False))
     assert found["verifications"].sum() > 0
     np.testing.assert_array_equal(found["class_path"][-1], found["class_path"][0])
@@ -130,7 +130,7 @@ def test_all_verdicts_agree_on_a_deterministic_purifier(rng, monkeypatch, name):
     rules |= {"eot_attack_reps": 2}
     config, defense, batch = behind(lambda x: 0.9 * x, rng, monkeypatch, **rules)
     found = attacked(config, defense, batch)
-    found |= verdicts.at_the_end(config, defense, found)
+    found |= verification.at_the_end(config, defense, found)
     robust = found["class_path"][-1]
     assert 0 < robust.sum() < len(robust)
     np.testing.assert_array_equal(found["one_shot"], robust)
