@@ -10,8 +10,8 @@ from utils.data.streams import load_data
 from utils.density import results
 from utils.density.outliers import HELD_OUT, Pictures, open_outliers
 from utils.density.report import Report
+from utils.density.sampler import FEATURES, DensitySampler
 from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment
-from utils.density.walkers import FEATURES, Walkers
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -37,55 +37,55 @@ def measure_density(
     dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
     count, noise = reference_count(config), config["data_epsilon"]
     pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
-    walkers = Walkers(config, replicas, networks, run_chain, (dataset, pictures))
-    inputs, work = Inputs([dataset, held_out]), walkers.work
+    sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
+    inputs, work = Inputs([dataset, held_out]), sampler.work
     taken = np.cumsum([0, *(segment.steps for segment in work)]).tolist()
     if command.dry_run:
         require_same_inputs(command, inputs)
         print(f"a segment: {TIMED} annealed steps of {config['batch_size']} images")
-        time_update(walkers.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
+        time_update(sampler.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
         return
 
-    parts = {"chains": walkers.chains, "pilot": walkers.pilot}
+    parts = {"chains": sampler.chains, "pilot": sampler.pilot}
     run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
-    walkers.begin(run)
-    head = {"exp_type": "density", "extractor": walkers.sight.extractor.label}
+    sampler.begin(run)
+    head = {"exp_type": "density", "extractor": sampler.statistics.extractor.label}
     report = Report(run.folder, head)
     progress = None
     for number in run.steps():
         segment = work[number]
-        walkers.advance(segment)
+        sampler.advance(segment)
         if progress is None and segment.steps:  # the first of them traces: it counts for no rate
             done = taken[number + 1]
             progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
         elif progress is not None and segment.steps:
             progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
         if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
-            tell(run, report, walkers, segment)
+            report_stage(run, report, sampler, segment)
         run.done(number)
-    run.drop(*walkers.all_files())
+    run.drop(*sampler.all_files())
     write_own_page(run)
 
 
-def tell(run: Run, report: Report, walkers: Walkers, segment: Segment) -> None:
+def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Segment) -> None:
     """Tell what a stage has shown whose last segment is done, or all stages of its kind."""
-    ends = {IMAGES: walkers.pictures.names[-1], WALK: walkers.starts[-1]}
+    ends = {IMAGES: sampler.pictures.names[-1], WALK: sampler.starts[-1]}
     if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):
         return
-    columns = {name: walkers.rows(IMAGES, name) for name in walkers.pictures.names}
-    own, judged = columns[HELD_OUT], walkers.sight.judge is not None
+    columns = {name: sampler.rows(IMAGES, name) for name in sampler.pictures.names}
+    own, classified = columns[HELD_OUT], sampler.statistics.classifier is not None
     if segment.stage == IMAGES:
-        results.tell_images(run, report, columns, judged)
+        results.report_images(run, report, columns, classified)
     elif segment.stage == WALK:
-        traces = {start: walkers.rows(WALK, start) for start in walkers.starts}
-        features = {start: walkers.rows(WALK, start, FEATURES) for start in walkers.starts}
-        results.tell_chains(run, report, traces, features, own[:, 0])
-        results.tell_modes(run, report, traces, own[:, -1], walkers.sight.classes)
+        traces = {start: sampler.rows(WALK, start) for start in sampler.starts}
+        features = {start: sampler.rows(WALK, start, FEATURES) for start in sampler.starts}
+        results.report_chains(run, report, traces, features, own[:, 0])
+        results.report_modes(run, report, traces, own[:, -1], sampler.statistics.classes)
     else:
-        done = walkers.work[: walkers.work.index(segment) + 1]
+        done = sampler.work[: sampler.work.index(segment) + 1]
         stages = dict.fromkeys(each[:2] for each in done if each.stage in (FORWARD, REVERSE))
-        annealed = {(way, int(steps)): walkers.rows(way, steps) for way, steps in stages}
-        results.tell_annealing(run, report, own, annealed)
+        annealed = {(way, int(steps)): sampler.rows(way, steps) for way, steps in stages}
+        results.report_annealing(run, report, own, annealed)
 
 
 def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:

@@ -13,7 +13,7 @@ from utils.scores.extractors import Extractor
 from utils.weights.networks import load_classifier
 
 
-def make_judge(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
+def make_classifier(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
     """Return images -> probabilities (b, classes) of a classifier, and the names of its classes.
 
     A published checkpoint does not say them: they are numbers.
@@ -33,11 +33,11 @@ def make_judge(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor
 
     classes = info["classes"]
     names = [str(n) for n in range(classes)] if isinstance(classes, int) else list(classes)
-    judge = Extractor(
+    classifier = Extractor(
         name="classifier", dim=len(names), resize="as the classifier's features",
         weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,
     )  # fmt: skip
-    return judge, names
+    return classifier, names
 
 
 def count_modes(visits: np.ndarray, of_data: np.ndarray, names: Sequence[str]) -> dict[str, Any]:

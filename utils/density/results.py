@@ -10,8 +10,8 @@ from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
 from utils.density.outliers import HELD_OUT, separation
 from utils.density.report import Report, save_bounds, save_chains, save_energies
-from utils.density.sight import NO_CLASS, SEEN
 from utils.density.stages import FORWARD, REVERSE, look_steps
+from utils.density.statistics import NO_CLASS, STATISTICS
 from utils.files.whole import whole_file
 from utils.run.run import Run
 from utils.scores.validity import COLUMNS, Trace, describe, line
@@ -21,14 +21,16 @@ MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal so
 TARGET = 0.1  # bits per dimension between forward and reverse that are asked for
 
 
-def tell_images(run: Run, report: Report, columns: Mapping[str, np.ndarray], judged: bool) -> None:
+def report_images(
+    run: Run, report: Report, columns: Mapping[str, np.ndarray], classified: bool
+) -> None:
     """Tell how well each score of `columns` (n, 6), by set of images, finds outliers.
 
     Higher scores count as outliers: the potential, its gradient norm, and two baselines.
     """
     inside, found = columns[HELD_OUT], {}
     scores = ["energy", "gradient norm", "per-pixel Gaussian"]
-    scores += ["maximal softmax"] if judged else []
+    scores += ["maximal softmax"] if classified else []
     for number, (name, outside) in enumerate(columns.items()):
         if name == HELD_OUT:
             continue
@@ -44,7 +46,7 @@ def tell_images(run: Run, report: Report, columns: Mapping[str, np.ndarray], jud
     save_energies(energies, run.path("plots", "outliers.png"))
 
 
-def tell_chains(
+def report_chains(
     run: Run,
     report: Report,
     traces: Mapping[str, np.ndarray],
@@ -56,7 +58,7 @@ def tell_chains(
     `features` (n, d) are of their last images, `of_data` the energies of held-out data.
     """
     config, looks = run.config, look_steps(run.config)
-    names = [*COLUMNS, *SEEN]
+    names = [*COLUMNS, *STATISTICS]
     validity: dict[str, Any] = {"steps": looks[-1], "chains_per_start": config["num_samples"]}
     for start, rows in traces.items():
         trace = Trace(np.array(looks), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
@@ -69,7 +71,7 @@ def tell_chains(
         name: {start: rows[..., names.index(name)] for start, rows in traces.items()}
         for name in names[:-1]
     }
-    late, watched = settled(len(looks)), (COLUMNS[0], *SEEN[:-1])
+    late, watched = settled(len(looks)), (COLUMNS[0], *STATISTICS[:-1])
     pooled = {name: np.concatenate([*statistics[name].values()])[:, late] for name in watched}
     every = float(np.mean(np.diff(looks)[late]))
     validity |= diagnose(pooled, every)
@@ -86,7 +88,7 @@ def tell_chains(
         )
 
 
-def tell_modes(
+def report_modes(
     run: Run,
     report: Report,
     traces: Mapping[str, np.ndarray],
@@ -98,7 +100,7 @@ def tell_modes(
         report.put("modes", {"left_out": "no classifier: 'clf_weights' is None"})
         print("classes of chains: none, for there is no classifier (clf_weights)", flush=True)
         return
-    column, found = len(COLUMNS) + SEEN.index("class"), {}
+    column, found = len(COLUMNS) + STATISTICS.index("class"), {}
     for start, rows in traces.items():
         found[f"from {start}"] = count_modes(
             rows[..., column].astype(int), of_data.astype(int), names
@@ -113,7 +115,7 @@ def tell_modes(
     report.put("modes", found)
 
 
-def tell_annealing(
+def report_annealing(
     run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
 ) -> None:
     """Tell log Z and the likelihood of held-out data, (n, 6), by what is `annealed` so far.

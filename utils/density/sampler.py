@@ -23,8 +23,8 @@ from utils.density.chains import (
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
-from utils.density.sight import SEEN, Sight
 from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, Segment, density_segments
+from utils.density.statistics import STATISTICS, ImageStatistics
 from utils.images import save_grid
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import Sampling
@@ -40,7 +40,7 @@ DATA = "data"  # the start of the chains that reverse annealing begins with
 ENDS, FEATURES = "ends", "features"  # of chains, beside their traces
 
 
-class Walkers:
+class DensitySampler:
     """What takes chains through segments; `chains` and `pilot` are what must survive a kill."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Walkers:
         images: tuple[Dataset, Pictures],
     ):
         self.config, self.size, (self.dataset, self.pictures) = config, config["batch_size"], images
-        self.sight = Sight(config, replicas.pieces * len(replicas.local))
+        self.statistics = ImageStatistics(config, replicas.pieces * len(replicas.local))
         self.chains, self.pilot = ChainStates(np.zeros(0, np.float32), np.zeros(0)), Pilot.empty()
         full = config["ais_base"] == "full"
         spread = spread_of(self.dataset, int(np.prod(config["image_dims"])), full=full)
@@ -90,7 +90,7 @@ class Walkers:
     def advance(self, segment: Segment) -> None:
         """Do the work of a segment; raises Diverged."""
         if segment.stage == IMAGES:
-            self._look_at_images(str(segment.of))
+            self._measure_images(str(segment.of))
         elif segment.stage == PILOT:
             self._tune(segment.last)
         elif segment.stage == WALK:
@@ -104,12 +104,12 @@ class Walkers:
         path = filled_up((np.zeros(steps + 1), np.full(steps, 1e-3)), 0, steps)
         return lambda _: self._anneal((0, 0, steps, path), images, numbers)
 
-    def _look_at_images(self, name: str) -> None:
+    def _measure_images(self, name: str) -> None:
         rows = []
         for images in self.pictures.batches(name, self.size):
             measured = self._measure(images)
             require_finite(f"images of '{name}'", measured)
-            classes, doubts = self.sight.judged(images)
+            classes, doubts = self.statistics.classify(images)
             pixels = self._pixels.potential(tf.constant(images)).numpy()
             rows.append(np.stack([*measured.T, pixels, doubts, classes], axis=1))
         self.files(IMAGES, name).put(0, np.concatenate(rows))
@@ -124,11 +124,11 @@ class Walkers:
         )
         if last == 0:
             images = self._data(batch) if start == DATA else self._starts[start]((), own)
-            self._place(images, len(COLUMNS) + len(SEEN))
+            self._place(images, len(COLUMNS) + len(STATISTICS))
         images, look = self._walk((first, last - first), self.chains.images, own)
         require_finite(f"chains from {start} diverged before step {last}", images, look)
-        seen, features = self.sight(images)
-        self._note(images, np.concatenate([look, seen], axis=1))
+        seen, features = self.statistics(images)
+        self._record(images, np.concatenate([look, seen], axis=1))
         if last == self.config["mcmc_steps"]:
             self.files(WALK, start).put(numbers[0], self.chains.trace)
             self.files(WALK, start, ENDS).put(numbers[0], images)
@@ -167,7 +167,7 @@ class Walkers:
         images, look = self._anneal(shared, self.chains.images, numbers)
         require_finite(f"annealed chains before step {last}", images, look)
         look[:, 1] *= last - first  # steps that were accepted
-        self._note(images, look)
+        self._record(images, look)
         if last == steps:
             log_weights, accepted = self.chains.trace[..., :2].sum(axis=1).T
             rows = np.stack([log_weights, accepted / steps], axis=1)
@@ -178,7 +178,7 @@ class Walkers:
         """Put the chains at their starts; looks at them have so many columns."""
         self.chains.images, self.chains.trace = images, np.zeros((self.size, 0, columns))
 
-    def _note(self, images: np.ndarray, look: np.ndarray) -> None:
+    def _record(self, images: np.ndarray, look: np.ndarray) -> None:
         self.chains.images = images
         self.chains.trace = np.concatenate([self.chains.trace, look[:, np.newaxis]], axis=1)
 

@@ -5,36 +5,38 @@ from typing import Any
 
 import numpy as np
 
-from utils.density.modes import make_judge
+from utils.density.modes import make_classifier
 from utils.scores.measure import open_extractor
 from utils.seeds import Purpose, host_rng
 
 PROJECTIONS = 3
 NO_CLASS = -1
-SEEN = ("mean", *(f"projection_{number + 1}" for number in range(PROJECTIONS)), "class")
+STATISTICS = ("mean", *(f"projection_{number + 1}" for number in range(PROJECTIONS)), "class")
 
 
-class Sight:
+class ImageStatistics:
     """The features of `feature_net`, and the classes of `clf_weights` where there are any."""
 
     def __init__(self, config: Mapping[str, Any], pieces: int):
         self.extractor = open_extractor(config, pieces)
-        self.judge, self.classes = None, []
+        self.classifier, self.classes = None, []
         if config["clf_weights"]:
-            self.judge, self.classes = make_judge(config["clf_weights"], config["quantize"], pieces)
+            self.classifier, self.classes = make_classifier(
+                config["clf_weights"], config["quantize"], pieces
+            )
         shape = (self.extractor.dim, PROJECTIONS)
         directions = host_rng(config["seed"], Purpose.PROJECTIONS).standard_normal(shape)
         self._directions = directions / np.linalg.norm(directions, axis=0)
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns `SEEN` (b, 5) of images, and their features (b, d)."""
+        """Return the columns `STATISTICS` (b, 5) of images, and their features (b, d)."""
         features = self.extractor(images)
         columns = [images.mean(axis=(1, 2, 3)), *(features @ self._directions).T]
-        return np.stack([*columns, self.judged(images)[0]], axis=1), features
+        return np.stack([*columns, self.classify(images)[0]], axis=1), features
 
-    def judged(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the class of each image (b,), and 1 - its probability; NO_CLASS, 0 without any."""
-        if self.judge is None:
+        if self.classifier is None:
             return np.full(len(images), NO_CLASS), np.zeros(len(images))
-        shares = self.judge(images)
+        shares = self.classifier(images)
         return shares.argmax(axis=1), 1 - shares.max(axis=1)
