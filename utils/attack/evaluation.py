@@ -14,7 +14,7 @@ from utils.attack.defense import Defense, Use
 from utils.attack.losses import Loss, margin, rivals
 from utils.attack.task import Batch, Search, Seen, Task
 from utils.attack.verification import control, verify, vote
-from utils.attack.views import Round, Sight, Values
+from utils.attack.views import Observation, Round, Values
 from utils.seeds import Purpose, host_rng
 
 OnRound = Callable[[int, np.ndarray, int], None]  # round, (n,) unbroken, verifications so far
@@ -61,14 +61,14 @@ class Evaluation:
         for step in range(self.config["adv_steps"] + 1):
             self.adversarial[self.right] = current[self.right]
             active = self._active()
-            sight = self._look(leg, step, current, peaks) if len(active) else None
+            seen = self._observe(leg, step, current, peaks) if len(active) else None
             self.path.append(self.right.copy())
             self.on_round(
                 round_of(self.config, leg, step).number, self.right, int(self.verifications.sum())
             )
-            if sight is None or step == self.config["adv_steps"]:
+            if seen is None or step == self.config["adv_steps"]:
                 continue
-            rows, losses, gradients = self._ascend(leg, sight, active)
+            rows, losses, gradients = self._ascend(leg, seen, active)
             for row, loss, gradient in zip(rows, losses, gradients, strict=True):
                 current[row] = searches[row].send(Seen(float(loss), gradient))
         better = self.right & (margins > self.margins)
@@ -97,23 +97,25 @@ class Evaluation:
         count = len(self.right)
         return np.flatnonzero(self.right) if self.config["attack_packing"] else np.arange(count)
 
-    def _look(self, leg: Leg, step: int, current: np.ndarray, peaks: np.ndarray) -> Sight:
+    def _observe(self, leg: Leg, step: int, current: np.ndarray, peaks: np.ndarray) -> Observation:
         """Observe the active images, and verify those that seem broken."""
         config, labels, rows = self.config, self.batch.labels, self._active()
-        looks = Batch(current, labels, self.batch.indices)
+        at_current = Batch(current, labels, self.batch.indices)
         now = round_of(config, leg, step)
-        sight = leg.kind.view(self.defense, looks.of(rows), now)
-        self.margins[rows] = margin(sight.logits, labels[rows])[0]
-        seem_broken = self.right[rows] & (sight.logits.argmax(axis=1) != labels[rows])
+        seen = leg.kind.view(self.defense, at_current.of(rows), now)
+        self.margins[rows] = margin(seen.logits, labels[rows])[0]
+        seem_broken = self.right[rows] & (seen.logits.argmax(axis=1) != labels[rows])
         if leg.kind.at_peaks:
             seem_broken &= self.margins[rows] > peaks[rows]
             peaks[rows] = np.maximum(peaks[rows], self.margins[rows])
         candidates = rows[seem_broken]
         self.verifications[candidates] += 1
-        self.right[candidates] = verify(config, self.defense, looks, candidates, now.number)
-        return sight
+        self.right[candidates] = verify(config, self.defense, at_current, candidates, now.number)
+        return seen
 
-    def _ascend(self, leg: Leg, sight: Sight, active: np.ndarray) -> tuple[np.ndarray, *Values]:
+    def _ascend(
+        self, leg: Leg, seen: Observation, active: np.ndarray
+    ) -> tuple[np.ndarray, *Values]:
         """Return the active rows whose search continues, with their losses and gradients."""
         packs = self.config["attack_packing"]
         held = self.right[active] if packs else np.ones(len(active), bool)
@@ -121,7 +123,7 @@ class Evaluation:
         if not len(rows):
             return rows, np.zeros(0), np.zeros(0)
         labels, targets = self.batch.labels[active], self.rivals[active, leg.target]
-        return rows, *sight.ascend(held, loss_of(self.config, leg, labels, targets))
+        return rows, *seen.ascend(held, loss_of(self.config, leg, labels, targets))
 
 
 def round_of(config: Mapping[str, Any], leg: Leg, step: int) -> Round:
@@ -143,8 +145,8 @@ def time_round(
     leg, every = legs(config)[0], np.ones(len(batch.labels), bool)
 
     def attack_round(number: int) -> object:
-        sight = leg.kind.view(defense, batch, round_of(config, leg, number))
-        targets = rivals(sight.logits, batch.labels)[:, leg.target]
-        return sight.ascend(every, loss_of(config, leg, batch.labels, targets))
+        seen = leg.kind.view(defense, batch, round_of(config, leg, number))
+        targets = rivals(seen.logits, batch.labels)[:, leg.target]
+        return seen.ascend(every, loss_of(config, leg, batch.labels, targets))
 
     return attack_round

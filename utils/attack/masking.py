@@ -9,7 +9,7 @@ from utils.attack.defense import Defense, Use
 from utils.attack.evaluation import attack_batch
 from utils.attack.losses import margin
 from utils.attack.task import Batch
-from utils.attack.views import differences, look_both_ways, probes
+from utils.attack.views import antithetic_logits, differences, probes
 from utils.config.keys import GRADIENT_ATTACKS
 
 DIRECTIONS = 32  # of finite differences, at each image
@@ -73,7 +73,7 @@ def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[s
     Of the margin at the natural images, under one noise, in the space of random directions.
     """
     moves = probes(defense, batch, APART, DIRECTIONS)
-    each = look_both_ways(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
+    each = antithetic_logits(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
     purified = defense.purify(batch.images, batch.indices, Use.PROBE, APART)
     slopes = margin(defense.logits(purified).mean(axis=1), batch.labels)[1]
     rises = differences(each, slopes)

@@ -27,59 +27,59 @@ class Round(NamedTuple):
     gradient: str
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """Logits (n, classes), and (held, loss) -> losses and gradients of the `held` (n,) images."""
 
     logits: np.ndarray
     ascend: Callable[[np.ndarray, Loss], Values]
 
 
-View = Callable[[Defense, Batch, Round], Sight]
+View = Callable[[Defense, Batch, Round], Observation]
 
 
-def white_box(defense: Defense, looks: Batch, now: Round) -> Sight:
+def white_box(defense: Defense, batch: Batch, now: Round) -> Observation:
     """See gradients as `attack_gradient` says, by purifications whose noise is fresh."""
     kept = now.gradient in KEPT
-    purified, logits = _purified(defense, looks, now.number, now.reps, kept)
+    purified, logits = _purified(defense, batch, now.number, now.reps, kept)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, slopes = loss(logits[held], held)
         return values, defense.gradient(purified.of(held), slopes, now.gradient)
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def bare_classifier(defense: Defense, looks: Batch, now: Round) -> Sight:
+def bare_classifier(defense: Defense, batch: Batch, now: Round) -> Observation:
     """See the gradients of the bare classifier; whether an image is broken the defence says."""
-    _, logits = _purified(defense, looks, now.number, now.reps)
+    _, logits = _purified(defense, batch, now.number, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
-        bare = defense.bare(looks.images[held])
+        bare = defense.bare(batch.images[held])
         values, slopes = loss(defense.logits(bare).mean(axis=1), held)
         return values, defense.gradient(bare, slopes, "bpda")
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def black_box(defense: Defense, looks: Batch, now: Round) -> Sight:
+def black_box(defense: Defense, batch: Batch, now: Round) -> Observation:
     """See losses alone, by the same noise all through an attack, so that they can be compared."""
-    _, logits = _purified(defense, looks, now.first, now.reps)
+    _, logits = _purified(defense, batch, now.first, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, _ = loss(logits[held], held)
         return values, np.zeros((len(values), 0), np.float32)
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def estimated(defense: Defense, looks: Batch, now: Round) -> Sight:
+def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
     """See gradients estimated from losses (NES, Ilyas et al. 2018).
 
     Half the purifications are of the image moved in random directions, the others of it moved back:
     pairs share their noise. Moves are as long as a step of the attack, `adv_eta`.
     """
-    moves = probes(defense, looks, now.number, now.reps // 2)
-    each = look_both_ways(defense, looks, moves, now.number)
+    moves = probes(defense, batch, now.number, now.reps // 2)
+    each = antithetic_logits(defense, batch, moves, now.number)
     logits = each.mean(axis=(1, 2))
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
@@ -87,13 +87,13 @@ def estimated(defense: Defense, looks: Batch, now: Round) -> Sight:
         rises = differences(each[held], slopes)
         return values, np.einsum("np,nphwc->nhwc", rises, moves[held])
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def probes(defense: Defense, looks: Batch, number: int, count: int) -> np.ndarray:
+def probes(defense: Defense, batch: Batch, number: int, count: int) -> np.ndarray:
     """Return `count` random moves of each image, all as long as a step: (n, count, h, w, c)."""
-    config, shape = defense.config, looks.images.shape[1:]
-    keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in looks.indices]
+    config, shape = defense.config, batch.images.shape[1:]
+    keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in batch.indices]
     drawn = np.stack([host_rng(*key).standard_normal((count, *shape), np.float32) for key in keys])
     norms = np.sqrt(np.sum(drawn**2, axis=(2, 3, 4), keepdims=True))
     pixels = 1 if config["adv_norm"] == "l2" else np.prod(shape)
@@ -101,15 +101,15 @@ def probes(defense: Defense, looks: Batch, number: int, count: int) -> np.ndarra
     return drawn * np.float32(length) / norms
 
 
-def look_both_ways(
-    defense: Defense, looks: Batch, moves: np.ndarray, number: int, sharing: int = 2
+def antithetic_logits(
+    defense: Defense, batch: Batch, moves: np.ndarray, number: int, sharing: int = 2
 ) -> np.ndarray:
     """Return the (n, count, 2, classes) logits of images moved and moved back, by equal noise."""
-    centers = looks.images[:, np.newaxis]
+    centers = batch.images[:, np.newaxis]
     both = np.stack([centers + moves, centers - moves], axis=2)
     count, pairs = both.shape[:2]
     both = both.reshape(count, 2 * pairs, *both.shape[3:])
-    purified = defense.purify_each(both, looks.indices, Use.PROBE, number, sharing=sharing)
+    purified = defense.purify_each(both, batch.indices, Use.PROBE, number, sharing=sharing)
     return defense.logits(purified).reshape(count, pairs, 2, -1)
 
 
@@ -119,8 +119,8 @@ def differences(each: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def _purified(
-    defense: Defense, looks: Batch, number: int, reps: int, kept: bool = False
+    defense: Defense, batch: Batch, number: int, reps: int, kept: bool = False
 ) -> tuple[Purified, np.ndarray]:
     """Purify images, and return their mean logits beside."""
-    purified = defense.purify(looks.images, looks.indices, Use.ATTACK, number, reps, kept)
+    purified = defense.purify(batch.images, batch.indices, Use.ATTACK, number, reps, kept)
     return purified, defense.logits(purified).mean(axis=1)
