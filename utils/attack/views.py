@@ -1,7 +1,7 @@
-"""What an attacker sees of images in a round, averaged over purifications: from white to black box.
+"""Views: what an attacker observes in a round, from white box to black box.
 
-A view takes the defence, the images that are looked at, and the round. What it returns tells who
-seems broken at once, and losses and gradients for those images that are attacked on.
+A view maps the defence, a batch of images and the round to an observation. All of it is averaged
+over purifications.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from utils.attack.losses import Loss
 from utils.attack.task import Batch
 from utils.seeds import Purpose, host_rng
 
-Values = tuple[np.ndarray, np.ndarray]  # losses (n,), gradients (n, h, w, c), (n, 0) where unseen
+Values = tuple[np.ndarray, np.ndarray]  # losses (n,); gradients (n, h, w, c), (n, 0) if unseen
 
 
 class Round(NamedTuple):
-    """A round: its number, that of its leg's first round, purifications an image, the gradient."""
+    """A round: its number, that of its leg's first round, purifications per image, the gradient."""
 
     number: int
     first: int
@@ -38,7 +38,7 @@ View = Callable[[Defense, Batch, Round], Observation]
 
 
 def white_box(defense: Defense, batch: Batch, now: Round) -> Observation:
-    """See gradients as `attack_gradient` says, by purifications whose noise is fresh."""
+    """Observe the gradients of `attack_gradient`, under fresh noise in every round."""
     kept = now.gradient in KEPT
     purified, logits = _purified(defense, batch, now.number, now.reps, kept)
 
@@ -50,7 +50,7 @@ def white_box(defense: Defense, batch: Batch, now: Round) -> Observation:
 
 
 def bare_classifier(defense: Defense, batch: Batch, now: Round) -> Observation:
-    """See the gradients of the bare classifier; whether an image is broken the defence says."""
+    """Observe the logits of the defence, but losses and gradients of the bare classifier."""
     _, logits = _purified(defense, batch, now.number, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
@@ -62,7 +62,7 @@ def bare_classifier(defense: Defense, batch: Batch, now: Round) -> Observation:
 
 
 def black_box(defense: Defense, batch: Batch, now: Round) -> Observation:
-    """See losses alone, by the same noise all through an attack, so that they can be compared."""
+    """Observe losses only, under the same noise in all rounds of a leg, so that they compare."""
     _, logits = _purified(defense, batch, now.first, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
@@ -73,10 +73,10 @@ def black_box(defense: Defense, batch: Batch, now: Round) -> Observation:
 
 
 def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
-    """See gradients estimated from losses (NES, Ilyas et al. 2018).
+    """Observe gradients that are estimated from losses (NES, Ilyas et al. 2018).
 
-    Half the purifications are of the image moved in random directions, the others of it moved back:
-    pairs share their noise. Moves are as long as a step of the attack, `adv_eta`.
+    Purifications come in pairs: the image plus and minus a random move, under the same noise. A
+    move is as long as a step of the attack, `adv_eta`.
     """
     moves = probes(defense, batch, now.number, now.reps // 2)
     each = antithetic_logits(defense, batch, moves, now.number)
@@ -91,7 +91,7 @@ def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
 
 
 def probes(defense: Defense, batch: Batch, number: int, count: int) -> np.ndarray:
-    """Return `count` random moves of each image, all as long as a step: (n, count, h, w, c)."""
+    """Return `count` random moves per image, each as long as a step: (n, count, h, w, c)."""
     config, shape = defense.config, batch.images.shape[1:]
     keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in batch.indices]
     drawn = np.stack([host_rng(*key).standard_normal((count, *shape), np.float32) for key in keys])
@@ -104,7 +104,7 @@ def probes(defense: Defense, batch: Batch, number: int, count: int) -> np.ndarra
 def antithetic_logits(
     defense: Defense, batch: Batch, moves: np.ndarray, number: int, sharing: int = 2
 ) -> np.ndarray:
-    """Return the (n, count, 2, classes) logits of images moved and moved back, by equal noise."""
+    """Return the logits (n, count, 2, classes) of images plus and minus `moves`, by equal noise."""
     centers = batch.images[:, np.newaxis]
     both = np.stack([centers + moves, centers - moves], axis=2)
     count, pairs = both.shape[:2]
@@ -114,13 +114,16 @@ def antithetic_logits(
 
 
 def differences(each: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return half the rise of a loss, of `slopes` by the logits, along each move: (n, count)."""
+    """Return half the change of a loss from minus to plus each move: (n, count).
+
+    `slopes` (n, classes) is the derivative of the loss with respect to the logits.
+    """
     return np.einsum("npc,nc->np", each[:, :, 0] - each[:, :, 1], slopes) / 2
 
 
 def _purified(
     defense: Defense, batch: Batch, number: int, reps: int, kept: bool = False
 ) -> tuple[Purified, np.ndarray]:
-    """Purify images, and return their mean logits beside."""
+    """Return the purifications of images and their mean logits (n, classes)."""
     purified = defense.purify(batch.images, batch.indices, Use.ATTACK, number, reps, kept)
     return purified, defense.logits(purified).mean(axis=1)

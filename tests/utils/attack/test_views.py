@@ -8,7 +8,7 @@ from utils.attack.views import Round, antithetic_logits, estimated, probes
 
 @pytest.mark.parametrize(("norm", "length"), [("l2", 6 * 2 / 255), ("linf", 6 * 2 / 255 * 48**0.5)])
 def test_estimates_are_of_the_gradient_of_a_linear_classifier(rng, norm, length):
-    """In the space of its random directions the estimate is exact: <g, move> is each rise."""
+    """In the space of its random directions the estimate is exact: every rise is <g, move>."""
     _, defense, batch, weights = linear(rng, adv_norm=norm, adv_eta=6.0)
     batch = batch.of(np.arange(6))
     seen = estimated(defense, batch, Round(7, 0, 40, "bpda"))
@@ -26,7 +26,7 @@ def test_estimates_are_of_the_gradient_of_a_linear_classifier(rng, norm, length)
 
 
 def test_pairs_share_their_noise_and_no_two_pairs_do(rng):
-    """Moved by nothing, both ways are one; other pairs are other purifications."""
+    """With zero moves both images of a pair are the same; every pair has noise of its own."""
     _, defense, batch = toy(rng)
     each = antithetic_logits(defense, batch, np.zeros((11, 3, 4, 4, 3), np.float32), 0)
     np.testing.assert_array_equal(each[:, :, 0], each[:, :, 1])
