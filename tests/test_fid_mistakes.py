@@ -21,7 +21,11 @@ WRONG = {
     "empty generator": ("gen_weights=''", "'gen_weights' is still empty"),
     "no folder": ("exp_type=folder", "'ckpt_folder' is missing"),
     "turned round": ("exp_type=folder ckpt_folder=. min_step=9", "'min_step' 9"),
-    "no checkpoint": ("exp_type=folder ckpt_folder=.", "has no gen_0.weights.h5", "of no update"),
+    "no checkpoint": (
+        "exp_type=folder ckpt_folder=.",
+        "has no gen_0.weights.h5",
+        "no updates of gen",
+    ),
     "one image": ("num_samples=1", "'num_samples' must be at least 2"),
     "one batch of one": ("num_samples=None num_fid_rounds=1 batch_size=1", "'num_samples' must be"),
     "no statistics": ("reference_stats=no.npz", "statistics no.npz cannot be read"),

@@ -1,4 +1,4 @@
-"""Purification as a tool: names and order kept, resumable, and nothing else overwritten."""
+"""Purification as a tool: it keeps names and order, can be resumed, and overwrites nothing."""
 
 import json
 from pathlib import Path
