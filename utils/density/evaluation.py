@@ -1,4 +1,4 @@
-"""A density run from its command to its report."""
+"""A density run, from its command to its report."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,15 +22,15 @@ from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.reference import reference_count
 
-TIMED = 10  # steps, for `--dry-run`
+TIMED = 10  # steps of a segment for `--dry-run`
 
 
 def measure_density(
     command: Command, replicas: Replicas, networks: Networks, run_chain: Callable[..., Any]
 ) -> None:
-    """Measure what the density exp(-U) of a config is worth; `run_chain` is that of `fid.py`.
+    """Evaluate the density exp(-U) of a config; `run_chain` comes from `fid.py`.
 
-    Raises UserError for what cannot be measured, before any chain runs where it shows there.
+    Raises UserError for configs and data that cannot be evaluated, before any chain runs.
     """
     config = command.config
     _require_possible(config, replicas)
@@ -55,7 +55,7 @@ def measure_density(
     for number in run.steps():
         segment = work[number]
         sampler.advance(segment)
-        if progress is None and segment.steps:  # the first of them traces: it counts for no rate
+        if progress is None and segment.steps:  # the first one traces, and is left out of the rate
             done = taken[number + 1]
             progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
         elif progress is not None and segment.steps:
@@ -68,7 +68,7 @@ def measure_density(
 
 
 def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Segment) -> None:
-    """Tell what a stage has shown whose last segment is done, or all stages of its kind."""
+    """Report a finished stage; images and chains only after the last stage of their kind."""
     ends = {IMAGES: sampler.pictures.names[-1], WALK: sampler.starts[-1]}
     if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):
         return
@@ -89,15 +89,15 @@ def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Seg
 
 
 def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
-    """Raise UserError for what only the weights' own chain, or the devices, can tell."""
+    """Raise UserError for problems that depend on the weights' sampling or on the devices."""
     if not config["data_epsilon"]:
         raise UserError(
             "'data_epsilon' is 0: data without noise have no density; set it to that of training"
         )
     if config["mcmc_steps"] < 4:
         raise UserError(
-            f"'mcmc_steps' {config['mcmc_steps']}: chains so short cannot tell whether they "
-            "converge, set at least 4"
+            f"'mcmc_steps' {config['mcmc_steps']}: chains are too short to test convergence; set "
+            "at least 4"
         )
     if len(replicas.local) < replicas.count:
         raise UserError("exp_type 'density' runs on one machine: start it without TF_CONFIG")

@@ -1,4 +1,4 @@
-"""From the files of a density run's stages to its report: numbers, lines, pictures."""
+"""From the arrays of a density run's stages to its report: numbers, messages, plots."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,15 +18,16 @@ from utils.scores.validity import COLUMNS, Trace, describe, line
 from utils.seeds import Purpose, host_rng
 
 MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
-TARGET = 0.1  # bits per dimension between forward and reverse that are asked for
+TARGET = 0.1  # the difference of forward and reverse to extrapolate to, in bits per dimension
 
 
 def report_images(
     run: Run, report: Report, columns: Mapping[str, np.ndarray], classified: bool
 ) -> None:
-    """Tell how well each score of `columns` (n, 6), by set of images, finds outliers.
+    """Report how well each score separates outliers from held-out data.
 
-    Higher scores count as outliers: the potential, its gradient norm, and two baselines.
+    `columns` holds, by set of images, the columns `MEASURED` (n, 6). Higher scores mean outliers:
+    the potential, its gradient norm, and two baselines.
     """
     inside, found = columns[HELD_OUT], {}
     scores = ["energy", "gradient norm", "per-pixel Gaussian"]
@@ -53,16 +54,17 @@ def report_chains(
     features: Mapping[str, np.ndarray],
     of_data: np.ndarray,
 ) -> None:
-    """Tell whether chains (n, looks, columns) from several starts have converged.
+    """Report whether chains from several starts have converged.
 
-    `features` (n, d) are of their last images, `of_data` the energies of held-out data.
+    `traces` (n, records, columns) and the `features` (n, d) of the last images are given per start;
+    `of_data` (m,) are the energies of held-out data.
     """
     config, looks = run.config, look_steps(run.config)
     names = [*COLUMNS, *STATISTICS]
     validity: dict[str, Any] = {"steps": looks[-1], "chains_per_start": config["num_samples"]}
     for start, rows in traces.items():
         trace = Trace(np.array(looks), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
-        trace.grad_norms[:, 0] = np.nan  # no step was taken
+        trace.grad_norms[:, 0] = np.nan  # before the first step
         validity[f"from {start}"] = describe(trace, of_data, looks[-1:], config["data_epsilon"])
         print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
         columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
@@ -95,10 +97,10 @@ def report_modes(
     of_data: np.ndarray,
     names: Sequence[str],
 ) -> None:
-    """Tell which classes chains visit, beside those of held-out data (n,); none: no classifier."""
+    """Report the classes that chains visit, beside those of held-out data (n,)."""
     if (of_data == NO_CLASS).any():
         report.put("modes", {"left_out": "no classifier: 'clf_weights' is None"})
-        print("classes of chains: none, for there is no classifier (clf_weights)", flush=True)
+        print("classes of chains: none; to report them set clf_weights", flush=True)
         return
     column, found = len(COLUMNS) + STATISTICS.index("class"), {}
     for start, rows in traces.items():
@@ -108,8 +110,9 @@ def report_modes(
         modes = found[f"from {start}"]
         save_modes(modes, run.path("plots", f"modes_{start}.png"))
         print(
-            f"chains from {start}: {modes['visited_per_chain']:.2f} classes a chain, "
-            f"{modes['visited']} of {len(names)} in all, stay in one {modes['stays']:.1%} of looks",
+            f"chains from {start}: {modes['visited_per_chain']:.2f} classes per chain, "
+            f"{modes['visited']} of {len(names)} in all, {modes['stays']:.1%} of transitions stay "
+            "in a class",
             flush=True,
         )
     report.put("modes", found)
@@ -118,9 +121,10 @@ def report_modes(
 def report_annealing(
     run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
 ) -> None:
-    """Tell log Z and the likelihood of held-out data, (n, 6), by what is `annealed` so far.
+    """Report log Z and the likelihood of held-out data (n, 6) from all annealing so far.
 
-    That is, by direction and number of steps, each chain's log weight and acceptance, (n, 2).
+    `annealed` holds log weights and acceptance rates (n, 2) of chains, by direction and number of
+    steps.
     """
     config = run.config
     dims, count = int(np.prod(config["image_dims"])), len(held_out)
@@ -170,6 +174,6 @@ def report_annealing(
 
 
 def _save(run: Run, name: str, arrays: Mapping[str, Any]) -> None:
-    """Keep arrays in an npz for whoever looks closer."""
+    """Save arrays as an npz in the run folder, for further analysis."""
     with whole_file(run.path("numpy", f"{name}.npz")) as path:
         np.savez(path, **arrays)

@@ -1,4 +1,4 @@
-"""What networks see in images: features, random projections of them, and classes."""
+"""Statistics of images for convergence tests: mean, projections of features, class."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ STATISTICS = ("mean", *(f"projection_{number + 1}" for number in range(PROJECTIO
 
 
 class ImageStatistics:
-    """The features of `feature_net`, and the classes of `clf_weights` where there are any."""
+    """Maps images to statistics by the features of `feature_net` and the class of `clf_weights`."""
 
     def __init__(self, config: Mapping[str, Any], pieces: int):
         self.extractor = open_extractor(config, pieces)
@@ -29,13 +29,16 @@ class ImageStatistics:
         self._directions = directions / np.linalg.norm(directions, axis=0)
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns `STATISTICS` (b, 5) of images, and their features (b, d)."""
+        """Return the `STATISTICS` (b, 5) of images (b, h, w, c), and their features (b, d)."""
         features = self.extractor(images)
         columns = [images.mean(axis=(1, 2, 3)), *(features @ self._directions).T]
         return np.stack([*columns, self.classify(images)[0]], axis=1), features
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the class of each image (b,), and 1 - its probability; NO_CLASS, 0 without any."""
+        """Return the class of each image (b,), and 1 minus its probability (b,).
+
+        Without a classifier they are NO_CLASS and 0.
+        """
         if self.classifier is None:
             return np.full(len(images), NO_CLASS), np.zeros(len(images))
         shares = self.classifier(images)
