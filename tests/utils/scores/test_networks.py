@@ -1,4 +1,4 @@
-"""Which weights a scoring run takes, and what it says of those that are not there."""
+"""The weights of a scoring run, and its messages for missing ones."""
 
 import pytest
 
@@ -13,7 +13,7 @@ CONFIG = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return (names) -> a folder of files so named, for the updates 200 and 400 each."""
+    """Return (names) -> a folder with weights of these names, at updates 200 and 400."""
 
     def make(*names: str) -> str:
         for name in names:
