@@ -18,7 +18,7 @@ DEFENCE = (
 )
 HEAD = (
     "| attack | images | natural | control | robust, 95% interval | excess over control | "
-    "one shot | right 1 time, M times | s an image | image-steps an image |"
+    "one shot | right 1 time, M times | s per image | image-steps per image |"
 )
 
 
