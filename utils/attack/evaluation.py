@@ -37,7 +37,7 @@ def attack_batch(
 
 
 class Evaluation:
-    """A batch under attack: which images are right still, and the adversarial images.
+    """A batch under attack: which images are still right, and the adversarial images.
 
     `adversarial` holds a broken image at its verified break. For an unbroken one it holds the last
     image of the leg that left the largest margin.
