@@ -26,10 +26,7 @@ FeaturePath = tuple[str, ...]  # keys from an example to a feature
 
 
 def open_tfds(config: Mapping[str, Any], split: str) -> Source:
-    """Open a split of a TFDS data set; labels come from `label_attribute`, default `label`.
-
-    Raises UserError.
-    """
+    """Open a TFDS split; labels come from `label_attribute`, default `label`. Raises UserError."""
     builder = open_builder(config)
     features: Any = builder.info.features
     image = _image_feature(builder.name, features)
@@ -76,10 +73,7 @@ def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
 
 
 def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
-    """Return the builder of a config's data set if it is prepared, else None.
-
-    An older version is used if TFDS' current one is not prepared.
-    """
+    """Return the builder of a config's data set, maybe of an older version; None if unprepared."""
     name = config["data_type"].partition(":")[0]
     folders = [folder for folder in data_dirs(config) if exists(f"{folder}/{name}")]
     for folder in folders:
@@ -107,10 +101,7 @@ def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
 
 
 def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
-    """Return the builder of a config's data set in a folder, by default the first of `data_dirs`.
-
-    Raises UserError for an unknown data set, version or variant.
-    """
+    """Return the builder of a config's data set in `folder`; raises UserError for unknown sets."""
     name = config["data_type"]
     try:
         if not data_name(config).islower():  # TFDS guesses: it takes `Cifar10` but not `CIFAR10`
@@ -187,9 +178,7 @@ def _label_feature(
     if feature.np_dtype == np.bool_:
         return path, (f"not {wanted}", wanted)
     if not np.issubdtype(feature.np_dtype, np.integer):
-        raise UserError(
-            f"label_attribute: '{wanted}' of data set {name} has no classes: choose another one"
-        )
+        raise UserError(f"label_attribute: '{wanted}' of {name} has no classes: choose another one")
     return path, None
 
 

@@ -154,7 +154,7 @@ def test_a_truncated_file_stops_the_run_in_one_line(tmp_path, write_prepared):
         ({"split": "train[5"}, r"no split 'train\[5'"),
         ({"split": "test[:0]"}, r"'test\[:0\]' is empty|no picture"),
         ({"data_labels": ["Faces"]}, "no class 'Faces'"),
-        ({"label_attribute": "name"}, "'name' of data set emoji32 has no classes"),
+        ({"label_attribute": "name"}, "'name' of emoji32 has no classes"),
     ],
 )
 def test_wrong_names_are_told_in_one_line(emoji_config, changes, line):
