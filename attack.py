@@ -21,11 +21,11 @@ import numpy as np
 from utils.attack.attacks import rounds_of
 from utils.attack.classifier import class_numbers
 from utils.attack.defense import Defense, Use, create_defense
+from utils.attack.evaluation import attack_batch, time_round
 from utils.attack.masking import check_masking
 from utils.attack.record import Record, draw_examples
-from utils.attack.siege import attack_batch, time_round
 from utils.attack.task import Batch
-from utils.attack.verdicts import at_the_end
+from utils.attack.verification import at_the_end
 from utils.config.load import parse_command
 from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
 from utils.errors import UserError, one_line_errors, tell_what_fills_memory

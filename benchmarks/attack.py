@@ -19,7 +19,7 @@ import numpy as np
 
 from attack import batches_from
 from utils.attack.defense import Defense, create_defense
-from utils.attack.siege import attack_batch, time_round
+from utils.attack.evaluation import attack_batch, time_round
 from utils.attack.task import Batch
 from utils.config.command_line import whole_number
 from utils.config.load import load_config

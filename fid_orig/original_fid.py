@@ -1,10 +1,10 @@
-"""The original FID between two sets of images: the Inception graph of 2015, run as it is.
+"""The original FID between two sets of images, by the unchanged Inception graph of 2015.
 
     python3 -m fid_orig.original_fid DATA SAMPLES [--graph classify_image_graph_def.pb]
 
-Run from the repository's root. DATA and SAMPLES are folders of PNG, JPEG or other picture files
-(`save_images` writes them), or `.npz` statistics with `mu` and `sigma` under the same graph, as the
-original script writes them. `fid_orig.ipynb` is the same in cells.
+Run it in the repository's folder. DATA and SAMPLES are folders of pictures (`fid_orig.save_images`
+writes PNG files), or `.npz` statistics with `mu` and `sigma` of the same graph, as the original
+script writes them. `fid_orig.ipynb` is the same as a notebook.
 """
 
 import argparse
@@ -29,21 +29,28 @@ ENDING = ".npz"  # of statistics
 
 
 def image_files(folder: str) -> list[str]:
-    """Return the paths of a folder's pictures, sorted; raises UserError if there is none."""
+    """Return the sorted paths of a folder's pictures; raises UserError if there are none."""
     paths = picture_files(folder) if tf.io.gfile.isdir(folder) else []
     if not paths:
-        raise UserError(f"{folder} is no folder with {', '.join(IMAGE_FILES)}, and no .npz")
+        raise UserError(
+            f"{folder} is neither a folder of pictures ({', '.join(IMAGE_FILES)}) nor an .npz file"
+        )
     return paths
 
 
 def read_batches(paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Yield the pictures of files in batches, (b, h, w, 3) uint8; all must have one size."""
+    """Yield pictures in batches (b, h, w, 3) uint8.
+
+    Raises UserError for files that cannot be read, and for pictures of different sizes.
+    """
     first = _read(paths[0])
     for start in range(0, len(paths), BATCH_SIZE):
         images = [_read(path) for path in paths[start : start + BATCH_SIZE]]
         for path, image in zip(paths[start:], images, strict=False):
             if image.shape != first.shape:
-                raise UserError(f"{path} has another size than {paths[0]}: make them alike")
+                raise UserError(
+                    f"{path} and {paths[0]} have different sizes: resize all pictures to one size"
+                )
         yield np.stack(images)
 
 
@@ -51,11 +58,11 @@ def _read(path: str) -> np.ndarray:
     try:
         return decode(tf.io.read_file(path)).numpy()
     except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be read as a picture: remove or replace it") from error
+        raise UserError(f"{path} cannot be decoded as a picture: remove or replace it") from error
 
 
 def statistics_of(path: str, extractor: Extractor) -> Statistics:
-    """Return the statistics of a folder of pictures, or those that an `.npz` file holds."""
+    """Return the statistics of a folder of pictures, or those in an `.npz` file."""
     if path.endswith(ENDING):
         return load_statistics(path, extractor.metadata, extractor.dim)
     paths, moments = image_files(path), Moments(extractor.dim)
@@ -67,15 +74,15 @@ def statistics_of(path: str, extractor: Extractor) -> Statistics:
 
 
 def require_images(path: str) -> None:
-    """Raise UserError unless a path holds statistics, or enough pictures to have some.
+    """Raise UserError unless a path is a file of statistics or holds at least two pictures.
 
-    For what can be told without the graph: fetching it and its features take long.
+    This check needs no graph: to fetch it and to compute features takes long.
     """
     if path.endswith(ENDING):
         if not tf.io.gfile.exists(path):
             raise UserError(f"statistics {path} not found")
     elif len(image_files(path)) < 2:
-        raise UserError(f"{path} holds one picture: a score needs the spread of several")
+        raise UserError(f"{path} holds one picture: a score needs at least two")
 
 
 @one_line_errors
@@ -86,10 +93,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data")
-    parser.add_argument("samples")
-    parser.add_argument("--graph", help="classify_image_graph_def.pb, or its .tgz; else fetched")
-    parser.add_argument("--save-data", metavar="NPZ", help="keep the statistics of DATA here")
+    parser.add_argument("data", help="folder of pictures, or .npz statistics")
+    parser.add_argument("samples", help="folder of pictures, or .npz statistics")
+    parser.add_argument(
+        "--graph", help="classify_image_graph_def.pb, or its .tgz (default: download it)"
+    )
+    parser.add_argument("--save-data", metavar="NPZ", help="save the statistics of DATA here")
     arguments = parser.parse_args(argv)
     sets = (arguments.data, arguments.samples)
     for path in sets:
@@ -99,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         make_folder(kept.rpartition("/")[0])
     extractor = make_extractor("inception_tf1", arguments.graph)
     found = {}
-    # Files of statistics first: they are quick to be refused, features take long.
+    # Files of statistics come first: they are checked quickly, features take long.
     for path in sorted(sets, key=lambda path: not path.endswith(ENDING)):
         found[path] = statistics_of(path, extractor)
         if kept and path == arguments.data:

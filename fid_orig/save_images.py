@@ -1,9 +1,9 @@
-"""Save data and samples as PNG files, for the original FID and for any other tool that reads them.
+"""Save data or samples as PNG files, for the original FID and for other tools.
 
     python3 -m fid_orig.save_images data configs/quickstart.py FOLDER
     python3 -m fid_orig.save_images samples EBM.weights.h5 FOLDER --gen GEN.weights.h5
 
-Run from the repository's root. `fid_save_ims.ipynb` is the same in cells.
+Run it in the repository's folder. `fid_save_ims.ipynb` is the same as a notebook.
 """
 
 import argparse
@@ -28,13 +28,16 @@ BATCH_SIZE = 100
 def data_batches(
     config_path: str, num_images: int, *, seed: int = 0, overrides: Sequence[str] = ()
 ) -> Iterator[np.ndarray]:
-    """Yield `num_images` images of a config's data set, (b, h, w, 3) float32 in [-1, 1], shuffled.
+    """Yield `num_images` images of a config's data set, (b, h, w, c) float32 in [-1, 1], shuffled.
 
-    `overrides` are strings of `--set`. Raises UserError for a data set of fewer images.
+    `overrides` are strings KEY=VALUE. Raises UserError if the data set has fewer images.
     """
     dataset = load_data(data_config(config_path, overrides))
     if dataset.num_examples < num_images:
-        raise UserError(f"{config_path}: {dataset.num_examples} images, not {num_images}")
+        raise UserError(
+            f"{config_path}: its data have {dataset.num_examples} images, not {num_images}: "
+            "ask for fewer"
+        )
     for images, _, _ in evaluation_batches(dataset, BATCH_SIZE, seed=seed, count=num_images):
         yield images
 
@@ -42,9 +45,9 @@ def data_batches(
 def sample_batches(
     ebm_weights: str, gen_weights: str | None, num_images: int, *, seed: int = 0
 ) -> Iterator[np.ndarray]:
-    """Yield `num_images` samples, (b, h, w, 3) float32, by the chain that the weights came from.
+    """Yield `num_images` samples (b, h, w, c) float32, by the sampling stored in the EBM's weights.
 
-    Raises UserError for weights that do not say all of it, and Diverged.
+    Raises UserError if the weights lack a part of it, and Diverged.
     """
     sampler = load_sampler(ebm_weights, gen_weights, seed=seed)
     for start in range(0, num_images, BATCH_SIZE):
@@ -52,10 +55,10 @@ def sample_batches(
 
 
 def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None = None) -> int:
-    """Write images in [-1, 1] as `000000.png`, ... into an empty folder and return how many.
+    """Write images in [-1, 1] as `000000.png`, ... into an empty folder; return their number.
 
-    The folder is made with the first of them. Raises UserError where something is there, which
-    would be taken for more of them.
+    The folder is made with the first image. Raises UserError for a folder with files, which would
+    count as more images.
     """
     if tf.io.gfile.exists(folder) and not tf.io.gfile.isdir(folder):
         raise UserError(f"{folder} is a file: name a folder")
@@ -72,25 +75,29 @@ def save_pngs(batches: Iterator[np.ndarray], folder: str, num_images: int | None
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Save what the command line names."""
+    """Run the command."""
     parser = Parser(
         prog="python3 -m fid_orig.save_images",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", choices=("data", "samples"))
+    parser.add_argument("kind", choices=("data", "samples"), help="the images to save")
     parser.add_argument("source", help="a config (data), or weights of an EBM (samples)")
-    parser.add_argument("folder", help="where the PNG files go")
+    parser.add_argument("folder", help="new or empty folder for the PNG files")
     parser.add_argument("--gen", help="samples: weights of the generator that chains start from")
-    parser.add_argument("--images", type=whole_number(1), default=5000, help="how many (5000)")
-    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
+    parser.add_argument(
+        "--images", type=whole_number(1), default=5000, help="number of images (5000)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**31 - 1), default=0, help="of the order, or the chains (0)"
+    )
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="extend",
         nargs="+",
         default=[],
-        help="data: as train.py",
+        help="data: change config keys, as in train.py",
     )
     arguments = parser.parse_args(argv)
     count, seed = arguments.images, arguments.seed

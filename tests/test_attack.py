@@ -132,12 +132,12 @@ def test_dry_run_tells_the_costs_and_writes_nothing(tmp_path, monkeypatch, data_
         ("prior_weights=prior.weights.h5", "'prior_weights' needs 'prior_temp'"),
         ("clf_weights=", "'clf_weights' is still empty"),
         ("clf_weights=nowhere.weights.h5", "nowhere.weights.h5 not found"),
-        ("data_labels=['Flags','Objects']", "have Objects too: set data_labels to ['Flags']"),
-        ("data_labels=['Objects','Symbols']", "attack data that it learned on"),
+        ("data_labels=['Flags','Objects']", "also have Objects: set data_labels to ['Flags']"),
+        ("data_labels=['Objects','Symbols']", "attack the data it was trained on"),
         ("clf_type=efficientnet_b0", "'data_labels' would number the classes anew"),
         ("pixel_scale_clf=[0,255]", "'wrn' learned on pixels in [-1.0, 1.0]: set it to that"),
         ("clf_stem=published", "'clf_stem' is of the EfficientNets"),
-        ("image_dims_clf=[64,64,3]", "learned on images of [32, 32, 3], not [64, 64, 3]"),
+        ("image_dims_clf=[64,64,3]", "trained on images of [32, 32, 3], not [64, 64, 3]"),
         ("data_type=generator", "'data_type' must be a data set"),
         ("ebm_weights=examples/weights/emoji32_conv_ebm.weights.h5", "half of a potential"),
         ("clf_width=7", "set 'clf_width' to 2"),
@@ -246,4 +246,4 @@ def test_a_run_of_an_older_version_is_sent_back_to_it(run, capsys):
     with pytest.raises(SystemExit) as stop:
         attack.main(["--resume", str(folder), "--set", "end_batch=2"])
     assert stop.value.code == 2
-    assert "begun by an older version" in capsys.readouterr().err
+    assert "an older version began this attack" in capsys.readouterr().err

@@ -1,7 +1,7 @@
-"""Attacks of others on the bare classifier: ours find as much, at budgets that leave about half.
+"""Our attacks on the bare classifier are as strong as those of two libraries.
 
-200 images of the embedded data's classes. The others' code is foolbox and the
-adversarial-robustness-toolbox (requirements_test.txt).
+On 200 images of the embedded data, at budgets that leave about half of them right. The libraries
+are foolbox and the adversarial-robustness-toolbox (requirements_test.txt).
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from tests.runs import cpus
 from utils.attack.balls import PER_255
 from utils.attack.classifier import create_classifier, make_classify
 from utils.attack.defense import Defense
-from utils.attack.siege import attack_batch
+from utils.attack.evaluation import attack_batch
 from utils.attack.task import Batch
 from utils.config.load import load_config
 from utils.data.streams import evaluation_batches, load_data
 
 pytestmark = pytest.mark.slow
 COUNT, CLASSES = 200, 5
-BUDGETS = {  # of norm and attack, in 1/255
+BUDGETS = {  # by norm and attack, in 1/255
     **{("linf", name): 3.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
     **{("l2", name): 100.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
     ("linf", "square"): 12.0, ("l2", "square"): 600.0,
@@ -49,19 +49,19 @@ def bare(data_dir, repository) -> Bare:
 
 
 def ours(bare: Bare, norm: str, name: str) -> float:
-    """Return the accuracy that our attack leaves."""
+    """Return the robust accuracy under our attack."""
     size = BUDGETS[norm, name]
     own = {"attack": name, "adv_norm": norm, "adv_eps": size, "adv_eta": size / 4}
-    steps = STEPS[name] + name.startswith("apgd")  # whose last look is at the best image again
+    steps = STEPS[name] + name.startswith("apgd")  # its last round returns to the best image
     config = {**bare.config, **own, "adv_steps": steps, "adv_rand_start": False}
     defense = Defense(config, cpus(), None, make_classify(config, bare.network))
     return attack_batch(config, defense, bare.batch, lambda *_: None)["class_path"][-1].mean()
 
 
 def left_by(bare: Bare, images: np.ndarray) -> float:
-    """Return the accuracy on adversarial images; one with NaN or Inf is taken for a failure.
+    """Return the accuracy on adversarial images; one with NaN or Inf counts as a failed attack.
 
-    The toolbox divides by 0 in L2, where a window of an image is not perturbed yet.
+    In L2 the toolbox divides by 0 if a window of an image is not perturbed yet.
     """
     finite = np.isfinite(images).all(axis=(1, 2, 3), keepdims=True)
     images = np.where(finite, images, bare.batch.images)
@@ -70,7 +70,7 @@ def left_by(bare: Bare, images: np.ndarray) -> float:
 
 
 def by_foolbox(bare: Bare, norm: str, _: str) -> float:
-    """Return the accuracy that projected gradient descent of foolbox leaves."""
+    """Return the robust accuracy under foolbox's projected gradient descent."""
     foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
     size = BUDGETS[norm, "pgd"]
     kind = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
@@ -81,7 +81,7 @@ def by_foolbox(bare: Bare, norm: str, _: str) -> float:
 
 
 def by_art(bare: Bare, norm: str, name: str) -> float:
-    """Return the accuracy that an attack of the adversarial-robustness-toolbox leaves."""
+    """Return the robust accuracy under an attack of the adversarial-robustness-toolbox."""
     reason = "the adversarial-robustness-toolbox is not installed"
     evasion = pytest.importorskip("art.attacks.evasion", reason=reason)
     from art.estimators.classification import TensorFlowV2Classifier
@@ -111,8 +111,8 @@ def by_art(bare: Bare, norm: str, name: str) -> float:
     [("pgd", by_foolbox), *((name, by_art) for name in ("apgd_ce", "apgd_dlr", "square"))],
 )
 def test_ours_is_as_strong_as_that_of_others(bare, norm, name, theirs):
-    """Within two points. Of random search chance decides more: the toolbox draws one square a query
-    for all images, and squares drawn so leave 0.59 to 0.67 of them, by the seed."""
+    """Within two points. For random search chance decides more: the toolbox draws one square per
+    query for all images, which leaves 0.59 to 0.67 of them right, depending on the seed."""
     left, ours_left = theirs(bare, norm, name), ours(bare, norm, name)
     if name == "square":
         assert ours_left <= left + 0.12

@@ -52,7 +52,7 @@ def run(tmp_path_factory, data_dir):
 
 @pytest.fixture(scope="module")
 def broken_off(run):
-    """Return calls -> folder of a run broken off before so many segments are done, then resumed."""
+    """Return calls -> folder of a run that fails before its `calls`-th segment, then resumes."""
 
     def start(calls: int) -> Path:
         done, left = Run.done, iter(range(calls))
@@ -74,7 +74,7 @@ def broken_off(run):
 
 @pytest.fixture(scope="module")
 def whole(broken_off) -> Path:
-    """Return the folder of a run that was resumed amid annealing: as good as any, see below."""
+    """Return the folder of a run that was resumed during annealing, which changes no result."""
     return broken_off(70)
 
 
@@ -125,7 +125,7 @@ def test_a_run_leaves_pictures_arrays_and_one_state(whole):
 
 @pytest.mark.slow
 def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(run, whole, broken_off):
-    """Among images, chains from each start, the pilot, annealing forth and back."""
+    """During images, chains from each start, the pilot, and annealing in both directions."""
     undisturbed = report(run())
     assert report(whole) == undisturbed
     for calls in (1, 9, 25, 50, 100):
@@ -134,7 +134,7 @@ def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(run, whole, broken_
 
 @pytest.mark.slow
 def test_replicas_change_no_result(run, whole):
-    """Up to sums in another order."""
+    """Up to the order of sums."""
     other = report(run("num_replicas=2"))["bits_per_dim"]["by_steps"]
     for steps, found in report(whole)["bits_per_dim"]["by_steps"].items():
         assert other[steps] == pytest.approx(found, rel=1e-3)

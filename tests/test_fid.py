@@ -33,7 +33,7 @@ SLOW_BREAKS = [pytest.param(calls, 1, marks=pytest.mark.slow) for calls in (2, 1
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Return a folder of three small checkpoints, 10, 20 and 30, with the chain they tell."""
+    """Return a folder of three small checkpoints, 10, 20 and 30, which hold their sampling."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for step in (10, 20, 30):
         info = {"image_dims": [32, 32, 3], "width": 4}
@@ -62,7 +62,7 @@ def run(tmp_path, monkeypatch, data_dir):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, data_dir) -> Path:
-    """Return the folder of a small run that nothing disturbed."""
+    """Return the folder of a small run without interruption."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("whole"))
         changes = [*SMALL, f"data_dir={data_dir}", "save_images=True", "film=True"]
@@ -72,7 +72,7 @@ def whole(tmp_path_factory, data_dir) -> Path:
 
 @pytest.fixture
 def refused(run, capsys):
-    """Return (changes) -> the one line with which a run is refused."""
+    """Return (changes) -> the one-line message with which a run is refused."""
 
     def line(*changes: str) -> str:
         with pytest.raises(SystemExit) as stop:
@@ -89,7 +89,7 @@ def report(folder: Path) -> dict:
 
 
 def scores(folder: Path) -> dict:
-    """Return the Fréchet distances of a run by what was scored and after how many steps."""
+    """Return the Fréchet distances of a run by images and number of steps."""
     return {(s["of"], s["checkpoint"], s["steps"]): s["fid"] for s in report(folder)["scores"]}
 
 
@@ -98,7 +98,7 @@ def pixels(folder: Path) -> np.ndarray:
 
 
 def of_weights(weights: Path) -> list[str]:
-    """Return `--set` strings that leave chain and sizes to the weights of checkpoint 10."""
+    """Return `--set` strings that take sampling and sizes from the weights of checkpoint 10."""
     paths = [f"{name}_weights={weights}/{name}_10.weights.h5" for name in ("ebm", "gen")]
     open_keys = ("epsilon", "mcmc_temp", "mcmc_steps", "fid_steps", "ebm_width", "gen_width")
     return [*paths, *(f"{name}=None" for name in open_keys)]
@@ -152,7 +152,7 @@ def test_a_killed_run_resumes_to_the_last_digit(run, repository, data_dir, tmp_p
 def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
     run, whole, monkeypatch, calls, state_freq
 ):
-    """Before a state: what it would hold is done already, and is done again."""
+    """Before a state is written: its work was done, and is done again."""
     _break_off(run, monkeypatch, calls, f"state_freq={state_freq}", "film=True")
     (folder,) = Path("runs").glob("smoke*")
     fid.main(["--resume", str(folder)])
@@ -162,7 +162,7 @@ def test_a_run_broken_off_anywhere_resumes_to_the_last_digit(
 
 
 def _break_off(run, monkeypatch, calls: int, *changes: str) -> None:
-    """Start a run that fails just before its `calls`-th segment from 0 is done."""
+    """Start a run that fails before the end of segment `calls`, counted from 0."""
     done, left = Run.done, iter(range(calls))
 
     def fail(self, *arguments):
@@ -198,7 +198,7 @@ def test_ctrl_c_saves_the_state_and_says_how_to_resume(run, whole, monkeypatch, 
 
 @pytest.mark.slow
 def test_replicas_and_batch_size_change_nothing(run, whole, monkeypatch):
-    """Up to float32 sums in another order, which uint8 rounding of pixels magnifies a little."""
+    """Up to the order of float32 sums, which the rounding of pixels to uint8 amplifies a little."""
     _break_off(run, monkeypatch, 8, "num_replicas=2", "exp_name=smoke_mixed")
     (mixed,) = Path("runs").glob("smoke_mixed*")
     fid.main(["--resume", str(mixed), "--set", "num_replicas=1"])
@@ -218,7 +218,7 @@ def test_a_score_along_a_chain_is_that_of_a_chain_so_long(run, whole):
 
 
 def test_data_as_starts_have_no_distance_from_themselves(run):
-    """As many chains as the split has pictures: both sets are the same, in another order."""
+    """With as many chains as the split has pictures, both sets are the same, in another order."""
     labels = ["data_labels=['Flags']", "num_samples=206", "reference_samples=None", "batch_size=50"]
     folder = run("mcmc_init=data", "mcmc_steps=0", "fid_steps=None", "heldout_split=None", *labels)
     assert scores(folder)["data as starts", None, 0] == pytest.approx(0, abs=1e-6)
@@ -260,7 +260,7 @@ def test_sample_mode_draws_the_chain_that_the_weights_tell(run, weights):
 
 
 def test_saved_images_are_those_that_were_scored(whole):
-    """As PNG files and by the features of another process."""
+    """Against PNG files and features of another process."""
     images = pixels(whole / "images/samples_4")
     extractor = make_extractor("random_conv", None)
     moments = Moments(extractor.dim)
@@ -286,7 +286,7 @@ def test_reference_statistics_are_made_once_and_refused_where_they_differ(
         np.savez("bare.npz", mu=arrays["mu"], sigma=arrays["sigma"])
     capsys.readouterr()
     bare = report(run("reference_stats=bare.npz"))["scores"]
-    assert "do not say what they are of" in capsys.readouterr().out
+    assert "have no metadata" in capsys.readouterr().out
     assert [s["fid"] for s in bare] == [s["fid"] for s in report(whole)["scores"]]
     assert {s["kid"] for s in bare} == {None}, "KID needs features, not moments"
 

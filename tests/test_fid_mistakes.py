@@ -1,4 +1,4 @@
-"""What users of fid.py get wrong, and the one line that each mistake is answered with."""
+"""Mistakes of users of fid.py, and the one-line message of each."""
 
 import json
 
@@ -10,10 +10,10 @@ import fid
 from nets import create_ebm
 from utils.weights.files import save_weights
 
-# name: (--set of the smoke config, words that the line must hold)
+# name: (--set of the smoke config, words in the message)
 WRONG = {
     "how many": ("num_samples=None", "'num_samples' is missing"),
-    "scores beyond": ("fid_steps=[9]", "'fid_steps' [9] go beyond 'mcmc_steps' 4"),
+    "scores beyond": ("fid_steps=[9]", "'fid_steps' [9] exceed 'mcmc_steps' 4"),
     "half a chain": ("mcmc_temp=None", "'epsilon' and 'mcmc_temp' go together"),
     "stored tau": ("epsilon=None mcmc_temp=None tau=0.1", "'tau' and clipping are those stored"),
     "no chain": ("epsilon=None mcmc_temp=None", "'mcmc_steps', 'epsilon' and 'mcmc_temp'"),
@@ -21,7 +21,11 @@ WRONG = {
     "empty generator": ("gen_weights=''", "'gen_weights' is still empty"),
     "no folder": ("exp_type=folder", "'ckpt_folder' is missing"),
     "turned round": ("exp_type=folder ckpt_folder=. min_step=9", "'min_step' 9"),
-    "no checkpoint": ("exp_type=folder ckpt_folder=.", "has no gen_0.weights.h5", "of no update"),
+    "no checkpoint": (
+        "exp_type=folder ckpt_folder=.",
+        "has no gen_0.weights.h5",
+        "no updates of gen",
+    ),
     "one image": ("num_samples=1", "'num_samples' must be at least 2"),
     "one batch of one": ("num_samples=None num_fid_rounds=1 batch_size=1", "'num_samples' must be"),
     "no statistics": ("reference_stats=no.npz", "statistics no.npz cannot be read"),
@@ -29,7 +33,7 @@ WRONG = {
     "no extractor": ("feature_net=vgg", "'feature_net'", "inception_tf1"),
     "no classifier": ("feature_net=classifier clf_weights=None", "train_clf.py"),
     "no graph": ("feature_net=inception_tf1 inception_weights=no.pb", "no.pb not found"),
-    "few data": ("reference_samples=5000", "images, not the 5000"),
+    "few data": ("reference_samples=5000", "images, but this score needs 5000"),
     "few held out": ("num_samples=100 heldout_split=test", "split test", "not the 100"),
     "few starts": ("mcmc_init=data num_samples=2000", "images to start chains"),
     "bank": ("mcmc_init=persistent", "'mcmc_init'", "coop"),
@@ -37,13 +41,13 @@ WRONG = {
 }
 SMALL = ["ebm_width=4", "gen_width=4", "exp_dir=runs"]
 FEW = ["num_samples=4", "batch_size=4", "reference_samples=4", "heldout_split=None"]
-# Steps of 50 times the last one, beyond all float32 after 60.
+# Each step is 50 times the last one, and overflows float32 before the 60th.
 UNSTABLE = ["mcmc_steps=1", "fid_steps=None", "grad_steps=60", "epsilon=0.1", "tau=0.01"]
 
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, data_dir, capsys):
-    """Return (changes, options) -> the one line with which fid.py is refused."""
+    """Return (changes, options) -> the one-line message of fid.py."""
     monkeypatch.chdir(tmp_path)
 
     def line(changes: list[str], *options: str) -> str:
@@ -59,7 +63,7 @@ def refused(tmp_path, monkeypatch, data_dir, capsys):
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_one_clear_line_of_a_dry_run_too(name, refused, tmp_path):
-    """What a dry run tells, a run tells before it writes anything: both go one way until then."""
+    """A run reports what a dry run reports, before it writes anything: they share this code."""
     np.savez(tmp_path / "wrong.npz", mu=np.zeros(3), sigma=np.eye(3))
     changes, *words = WRONG[name]
     line = refused(changes.split(" "), "--dry-run")
@@ -79,7 +83,7 @@ def test_steps_without_noise_that_diverge_leave_no_pictures(refused, tmp_path):
 
 
 def test_damaged_pictures_are_no_starts_of_chains(tmp_path, monkeypatch, capsys, rng):
-    """Where pictures are decoded as they are read, nobody knows beforehand which are damaged."""
+    """In a streamed data set it is not known in advance which pictures are damaged."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pictures").mkdir()
     for number in range(6):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.runs import cpus
 from utils.attack.defense import Defense
-from utils.attack.siege import attack_batch
+from utils.attack.evaluation import attack_batch
 from utils.attack.task import Batch, Search, Seen
 from utils.mcmc.langevin import Chain
 from utils.mcmc.potential import make_potential
@@ -26,7 +26,7 @@ RULES = {
 
 
 def toy(rng: np.random.Generator, **changes: Any) -> tuple[dict, Defense, Batch]:
-    """Return config, defence and batch of a smooth toy whose attack breaks some images."""
+    """Return config, defence and batch of a smooth toy; its attack breaks some of the images."""
     config = {**RULES, **changes}
     weights = tf.constant(rng.normal(size=(48, 3)), tf.float32)
 
@@ -80,12 +80,12 @@ def chain_of(purifier: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Chain]
 
 
 def attacked(config: dict, defense: Defense, batch: Batch, *_) -> dict[str, np.ndarray]:
-    """Attack a toy in silence."""
+    """Return the results of an attack on a toy."""
     return attack_batch(config, defense, batch, lambda *_: None)
 
 
 def drive(search: Search, loss: Callable, steps: int) -> list[np.ndarray]:
-    """Let a search run on a loss, image -> (value, gradient); return what it looks at."""
+    """Run a search on a loss, image -> (value, gradient); return the images that it yields."""
     looks = [next(search)]
     for _ in range(steps):
         looks.append(search.send(Seen(*loss(looks[-1]))))

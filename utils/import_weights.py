@@ -1,10 +1,10 @@
-"""Weights from files: ours, and those published for this project or for PyTorch generators.
+"""Convert published weights to the project's own format, `.weights.h5`.
 
     python3 -m utils.import_weights SOURCE TARGET.weights.h5 --net gen_sngan_32
 
-writes SOURCE once and for all as a weights file of ours. SOURCE is the prefix of a published
-TensorFlow checkpoint (`ebm_140000.ckpt`) or a PyTorch file (`utils.weights.pytorch`). The scripts
-take such a prefix wherever a config names weights; PyTorch files have to be converted.
+SOURCE is the prefix of a published TensorFlow checkpoint (`ebm_140000.ckpt`) or a PyTorch generator
+(`utils.weights.pytorch`). A config may name such a prefix directly, without conversion. PyTorch
+files must be converted.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from utils.weights.pytorch import read_torch
 
 
 def network_names() -> list[str]:
-    """Return what `--net` may be: every type with every size, and `wrn`."""
+    """Return the values of `--net`: every network type with every image size, and `wrn`."""
     networks = {**EBMS, **GENERATORS}
     return [f"{kind}_{size}" for kind, (_, sizes) in networks.items() for size in sizes] + ["wrn"]
 
 
 def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
-    """Return the network that `--net` names, and what its weights file will say of it."""
+    """Return the network that `--net` names, and the description for its weights file."""
     if name == "wrn":
         dims = [32, 32, sizes["channels"]]
         info = {"type": "wrn", "image_dims": dims, "classes": sizes["classes"]}
@@ -50,30 +50,41 @@ def create_named(name: str, sizes: Mapping[str, Any]) -> tuple[keras.Model, dict
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert one file."""
+    """Run the command."""
     parser = Parser(
         prog="python3 -m utils.import_weights",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", help="prefix of a TensorFlow checkpoint, or a PyTorch file")
-    parser.add_argument("target", help="the file to write, ending in .weights.h5")
-    parser.add_argument("--net", required=True, choices=network_names())
+    parser.add_argument("target", help="file to write, NAME.weights.h5")
     parser.add_argument(
-        "--width", type=whole_number(1), help="of the network, if not the published one"
+        "--net", required=True, choices=network_names(), help="network type and image size"
     )
-    parser.add_argument("--depth", type=whole_number(10), help="of a wrn, if not the published one")
     parser.add_argument(
-        "--z_sz", type=whole_number(1), default=128, help="latent size of a generator"
+        "--width", type=whole_number(1), help="width of the network, default: the published one"
     )
-    parser.add_argument("--classes", type=whole_number(2), default=10, help="of a wrn")
-    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of images")
+    parser.add_argument(
+        "--depth", type=whole_number(10), help="depth of a wrn, default: the published one"
+    )
+    parser.add_argument(
+        "--z_sz", type=whole_number(1), default=128, help="latent size of a generator (128)"
+    )
+    parser.add_argument(
+        "--classes", type=whole_number(2), default=10, help="number of classes of a wrn (10)"
+    )
+    parser.add_argument(
+        "--channels", type=int, default=3, choices=(1, 3), help="channels of the images (3)"
+    )
     arguments = parser.parse_args(argv)
     convert(arguments.source, arguments.target, arguments.net, vars(arguments))
 
 
 def convert(source: str, target: str, net: str, sizes: Mapping[str, Any]) -> None:
-    """Write the weights at `source` as `target`; raises UserError."""
+    """Write the weights at `source` as `target`.
+
+    Raises UserError if the source is missing or damaged, or does not fit the network `net`.
+    """
     if not target.endswith(".weights.h5"):
         raise UserError(f"the target {target} must end in .weights.h5")
     try:

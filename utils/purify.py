@@ -1,11 +1,12 @@
-"""Purify pictures by Langevin steps of an EBM, as the defence of `attack.py` does: cleaned data.
+"""Purify pictures by Langevin steps of an EBM, as the defence of `attack.py` does.
 
     python3 -m utils.purify CONFIG IN OUT [--set KEY=VALUE ...]
 
-CONFIG is one of `configs_attack/`: it names the EBM and how its chains run; no classifier is read.
-IN is a folder of pictures, whose labels may be its folders, or an npz with an array `images`. OUT
-is a folder, new or empty: PNG files of the same names, or an npz, in the same order and of 8 bits.
-Pictures get the size of the EBM's. The same command goes on where it was stopped.
+CONFIG is one of `configs_attack/`: it names the EBM and its sampling; no classifier is read. IN is
+a folder of pictures, with or without one subfolder per label, or an npz with an array `images`.
+OUT is a new or empty folder. It gets PNG files of the same names, or an npz, in the same order and
+as 8-bit pixels. Pictures are cropped and resized to the EBM's size. After a stop, give the same
+command again to continue.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from utils.errors import one_line_errors
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Purify as the command line says."""
+    """Run the command."""
     parser = Parser(
         prog="python3 -m utils.purify",
         description=__doc__,
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("config", help="config file of attack.py")
     parser.add_argument("source", metavar="IN", help="folder of pictures, or an .npz file")
-    parser.add_argument("target", metavar="OUT", help="folder for the purified pictures")
+    parser.add_argument("target", metavar="OUT", help="new folder for the purified pictures")
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     arguments = parser.parse_args(argv)
     purify_all(open_work(arguments.config, arguments.source, arguments.target, arguments.set))

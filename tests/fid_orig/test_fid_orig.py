@@ -22,7 +22,7 @@ CHAIN = {"steps": 2, "epsilon": 1e-2, "temperature": 1e-3, "tau": None, "max_nor
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Return what the notebooks' parameters name: a config, weights, the graph, a folder."""
+    """Return the notebooks' parameters: a config, weights, the graph, a folder."""
     folder = tmp_path_factory.mktemp("fid_orig")
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(0)))
     np.savez(folder / "data.npz", images=rng.integers(0, 256, (20, *SHAPE), dtype=np.uint8))
@@ -57,7 +57,7 @@ def saved(inputs, repository):
 
 
 def _run_notebook(path, parameters):
-    """Run a notebook's cells in order, its parameters replaced by ours where they have a name."""
+    """Run a notebook's cells in order, with other values for the given parameters."""
     namespace = {"__name__": "__main__"}
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":
@@ -114,14 +114,14 @@ def test_the_shell_saves_what_the_notebook_saves(saved, tmp_path):
     save_images.main(["samples", *source, "--images", "3"])
     for path in original_fid.image_files(str(tmp_path)):
         ours, theirs = Image.open(path), Image.open(path.replace(str(tmp_path), saved["samples"]))
-        # batches of another size round differently by 1e-7, which may move a pixel over an edge
+        # batches of another size differ by 1e-7, which may change the rounding of a pixel
         assert np.abs(np.asarray(ours, int) - np.asarray(theirs, int)).max() <= 1
 
 
 def test_mistakes_are_one_line(saved, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         original_fid.main([str(tmp_path), saved["data"], "--graph", saved["graph"]])
-    assert "is no folder with .png, .jpg" in capsys.readouterr().err
+    assert "neither a folder of pictures (.png, .jpg" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         save_images.main(["data", saved["config"], str(tmp_path / "out"), "--images", "21"])
     assert "20 images, not 21" in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_mistakes_are_one_line(saved, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         save_images.main(["data", saved["config"], str(tmp_path), "--images", "3"])
     assert "is not empty" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"a\.png cannot be read as a picture"):
+    with pytest.raises(UserError, match=r"a\.png cannot be decoded as a picture"):
         next(original_fid.read_batches([str(tmp_path / "a.png")]))
 
 
@@ -176,7 +176,7 @@ def test_statistics_are_refused_before_features_are_computed(saved, tmp_path, mo
     ],
 )
 def test_chains_that_need_a_config_are_left_to_fid(saved, tmp_path, capsys, change, words):
-    """The advice is a command that works, whatever the reason."""
+    """The message names a command that works, for every reason."""
     sizes = {"net_type": "ebm_sngan", "image_dims": SHAPE, "ebm_width": 8}
     info = {"type": "ebm_sngan", "image_dims": SHAPE, "width": 8}
     chain = {} if change is None else {"chain": {**CHAIN, **change}}
@@ -209,5 +209,5 @@ def test_pictures_of_two_sizes_are_refused_and_unfinished_ones_left_out(tmp_path
         Image.new("RGB", (side, side)).save(tmp_path / name)
     paths = original_fid.image_files(str(tmp_path))
     assert [path[-5:] for path in paths] == ["0.png", "1.png"]
-    with pytest.raises(UserError, match=r"1\.png has another size than"):
+    with pytest.raises(UserError, match=r"1\.png and .* have different sizes"):
         list(original_fid.read_batches(paths))

@@ -1,4 +1,4 @@
-"""Data sets that the tests of `utils` share: small, and as real as a prepared one is."""
+"""Data sets that the tests of `utils` share: small, and prepared as real ones are."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def emoji_dir(tmp_path_factory) -> str:
 
 @pytest.fixture
 def emoji_config(emoji_dir) -> dict:
-    """Return what a config says about data, for emoji32."""
+    """Return the data keys of a config for emoji32."""
     return {"data_type": "emoji32", "data_dir": emoji_dir, "image_dims": [32, 32, 3], "seed": 0}
 
 
@@ -45,19 +45,19 @@ def write_prepared():
 
 @pytest.fixture
 def image_folder(tmp_path, rng) -> Path:
-    """Return a folder of 2 labels with 6 PNG pictures of 12 x 16 each; every picture is another."""
+    """Return a folder of 2 labels with 6 PNG pictures of 12 x 16 each, all different."""
     for number, label in enumerate(["cat", "dog"]):
         (tmp_path / "train" / label).mkdir(parents=True)
         for picture in range(6):
             pixels = rng.integers(0, 255, (12, 16, 3)).astype(np.uint8)
-            pixels[0, 2] = 6 * number + picture  # inside the middle square: tells pictures apart
+            pixels[0, 2] = 6 * number + picture  # inside the central square: marks the picture
             Image.fromarray(pixels).save(tmp_path / "train" / label / f"{picture}.png")
     return tmp_path
 
 
 @pytest.fixture(params=["in memory", "streamed"])
 def config(request, image_folder) -> dict:
-    """Return the config of 12 pictures that all differ, kept in memory or decoded when read."""
+    """Return the config of 12 different pictures, kept in memory or decoded when read."""
     memory = {"in memory": 100, "streamed": 0}[request.param]
     return {
         "data_type": "image_folder", "data_dir": str(image_folder), "image_dims": [12, 12, 3],

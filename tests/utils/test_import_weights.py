@@ -1,4 +1,4 @@
-"""Published checkpoints load exactly or not at all, and then the error names what is wrong."""
+"""Published checkpoints load exactly or not at all, and an error names the differences."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ ROWS = {
     "gen_sngan_32": ("gen_sngan", 32, {}),
     "gen_biggan_64": ("gen_biggan", 64, {}),
     "gen_biggan_cond_128": ("gen_biggan_cond", 128, {}),
-    # At width 1 the first group would need no shortcut.
+    # At width 1 the first group would have no shortcut.
     "clf_wrn_28_10": ("clf_wrn", 32, {"clf_depth": 28, "clf_width": 2}),
 }
 
 
 def published_arrays(row: str, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return weights under the names of a published checkpoint, spectral vectors with them."""
+    """Return weights and spectral vectors under the names of a published checkpoint."""
     arrays = {}
     for name, shape in PUBLISHED[row]:
         ours = name.removeprefix("layer_with_weights-0/").replace("/layer/bias", "/bias")
@@ -61,7 +61,7 @@ def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray]) -> str:
 
 @pytest.fixture(scope="module")
 def network():
-    """Return a small EBM whose every variable is off its start."""
+    """Return a small EBM whose variables are all off their initial values."""
     model = create_small("ebm_sngan", 32, ebm_width=8)
     train_like(model, np.random.Generator(np.random.Philox(np.random.SeedSequence(1))))
     return model
@@ -75,7 +75,7 @@ def checkpoint(network, tmp_path) -> str:
 
 
 def other(**config):
-    """Return an EBM of the same kind with another start."""
+    """Return an EBM of the same type with other initial weights."""
     return create_small("ebm_sngan", 32, **{"ebm_width": 8, "seed": 5, **config})
 
 
@@ -240,7 +240,7 @@ def test_the_command_tells_mistakes_in_one_line(arguments, expected, checkpoint,
 
 @pytest.mark.parametrize("ending", [".weights.h5", ".h5"])
 def test_networks_of_keras_load_from_both_of_its_formats(tmp_path, ending):
-    """Beside weights they have seeds of dropout, which no file holds."""
+    """They also have seeds of dropout, which no file holds."""
 
     def create():
         options = {"weights": None, "input_shape": (32, 32, 3), "classes": 5}

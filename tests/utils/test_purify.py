@@ -1,4 +1,4 @@
-"""Purification as a tool: names and order kept, resumable, and nothing else overwritten."""
+"""Purification as a tool: it keeps names and order, can be resumed, and overwrites nothing."""
 
 import json
 from pathlib import Path
@@ -97,8 +97,8 @@ def test_an_npz_keeps_its_order_and_whatever_else_it_holds(tmp_path, rng):
 def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, capsys):
     smoke, out = "configs_attack/smoke.py", tmp_path / "out"
     before = sorted(tmp_path.rglob("*"))
-    assert "is IN or lies in it" in refused(capsys, smoke, source, source)
-    assert "is IN or lies in it" in refused(capsys, smoke, source, source / "new")
+    assert "is IN or lies inside it" in refused(capsys, smoke, source, source)
+    assert "is IN or lies inside it" in refused(capsys, smoke, source, source / "new")
     assert "not found" in refused(capsys, smoke, tmp_path / "nowhere", out)
     assert "holds splits (test)" in refused(capsys, smoke, _with_split(source), out)
     assert "'ebm_weights' is still empty" in refused(
@@ -107,7 +107,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, 
     (source / "test" / "0.png").unlink()
     (source / "test").rmdir()
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(source / "cat" / "1.png")
-    assert "would both be cat/1.png" in refused(capsys, smoke, source, out)
+    assert "would both become cat/1.png" in refused(capsys, smoke, source, out)
     (source / "cat" / "1.png").unlink()
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -126,6 +126,6 @@ def test_a_folder_of_other_work_is_left_alone(source, tmp_path, capsys):
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     run(source, tmp_path / "done")
     assert "is done already" in refused(capsys, smoke, source, tmp_path / "done")
-    assert "no unfinished work of the same" in refused(
+    assert "no unfinished run of the same" in refused(
         capsys, smoke, source, tmp_path / "done", "--set", "seed=1"
     )

@@ -1,1 +1,1 @@
-"""The defence by purification, and attacks on it."""
+"""The defence by purification, attacks on it, and the evaluation of both."""

@@ -1,4 +1,4 @@
-"""Put runs of `attack.py` on the same defence into one table, the lowest robust accuracy last.
+"""Print one table of runs of `attack.py` on the same defence; its last row is the worst case.
 
 python3 -m utils.attack RUN_DIR [RUN_DIR ...]
 """
@@ -14,7 +14,7 @@ from utils.errors import one_line_errors
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Put runs of attack.py on the same defence into one table."""
+    """Print one table of runs of attack.py on the same defence; its last row is the worst case."""
     parser = Parser(prog="python3 -m utils.attack", description=main.__doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", help="run folder of attack.py")
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Auto-PGD (Croce & Hein 2020, algorithm 1): momentum, and steps that halve where it stalls."""
+"""Auto-PGD (Croce & Hein 2020, algorithm 1): momentum, and a step size that halves on a stall."""
 
 import itertools
 import math
@@ -8,12 +8,12 @@ import numpy as np
 
 from utils.attack.task import Search, Task
 
-MOMENTUM = 0.75  # share of the new step; the rest goes on as the last one did
+MOMENTUM = 0.75  # weight of the new step; the rest repeats the last move
 RISES = 0.75  # share of the steps between two checkpoints that must raise the loss
 
 
 class Peak(NamedTuple):
-    """The image of the highest loss so far, and the gradient there."""
+    """The highest loss so far, its image (h, w, c), and the gradient there."""
 
     loss: float
     image: np.ndarray
@@ -21,9 +21,9 @@ class Peak(NamedTuple):
 
 
 def apgd(task: Task) -> Search:
-    """Climb; at a checkpoint without progress halve the step and go back to the peak.
+    """Ascend the loss; at a checkpoint without progress, halve the step and return to the peak.
 
-    The last image is the peak itself.
+    The last image that it yields is the peak.
     """
     ball, size, marks = task.ball, 2 * task.ball.radius, checkpoints(task.steps)
     image = previous = task.start
@@ -46,7 +46,7 @@ def apgd(task: Task) -> Search:
 
 
 def checkpoints(steps: int) -> set[int]:
-    """Return the steps at which progress is judged: after 22% of them, then ever more often."""
+    """Return the steps at which progress is checked: after 22%, then at shorter intervals."""
     marks = [0, 22]  # in percent
     while marks[-1] < 100:
         marks.append(marks[-1] + max(marks[-1] - marks[-2] - 3, 6))

@@ -1,7 +1,7 @@
-"""The table of attacks: how each searches, what it raises, and what it sees of the defence.
+"""The table of attacks: each has a search, a loss to raise, and a view of the defence.
 
-An attack is a sequence of legs: restarts, targets, or attacks one after the other, each on the
-images that still stand.
+An attack is a sequence of legs: restarts, target classes, or the attacks of an ensemble. Each leg
+attacks the images that the legs before it did not break.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,15 +14,15 @@ from utils.attack.square import square
 from utils.attack.task import Search, Task
 from utils.config.attacks import attacks_of
 
-TARGETS = losses.LEAST_CLASSES - 1  # nearest other classes, of the targeted attack
-LOSSES = {"cross_entropy": losses.cross_entropy, "margin": losses.margin}  # of `attack_loss`
+TARGETS = losses.LEAST_CLASSES - 1  # target classes of the targeted attack, the nearest ones
+LOSSES = {"cross_entropy": losses.cross_entropy, "margin": losses.margin}  # by `attack_loss`
 
 
 class Kind(NamedTuple):
-    """A kind of attack. `loss` None: that of `attack_loss`.
+    """A kind of attack; `loss` None stands for the loss that `attack_loss` names.
 
-    `at_peaks`: what seems broken is verified at a new peak of the margin alone, since a search
-    looks at many images on its way.
+    `at_peaks`: an apparent break is verified only at a new peak of the margin, because the search
+    tries many images.
     """
 
     search: Callable[[Task], Search]
@@ -45,7 +45,7 @@ ATTACKS = {
 
 
 class Leg(NamedTuple):
-    """One of the searches of an attack, the `number`-th; it aims at the `target`-th other class."""
+    """The `number`-th search of an attack, from 0; a targeted one aims at rival class `target`."""
 
     name: str
     number: int
@@ -53,7 +53,7 @@ class Leg(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """How it attacks."""
+        """The row of `ATTACKS`."""
         return ATTACKS[self.name]
 
 
@@ -69,5 +69,5 @@ def legs(config: Mapping[str, Any]) -> list[Leg]:
 
 
 def rounds_of(config: Mapping[str, Any]) -> int:
-    """Return the rounds of an attack, all legs together."""
+    """Return the number of rounds of an attack, over all legs."""
     return len(legs(config)) * (config["adv_steps"] + 1)

@@ -1,7 +1,6 @@
-"""The ball of an attack's budget, in both norms: steps in it, projection, random points.
+"""The norm ball of an attack's budget: steps, projection and random points, for `linf` and `l2`.
 
-Images are (..., h, w, c) in [-1, 1]. A ball is given by its norm, `linf` or `l2`, and its radius in
-these units; so is a step.
+Images are (..., h, w, c) in [-1, 1]; radii and step sizes are in the same units.
 """
 
 from typing import NamedTuple
@@ -12,7 +11,7 @@ PER_255 = 2 / 255  # config values are in 1/255 of the range [0, 1]
 
 
 class Ball(NamedTuple):
-    """The images that an attack may turn one image (h, w, c), the `center`, into."""
+    """The images that an attack may reach from one image, the `center` (h, w, c)."""
 
     center: np.ndarray
     radius: float
@@ -27,22 +26,22 @@ class Ball(NamedTuple):
         return self.project(step_up(image, gradient, size, self.norm))
 
     def random_edge(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a random image as far out as an attack goes."""
+        """Return a random image at the full radius."""
         return random_at_radius(self.center[np.newaxis], self.radius, self.norm, [rng])[0]
 
 
 def step_up(images: np.ndarray, gradient: np.ndarray, size: float, norm: str) -> np.ndarray:
-    """Move each image by `size` to where the loss grows fastest in the norm."""
+    """Return images after a step of `size` in the direction of steepest ascent in the norm."""
     if norm == "linf":
         return images + np.float32(size) * np.sign(gradient)
     return images + np.float32(size) * gradient / np.maximum(l2_norms(gradient), 1e-30)
 
 
 def project(images: np.ndarray, centers: np.ndarray, radius: float, norm: str) -> np.ndarray:
-    """Return images in the ball around `centers` and in [-1, 1], where the centers lie.
+    """Return images projected into the ball around `centers` and into [-1, 1].
 
-    For `linf` the nearest ones. For `l2` they are clipped to [-1, 1] and then drawn towards the
-    center: so the budget is spent on pixels that can take it.
+    For `linf` this is the nearest image. For `l2` images are clipped to [-1, 1] first and then
+    scaled towards the center, so that saturated pixels use up none of the budget.
     """
     if norm == "linf":
         change = np.clip(images - centers, -radius, radius)
@@ -55,7 +54,7 @@ def project(images: np.ndarray, centers: np.ndarray, radius: float, norm: str) -
 def random_in_ball(
     centers: np.ndarray, radius: float, norm: str, rngs: list[np.random.Generator]
 ) -> np.ndarray:
-    """Return uniform draws from the balls, one generator an image, clipped to [-1, 1]."""
+    """Return uniform random points of the balls, clipped to [-1, 1]; one generator per image."""
     changes = [_uniform_in_ball(rng, centers.shape[1:], norm) for rng in rngs]
     return project(centers + radius * np.stack(changes), centers, radius, norm)
 
@@ -63,9 +62,9 @@ def random_in_ball(
 def random_at_radius(
     centers: np.ndarray, radius: float, norm: str, rngs: list[np.random.Generator]
 ) -> np.ndarray:
-    """Return random points as far out as an attack goes: corners for `linf`, the sphere for `l2`.
+    """Return random points at the full radius: corners for `linf`, the sphere for `l2`.
 
-    One generator an image; clipped to [-1, 1].
+    They are clipped to [-1, 1]. There is one generator per image.
     """
     changes = [_at_radius(rng, centers.shape[1:], norm) for rng in rngs]
     return project(centers + radius * np.stack(changes), centers, radius, norm)

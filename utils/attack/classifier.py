@@ -15,13 +15,14 @@ from utils.errors import UserError
 from utils.weights.files import located, network_info
 from utils.weights.networks import CLASSIFIER, network_at
 
-COMPARING_FOUR = ("apgd_dlr", "apgd_t")  # attacks by ratios of differences of logits
+COMPARING_FOUR = ("apgd_dlr", "apgd_t")  # their losses are ratios of logit differences
 
 
 def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> keras.Model:
-    """Return the classifier with its weights; raises UserError where it lacks classes of the data.
+    """Return the classifier with its weights: images (n, *shape) -> (n, classes).
 
-    Its classes are those of its weights: `class_numbers` says which are the data's.
+    It has the classes of its weights; `class_numbers` maps the classes of the data to them. Raises
+    UserError if it lacks a class of the data, or was trained on images of another size.
     """
     kind, path = classifier_type(config), config["clf_weights"]
     shape = config["image_dims_clf"] or config["image_dims"]
@@ -37,14 +38,14 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
     learned_on = info.get("image_dims", shape)
     if learned_on != shape:
         raise UserError(
-            f"'clf_weights' {path} learned on images of {learned_on}, not {shape}: "
-            "set 'image_dims_clf' to that"
+            f"'clf_weights' {path} were trained on images of {learned_on}, not {shape}: "
+            f"set 'image_dims_clf' to {learned_on}"
         )
     return network
 
 
 def require_enough_classes(config: Mapping[str, Any], count: int) -> None:
-    """Raise UserError where an attack compares more logits than the classifier has."""
+    """Raise UserError if an attack compares more logits than the classifier has."""
     wanting = [name for name in attacks_of(config) if name in COMPARING_FOUR]
     if wanting and count < LEAST_CLASSES:
         raise UserError(
@@ -54,28 +55,29 @@ def require_enough_classes(config: Mapping[str, Any], count: int) -> None:
 
 
 def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.ndarray:
-    """Return the classifier's number of each class of the data, which may be fewer than it knows.
+    """Return the index of each class of the data among the classifier's classes, (k,) int.
 
-    Raises UserError where the classifier lacks one.
+    The data may have fewer classes than the classifier. Raises UserError if the classifier lacks
+    a class of the data.
     """
     kind, path = classifier_type(config), located(config["clf_weights"]) or ""
     if kind != "wrn":
         require_imagenet(class_names, kind)
         return np.arange(len(class_names))
     classes = (network_info(path) or {}).get("classes") or list(class_names)
-    if isinstance(classes, int):  # converted weights do not know the names
+    if isinstance(classes, int):  # converted weights hold no names
         if classes != len(class_names):
             raise UserError(
-                f"'clf_weights' {path} tell {classes} classes apart, without their names; the data "
-                f"have {len(class_names)}: {', '.join(class_names)}"
+                f"'clf_weights' {path} have {classes} classes without names; the data have "
+                f"{len(class_names)}: {', '.join(class_names)}"
             )
         return np.arange(classes)
     if unknown := [name for name in class_names if name not in classes]:
         shared = [name for name in class_names if name in classes]
         raise UserError(
-            f"'clf_weights' {path} tell {', '.join(classes)} apart; the data have "
-            f"{', '.join(unknown)} too: "
-            + (f"set data_labels to {shared}" if shared else "attack data that it learned on")
+            f"'clf_weights' {path} have the classes {', '.join(classes)}; the data also have "
+            f"{', '.join(unknown)}: "
+            + (f"set data_labels to {shared}" if shared else "attack the data it was trained on")
         )
     return np.array([classes.index(name) for name in class_names])
 
@@ -83,7 +85,11 @@ def class_numbers(config: Mapping[str, Any], class_names: Sequence[str]) -> np.n
 def make_classify(
     config: Mapping[str, Any], network: Callable[..., tf.Tensor]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return images (n, h, w, c) in [-1, 1] -> (n, classes), resized and rescaled for a network."""
+    """Return images (n, h, w, c) in [-1, 1] -> network outputs (n, classes).
+
+    Images are resized to `image_dims_clf` and rescaled to `pixel_scale_clf`. With `clf_output`
+    `probabilities` the outputs are softmax probabilities, else logits.
+    """
     size = (config["image_dims_clf"] or config["image_dims"])[:2]
     resizes = size != config["image_dims"][:2]
     low, high = config["pixel_scale_clf"]

@@ -1,8 +1,8 @@
-"""The defence: purify by Langevin steps, then classify; and what an attacker can learn of it.
+"""The defence: purify by Langevin steps, then classify; and the gradients that an attacker uses.
 
-Work comes as rows, one chain each: an image and the name of its noise (image's number in the data
-set, use, round, repetition). A row's result depends on nothing else, so that rows are packed into
-full batches as they come.
+A row is one chain: an image, and the name of its noise (the image's index in the data set, use,
+round, repetition). The result of a row depends on nothing else, so that rows can be packed into
+full batches in any order.
 """
 
 import enum
@@ -25,12 +25,12 @@ from utils.seeds import Purpose, draw_each, fold
 from utils.weights.files import located
 from utils.weights.networks import EBM, create_prior, network_at
 
-KEPT = ("full", "smoothed")  # gradients through the path of a purification itself
-REPLAYED = (*KEPT, "surrogate")  # those that run a chain and keep its path
+KEPT = ("full", "smoothed")  # gradients through the purification's own path
+REPLAYED = (*KEPT, "surrogate")  # gradients that need the path of a chain
 
 
 class Use(enum.IntEnum):
-    """What purifications are for: no two uses share noise, unless `attack_noise` is `fixed`."""
+    """What a purification is for; no two uses share noise, unless `attack_noise` is `fixed`."""
 
     NATURAL = 0
     ATTACK = 1
@@ -43,10 +43,10 @@ class Use(enum.IntEnum):
 
 
 class Purified(NamedTuple):
-    """Purifications of n images, `copies` of each: (n copies, ...) rows, an image's one by one.
+    """Purifications of n images, `copies` per image, in (n copies, ...) rows grouped by image.
 
-    rows: the purified images; starts: the images themselves; names: (n copies, 4), of their noise;
-    paths: (n copies, steps + 1, ...), every state on the way, or None where they are not kept.
+    rows: the purified images; starts: the images before it; names: (n copies, 4), of the noise;
+    paths: (n copies, steps + 1, ...), every state of the chains, or None if they were not kept.
     """
 
     rows: np.ndarray
@@ -56,18 +56,18 @@ class Purified(NamedTuple):
     paths: np.ndarray | None = None
 
     def of(self, chosen: np.ndarray) -> "Purified":
-        """Return those of the `chosen` (n,) bool images."""
+        """Return the purifications of the `chosen` (n,) bool images."""
         rows = np.repeat(chosen, self.copies)
         paths = None if self.paths is None else self.paths[rows]
         return Purified(self.rows[rows], self.starts[rows], self.names[rows], self.copies, paths)
 
     def each(self, values: np.ndarray) -> np.ndarray:
-        """Return values of rows by image: (n copies, ...) -> (n, copies, ...)."""
+        """Group values of rows by image: (n copies, ...) -> (n, copies, ...)."""
         return values.reshape(-1, self.copies, *values.shape[1:])
 
 
 class Defense:
-    """Predictions and gradients of the purified classifier; counts the image-steps they take."""
+    """Purifications, logits and gradients of the purified classifier; counts their image-steps."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Defense:
     ):
         self.config, self.image_steps = config, 0
         self.chains = batch = chains_at_once(config, replicas.device)
-        # A CPU gains by one trace.
+        # On a CPU one trace for all sizes is faster.
         self._least = batch if replicas.device == "cpu" else config["batch_size"]
         self._replicas, self._potential, self._network = replicas, potential, classify
         purify = make_purify(config, potential)
@@ -93,9 +93,9 @@ class Defense:
         self, images: np.ndarray, indices: np.ndarray, use: Use, rounds: int = 0, reps: int = 1,
         kept: bool = False,
     ) -> Purified:  # fmt: skip
-        """Purify (n, h, w, c) images `reps` times each; without Langevin steps once is as good.
+        """Purify images (n, h, w, c) `reps` times each, or once if there are no Langevin steps.
 
-        `kept`: with all states on the way, if these fit into `attack_memory_gb`.
+        `kept`: keep every state of the chains, if they fit into `attack_memory_gb`.
         """
         steps = self.config["langevin_steps"]
         copies = np.repeat(images[:, np.newaxis], reps if steps else 1, axis=1)
@@ -106,7 +106,7 @@ class Defense:
         self, copies: np.ndarray, indices: np.ndarray, use: Use, rounds: int, *,
         sharing: int = 1, kept: bool = False,
     ) -> Purified:  # fmt: skip
-        """Purify (n, copies, h, w, c) variants of n images; so many in a row share their noise.
+        """Purify (n, copies, h, w, c) variants of n images; `sharing` consecutive ones share noise.
 
         The noise is a function of an image's index in the data set, use, round and repetition.
         """
@@ -124,27 +124,28 @@ class Defense:
         return Purified(paths[:, -1], starts, names, reps, paths)
 
     def bare(self, images: np.ndarray) -> Purified:
-        """Return images as if they were purified already: what the bare classifier sees."""
+        """Return images without purification, as input of the bare classifier."""
         return Purified(images, images, np.zeros((len(images), 4), np.int32), 1)
 
     def logits(self, purified: Purified) -> np.ndarray:
-        """Return the (n, copies, classes) logits of each purification.
+        """Return the logits (n, copies, classes) of each purification.
 
-        Raises UserError where they are not finite: no verdict may come of a diverged purification.
+        Raises UserError if they are not finite: a diverged purification must not be classified.
         """
         logits = self._classify(purified.rows)
         if not np.isfinite(logits).all():
             raise UserError(
-                "logits are NaN or Inf: purification diverged, or weights are damaged; check "
+                "logits are NaN or Inf: purification diverged, or the weights are damaged; check "
                 "epsilon, mcmc_temp and the weights"
             )
         return purified.each(logits)
 
     def gradient(self, purified: Purified, slopes: np.ndarray, kind: str) -> np.ndarray:
-        """Return the (n, ...) derivative of the loss by each image; `slopes` by its mean logits.
+        """Return the derivative (n, h, w, c) of the loss with respect to each image.
 
-        By its purifications as they are, or through their paths, which are replayed from the same
-        noise unless they were kept.
+        `slopes` (n, classes) is its derivative with respect to an image's mean logits. `kind` is
+        `attack_gradient`: `bpda` takes the derivative at the purified images. The others go through
+        the chains' paths, which are replayed from the same noise unless they were kept.
         """
         slopes = np.repeat(slopes, purified.copies, axis=0)
         if kind in KEPT and purified.paths is not None:
@@ -156,7 +157,7 @@ class Defense:
         return purified.each(self._of(kind)(rows, purified.names, slopes)).mean(axis=1)
 
     def _of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
-        """Return a gradient of rows, made once, of as many at a time as fit into memory."""
+        """Return the gradient function of rows, cached, in batches that fit into memory."""
         if (kind, kept) not in self._gradients:
             config, batch = replayed(self.config, kind), self.chains
             if kind in REPLAYED and config["langevin_steps"]:
@@ -168,10 +169,10 @@ class Defense:
 
 
 def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
-    """Return how many chains run at once, over all replicas: `chain_batch`, where it is given.
+    """Return how many chains run at once, over all replicas: `chain_batch`, if it is set.
 
-    Else a CPU takes the images of a batch, and GPUs and TPUs all their chains of a round, unless
-    these are kept whole (`REPLAYED`) or there are none.
+    Otherwise a CPU runs `batch_size`. GPUs and TPUs run all chains of a round, unless the gradient
+    keeps their paths (`REPLAYED`) or there are no Langevin steps.
     """
     if config["chain_batch"] is not None:
         return config["chain_batch"]
@@ -182,14 +183,14 @@ def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
 
 
 def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
-    """Return the (n, 2) int64 seeds of chains by their names (n, 4)."""
+    """Return the seeds (n, 2) int64 of chains from their names (n, 4)."""
     return draw_each(
         lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)), names, [2], tf.int64
     )
 
 
 def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
-    """Return (images, names, keep_path) -> the chain of `langevin_steps` steps."""
+    """Return (images, names, keep_path) -> `Chain` of `langevin_steps` steps."""
     if potential is None or not config["langevin_steps"]:
         return lambda images, _: Chain(images, tf.zeros_like(images[:, 0, 0, 0]), None)
     chains = Sampling.of_config(config).chains(potential)
@@ -204,11 +205,12 @@ def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Calla
 def make_gradient(
     config: Mapping[str, Any], kind: str, potential: Potential | None, classify: Callable
 ) -> Callable[..., tf.Tensor]:
-    """Return (images, names, slopes by logits) -> the attacker's derivative by the images.
+    """Return (images, names, slopes) -> the attacker's gradient with respect to the images.
 
-    `bpda`: of the bare classifier, where images are the purified ones, whose derivative is taken
-    for that by the images themselves (Athalye et al. 2018). `full`, `smoothed`, `surrogate`: that,
-    pulled back through every step of the purification of `images`, or of a shorter one.
+    `bpda`: `images` are the purified ones, and the classifier's gradient there replaces the
+    gradient with respect to the images before purification (Athalye et al. 2018). `full` and
+    `smoothed` pull it back through every step of the purification of `images`; `surrogate` through
+    a shorter chain. `slopes` (n, classes) is the derivative with respect to the logits.
     """
     config, product = replayed(config, kind), make_hessian_product(config, kind, potential)
     purify = make_purify(config, potential)
@@ -225,23 +227,23 @@ def make_gradient(
 def make_path_gradient(
     config: Mapping[str, Any], kind: str, potential: Potential | None, classify: Callable
 ) -> Callable[..., tf.Tensor]:
-    """Return (paths, slopes by logits) -> the same of `KEPT`; paths are (n, steps + 1, ...)."""
+    """Return (paths (n, steps + 1, ...), slopes) -> the gradient of a kind in `KEPT`."""
     product, epsilon = make_hessian_product(config, kind, potential), config["epsilon"]
 
     def gradient(paths: tf.Tensor, slopes: tf.Tensor) -> tf.Tensor:
-        # Of a chain, so that there is a product.
+        # Paths come from chains, so that `product` is not None.
         return gradients.through(turned(paths), slopes, classify, product, epsilon)  # pyright: ignore[reportArgumentType]
 
     return gradient
 
 
 def turned(path: tf.Tensor) -> tf.Tensor:
-    """Return the path of chains by chain instead of by step, or the other way round."""
+    """Swap the axes of steps and chains of a path: (steps + 1, n, ...) <-> (n, steps + 1, ...)."""
     return tf.transpose(path, [1, 0, 2, 3, 4])
 
 
 def chains_kept(config: Mapping[str, Any]) -> int:
-    """Return how many chains may be kept whole at once."""
+    """Return how many chains may keep their paths at once."""
     shape, memory = config["image_dims"], config["attack_memory_gb"]
     return gradients.chains_in_memory(shape, config["langevin_steps"], memory)
 
@@ -249,8 +251,8 @@ def chains_kept(config: Mapping[str, Any]) -> int:
 def replayed(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """Return the config of the chain that a gradient goes through.
 
-    `surrogate`: of `surrogate_steps` larger ones. K/K' times the drift and sqrt(K/K') times the
-    noise a step give the drift and the variance of the K steps in all.
+    `surrogate` replaces the K steps by K' = `surrogate_steps` larger ones. Each has K/K' times the
+    drift and sqrt(K/K') times the noise, so that total drift and variance stay the same.
     """
     if kind != "surrogate":
         return config
@@ -262,7 +264,7 @@ def replayed(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 def make_hessian_product(
     config: Mapping[str, Any], kind: str, potential: Potential | None
 ) -> gradients.HessianProduct | None:
-    """Return that of a gradient through every step of a chain, None where it takes no step back."""
+    """Return the Hessian product of a gradient through a chain, or None if it needs none."""
     if potential is None or not config["langevin_steps"] or kind not in REPLAYED:
         return None
     if kind == "smoothed":
@@ -273,7 +275,7 @@ def make_hessian_product(
 def create_defense(
     config: Mapping[str, Any], class_names: Sequence[str], replicas: Replicas
 ) -> Defense:
-    """Build the networks of a config, load their weights, and put them together."""
+    """Return the defence of a config: its networks are built and their weights loaded."""
     path = located(config["clf_weights"])
     with replicas.strategy.scope():
         classifier = create_classifier({**config, "clf_weights": path}, class_names)
@@ -282,7 +284,7 @@ def create_defense(
 
 
 def create_potential(config: Mapping[str, Any], replicas: Replicas) -> Potential | None:
-    """Build the potential of purifications, its weights loaded; None where there are no steps."""
+    """Return the potential of purification with its weights; None without Langevin steps."""
     if not config["langevin_steps"]:
         return None
     config = {**config, **{k: located(config[k]) for k in ("ebm_weights", "prior_weights")}}

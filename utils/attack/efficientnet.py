@@ -1,9 +1,9 @@
-"""Keras' EfficientNets: one network, however its weights arrive, with the stem that is asked for.
+"""Keras' EfficientNets: the same network for every source of weights, with a choice of stem.
 
-Keras' first layers give (x - mean) / sqrt(std) of pixels x in [0, 1]; the weights were learned on
-(x - mean) / std (tensorflow/tensorflow issue 49930). Since Keras 2.9 an application built with
-`weights="imagenet"` divides once more by sqrt(std), one built with `weights=None` does not: so here
-all are built without weights, and the division is ours.
+Keras' first layers compute (x - mean) / sqrt(std) of pixels x in [0, 1]; the weights were trained
+on (x - mean) / std (tensorflow/tensorflow issue 49930). Since Keras 2.9 an application built with
+`weights="imagenet"` divides once more by sqrt(std), one built with `weights=None` does not. Here
+all networks are built without weights, and our code adds the division.
 """
 
 import re
@@ -18,8 +18,8 @@ from utils.weights.published import load_weights
 
 STDDEV = (0.229, 0.224, 0.225)  # of the pixels of ImageNet in [0, 1]
 CLASSES = 1000
-SYNSET = re.compile(r"n\d{8}")  # what ImageNet calls a class; Keras numbers them in this order
-# As `keras.applications` fetches them: origin and MD5 of `efficientnetb0.h5`, ...
+SYNSET = re.compile(r"n\d{8}")  # ImageNet's name of a class; Keras numbers classes in this order
+# Origin and MD5 of `efficientnetb0.h5`, ..., as in `keras.applications`
 ORIGIN = "https://storage.googleapis.com/keras-applications/"
 MD5 = (
     "902e53a9f72be733fc0bcb005b3ebbac",
@@ -38,9 +38,10 @@ def create_efficientnet(
 ) -> keras.Model:
     """Return EfficientNet-B`number`: images (n, *shape) in [0, 255] -> logits (n, 1000).
 
-    `weights` is the path of a file, None for the one that Keras fetches. The stem `keras` is that
-    of the weights' learning and of Keras since 2.9, `published` that of Keras 2.8, which the
-    published code ran: contrast is 2.1 times lower. Raises UserError.
+    `weights` is the path of a file; None fetches Keras' file. The stem `keras` is the one that the
+    weights were trained with, and that of Keras since 2.9. The stem `published` is that of
+    Keras 2.8, which the published code ran; its contrast is 2.1 times lower. Raises UserError for a
+    size that the network refuses, and for weights that are missing or do not fit.
     """
     application = getattr(keras.applications, f"EfficientNetB{number}")
     try:
@@ -60,27 +61,27 @@ def fetched_weights(number: int) -> str:
         )
     except Exception as error:  # Keras wraps every failure of its download
         raise UserError(
-            f"Keras cannot fetch {name}: {first_line(error)}; give a copy of it in clf_weights"
+            f"Keras cannot fetch {name}: {first_line(error)}; set clf_weights to a copy of it"
         ) from error
 
 
 def require_imagenet(class_names: Sequence[str], kind: str) -> None:
-    """Raise UserError for data whose labels are not the numbers that EfficientNet gives classes.
+    """Raise UserError unless the labels of the data are EfficientNet's class numbers.
 
-    Classes without names of their own, numbers from 0 to 999, are taken to be those.
+    Classes named 0 to 999 are assumed to be ImageNet's.
     """
     names = list(class_names)
     named = names == sorted(names) and all(SYNSET.fullmatch(name) for name in names)
     if len(names) != CLASSES or not (named or names == [str(i) for i in range(CLASSES)]):
         raise UserError(
-            f"clf_type '{kind}' tells the {CLASSES} classes of ImageNet apart, in the order of "
-            f"their names n01440764, ...; the data have {len(names)}: {', '.join(names[:10])}"
-            f"{', ...' if len(names) > 10 else ''}: attack a 'wrn' of train_clf.py there"
+            f"clf_type '{kind}' needs the {CLASSES} classes of ImageNet, sorted by their names "
+            f"n01440764, ...; the data have {len(names)}: {', '.join(names[:10])}"
+            f"{', ...' if len(names) > 10 else ''}: use clf_type 'wrn' with weights of train_clf.py"
         )
 
 
 def _divided_by_stddev(network: keras.Model) -> keras.Model:
-    """Return the network, its layers shared, with 1 / sqrt(std) behind the normalisation."""
+    """Return the network with a factor 1 / sqrt(std) after the normalisation; layers are shared."""
     divide = keras.layers.Rescaling([float(1 / np.sqrt(std)) for std in STDDEV])
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Derivatives through a purification: every Langevin step pulled back, exactly or smoothed."""
+"""Gradients through a purification: backpropagation through every Langevin step."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ HessianProduct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # images, directio
 def exact_hessian_product(potential: Potential) -> HessianProduct:
     """Return (x, v) -> Hess U(x) v, the gradient of <grad U(x), v>.
 
-    It is 0 almost everywhere for networks of relu and mean pooling.
+    For a network of ReLU and mean pooling it is 0 almost everywhere.
     """
 
     def product(images: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
@@ -28,10 +28,10 @@ def exact_hessian_product(potential: Potential) -> HessianProduct:
 
 
 def smoothed_hessian_product(potential: Potential, epsilon: float) -> HessianProduct:
-    """Return (x, v) -> the central difference of grad U along v, over the Langevin noise's reach.
+    """Return (x, v) -> the central difference of grad U along v, over the reach of a step's noise.
 
-    An image is moved by epsilon a pixel (root mean square) to each side, as far as a step's noise
-    moves it; so the kinks of a piecewise linear U count, as the chain sees them on average.
+    Images move by epsilon per value (root mean square) to either side, as far as the noise of one
+    step moves them. So the kinks of a piecewise linear U count as the chain meets them on average.
     """
 
     def product(images: tf.Tensor, directions: tf.Tensor) -> tf.Tensor:
@@ -53,7 +53,10 @@ def through(
     hessian_product: HessianProduct,
     epsilon: float,
 ) -> tf.Tensor:
-    """Return the derivative by a chain's start of a loss of `slopes` by the logits of its end."""
+    """Return the gradient of a loss with respect to the start of a chain, (n, h, w, c).
+
+    `slopes` (n, classes) is its derivative with respect to the logits at the chain's end.
+    """
     at_the_end = gradient_of(lambda x: classify(x) * slopes, path[-1])
     return pull_back(path, at_the_end, hessian_product, epsilon)
 
@@ -61,10 +64,10 @@ def through(
 def pull_back(
     path: tf.Tensor, slopes: tf.Tensor, hessian_product: HessianProduct, epsilon: float
 ) -> tf.Tensor:
-    """Return the derivative by a chain's start of what has derivative `slopes` by its end.
+    """Pull `slopes`, a gradient with respect to a chain's end, back to its start: (n, h, w, c).
 
-    A step's Jacobian is I - (eps^2/2) Hess U, symmetric, at the state before it. `path` is
-    (steps + 1, n, h, w, c) of `langevin`; nothing but it is kept (no activations).
+    The Jacobian of a step is I - (eps^2/2) Hess U at the state before it, and symmetric. `path`
+    (steps + 1, n, h, w, c) comes from `langevin`; no activations are kept.
     """
 
     def back(k: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,6 +79,6 @@ def pull_back(
 
 
 def chains_in_memory(shape: list[int], steps: int, gigabytes: float) -> int:
-    """Return how many float32 chains of `steps` steps fit, each kept as it grows and as a whole."""
+    """Return how many float32 paths of `steps` steps fit; each is held twice while it is built."""
     bytes_per_chain = 2 * 4 * (steps + 1) * int(np.prod(shape))
     return max(1, int(gigabytes * 1e9 / bytes_per_chain))

@@ -1,4 +1,4 @@
-"""Whether gradients are masked (Athalye et al. 2018): what holds of an attack that sees them."""
+"""Checks for masked gradients (Athalye et al. 2018): laws that an unmasked attack obeys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 
 from utils.attack.defense import Defense, Use
+from utils.attack.evaluation import attack_batch
 from utils.attack.losses import margin
-from utils.attack.siege import attack_batch
 from utils.attack.task import Batch
-from utils.attack.views import differences, look_both_ways, probes
+from utils.attack.views import antithetic_logits, differences, probes
 from utils.config.keys import GRADIENT_ATTACKS
 
-DIRECTIONS = 32  # of finite differences, at each image
-APART = 2**30  # a round that no attack has
-LARGEST = 255.0  # size of a perturbation that reaches every image
+DIRECTIONS = 32  # of finite differences, per image
+APART = 2**30  # a round number that no attack reaches
+LARGEST = 255.0  # radius at which growing stops: under `linf` it reaches every image
 
 Checks = dict[str, np.ndarray]
 
 
 def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> Checks:
-    """Return accuracies under variations of the attack, and cosines of its gradients.
+    """Return robust accuracies under variations of the attack, and cosines of its gradients.
 
-    An attack without gradients is checked by `pgd`.
+    For an attack without gradients, `pgd` is checked instead.
     """
     name = config["attack"] if config["attack"] in GRADIENT_ATTACKS else "pgd"
     kind = config["attack_gradient"].replace("none", "bpda")
@@ -53,7 +53,7 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
 
 
 def judged(checks: Checks, images: int) -> dict[str, bool]:
-    """Return which of the laws hold, but for the one image that chance may decide."""
+    """Return which of the laws hold; a difference of one image counts as chance."""
     slack = 1 / images + 1e-9
     gradient, random, square = checks["robust_by_gradient_random_square"]
     fewer_steps, steps = checks["robust_by_steps"]
@@ -70,10 +70,11 @@ def judged(checks: Checks, images: int) -> dict[str, bool]:
 def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[str, list[float]]:
     """Return the mean cosines of gradients with finite differences, and their standard errors.
 
-    Of the margin at the natural images, under one noise, in the space of random directions.
+    Both are of the margin at the natural images, under the same noise, projected on random
+    directions.
     """
     moves = probes(defense, batch, APART, DIRECTIONS)
-    each = look_both_ways(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
+    each = antithetic_logits(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
     purified = defense.purify(batch.images, batch.indices, Use.PROBE, APART)
     slopes = margin(defense.logits(purified).mean(axis=1), batch.labels)[1]
     rises = differences(each, slopes)
@@ -88,6 +89,6 @@ def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[s
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the cosines of rows, 0 where one is 0: (n, k), (n, k) -> (n,)."""
+    """Return the cosines of rows, (n, k), (n, k) -> (n,); 0 for a zero row."""
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     return (one * other).sum(axis=1) / np.maximum(norms, 1e-30)

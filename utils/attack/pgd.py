@@ -1,4 +1,4 @@
-"""Projected gradient ascent, whatever its gradient; and random search, its control."""
+"""Projected gradient ascent for any gradient, and random search as its control."""
 
 import itertools
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from utils.attack.task import Search, Task
 
-DECAY = 0.9  # of the sum of estimated gradients
+DECAY = 0.9  # of the momentum
 
 
 def pgd(task: Task) -> Search:
-    """Take steps of one size along the gradient (Madry et al. 2018)."""
+    """Take steps of constant size along the gradient (Madry et al. 2018)."""
     image = task.start
     while True:
         seen = yield image
@@ -18,7 +18,7 @@ def pgd(task: Task) -> Search:
 
 
 def momentum_pgd(task: Task) -> Search:
-    """Take such steps along a decaying sum of gradients, which are poor estimates one by one."""
+    """Take such steps along a decaying sum of gradients: single estimates are too noisy."""
     image, total = task.start, np.zeros_like(task.start)
     while True:
         seen = yield image
@@ -27,6 +27,6 @@ def momentum_pgd(task: Task) -> Search:
 
 
 def random_search(task: Task) -> Search:
-    """Try random images as far out as an attack goes."""
+    """Try random images at the full radius of the ball."""
     for number in itertools.count():
         yield task.ball.random_edge(task.rng(number))

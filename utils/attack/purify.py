@@ -1,7 +1,7 @@
-"""Purification as a tool: a folder of pictures or an npz becomes another one, picture by picture.
+"""Purification as a tool: it turns a folder of pictures, or an npz, into a purified copy.
 
-A picture's noise is a function of the seed and its place in the source, so that what was written
-before a kill is what would have been written without it.
+The noise of a picture is a function of the seed and its index in the source. So a run that was
+killed and continued writes the same pictures as one that was not.
 """
 
 import json
@@ -41,7 +41,7 @@ SAMPLING = (
 
 
 class Work(NamedTuple):
-    """What is purified into which folder: the names of pictures to write, or of one npz."""
+    """What to purify, and where to: `names` are the PNG files to write, or the one npz."""
 
     config: Config
     source: Source
@@ -51,10 +51,10 @@ class Work(NamedTuple):
 
 
 def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> Work:
-    """Return the work of a command line; raises UserError before anything is written."""
+    """Return the work of a command line; raises UserError before it writes anything."""
     config = load_config(path, [*overrides, "clf_weights=none"], "attack")
     if not config.langevin_steps:
-        raise UserError(f"{path}: 'langevin_steps' is 0: nothing would be purified")
+        raise UserError(f"{path}: 'langevin_steps' is 0: set it to at least 1 to purify")
     source, target = (str(Path(os.path.expanduser(name)).absolute()) for name in (source, target))
     if not os.path.exists(source):
         raise UserError(f"IN {source} not found")
@@ -71,7 +71,7 @@ def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> 
 
 
 def purify_all(work: Work) -> None:
-    """Purify everything that is not there yet, and note what was done."""
+    """Purify all pictures that are not written yet, and write the note `purify.json`."""
     note = claim(work)
     replicas, dataset = Replicas(work.config), load_data(work.config, "train")
     purify = make_purify(work.config, create_potential(work.config, replicas))
@@ -88,7 +88,7 @@ def purify_all(work: Work) -> None:
             done += len(images)
             bar.update(len(images))
             if interruption.number is not None:
-                print(f"stopped after {done} pictures; to go on give the same command again")
+                print(f"stopped after {done} pictures; give the same command again to continue")
                 sys.exit(interruption.exit_status)
     if work.is_npz:
         join_parts(work)
@@ -98,37 +98,39 @@ def purify_all(work: Work) -> None:
 
 
 def require_apart(source: str, target: str) -> None:
-    """Raise UserError for a target that is the source or lies in it."""
+    """Raise UserError if the target is the source or lies inside it."""
     source, target = os.path.realpath(source), os.path.realpath(target)
     if source == target or target.startswith(f"{source}/"):
-        raise UserError(f"OUT {target} is IN or lies in it: choose another folder")
+        raise UserError(f"OUT {target} is IN or lies inside it: choose another folder")
 
 
 def require_no_splits(folder: str) -> None:
-    """Raise UserError for a folder that holds splits, which are purified one by one."""
+    """Raise UserError for a folder that holds splits; each split is purified by itself."""
     if splits := [name for name in list_folder(folder).folders if name in SPLITS]:
         raise UserError(
-            f"IN {folder} holds splits ({', '.join(splits)}): purify them one by one, for example "
-            f"{join(folder, splits[0])}"
+            f"IN {folder} holds splits ({', '.join(splits)}): purify one split at a time, for "
+            f"example {join(folder, splits[0])}"
         )
 
 
 def png_names(source: Source, folder: str) -> list[str]:
-    """Return the name below OUT of every picture; raises UserError where two would be one."""
+    """Return the path of each PNG file below OUT; raises UserError if two would be the same."""
     names: dict[str, str] = {}
     for index in range(source.num_records):
         path = source.describe(index)
         name = str(PurePath(path.removeprefix(folder).lstrip("/")).with_suffix(".png"))
         if name in names:
-            raise UserError(f"{names[name]} and {path} would both be {name}: rename one of them")
+            raise UserError(
+                f"{names[name]} and {path} would both become {name}: rename one of them"
+            )
         names[name] = path
     return list(names)
 
 
 def claim(work: Work) -> dict[str, Any]:
-    """Make OUT, or go on in it; return what is noted of the work.
+    """Make OUT, or continue in it, and return the note of the work.
 
-    Raises UserError for a folder that holds anything else than this work, unfinished.
+    Raises UserError if OUT holds anything but an unfinished run of the same work.
     """
     paths = {name: located(work.config[name]) for name in ("ebm_weights", "prior_weights")}
     asked = {
@@ -142,11 +144,11 @@ def claim(work: Work) -> dict[str, Any]:
         note = read_note(work.target)
         if {name: note.get(name) for name in asked} != asked:
             raise UserError(
-                f"OUT {work.target} is not empty, and no unfinished work of the same pictures, "
+                f"OUT {work.target} is not empty and holds no unfinished run of the same pictures, "
                 "weights and settings: choose another folder"
             )
         if note["done"]:
-            raise UserError(f"OUT {work.target} is done already: nothing was left to do")
+            raise UserError(f"OUT {work.target} is done already: choose another folder")
     make_folder(work.target)
     lock.own(work.target)
     remove_leftovers(work.target)
@@ -155,7 +157,7 @@ def claim(work: Work) -> dict[str, Any]:
 
 
 def read_note(folder: str) -> dict[str, Any]:
-    """Return what is noted in a folder, nothing where there is no note."""
+    """Return the note of a folder, {} if it has none."""
     try:
         with open(join(folder, NOTE)) as file:
             return dict(json.load(file))
@@ -164,13 +166,13 @@ def read_note(folder: str) -> dict[str, Any]:
 
 
 def write_note(work: Work, note: dict[str, Any]) -> None:
-    """Write what is noted of the work."""
+    """Write the note of the work."""
     with whole_file(join(work.target, NOTE)) as temporary, open(temporary, "w") as file:
         json.dump(note, file, indent=1)
 
 
 def part_path(work: Work, number: int) -> str:
-    """Return where a batch of an npz waits for the others."""
+    """Return the path of a batch of an npz, until all batches are joined."""
     return join(work.target, f"part_{number:06}.npz")
 
 
@@ -194,13 +196,13 @@ def write(work: Work, number: int, indices: np.ndarray, pixels: np.ndarray) -> N
 
 
 def join_parts(work: Work) -> None:
-    """Write the npz of all parts, with whatever else the source holds, and remove them."""
+    """Write all parts as one npz, with the other arrays of the source, and remove the parts."""
     count = -(-work.source.num_records // work.config["batch_size"])
     paths = [part_path(work, number) for number in range(count)]
     images = np.concatenate([read_npz(path)["images"] for path in paths])
     others = read_npz(work.config["data_dir"])
     with whole_file(join(work.target, work.names[0])) as temporary:
-        # None of an npz's names is `allow_pickle`, or `file`.
+        # No array of an npz is named `allow_pickle` or `file`.
         np.savez(temporary, **{**others, "images": images})  # pyright: ignore[reportArgumentType]
     for path in paths:
         tf.io.gfile.remove(path)

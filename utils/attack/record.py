@@ -1,4 +1,4 @@
-"""What an attack leaves: `results.npz` after every batch, the report, curves and the picture."""
+"""The files of an attack, written after every batch: `results.npz`, report, curves, examples."""
 
 import json
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ from matplotlib.figure import Figure
 from utils.attack.attacks import legs
 from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
-from utils.attack.verdicts import copies_of
+from utils.attack.verification import copies_of
 from utils.errors import UserError
 from utils.files.whole import join, whole_file
 from utils.images import save_grid
 from utils.run.plots import save_figure
 
-CHECK = "check_"  # how names of arrays of `masking` begin
-LONG = {"square": (5000, 20)}  # steps and purifications of AutoAttack, where noise is fresh
+CHECK = "check_"  # prefix of the arrays of `masking`
+LONG = {"square": (5000, 20)}  # steps and purifications of AutoAttack for random defences
 LONG_BY_GRADIENT = (100, 20)
-OLDER = "bf9b3a2"  # goes on with runs whose records lack newer verdicts
+OLDER = "bf9b3a2"  # the commit that continues runs of older records
 
 
 class Record:
-    """The results of all batches so far, a part of a run's states.
+    """The results of all batches so far; a part of a run's state.
 
-    `class_path` is (rounds + 1, n), 1 while an image is classified rightly: row 0 natural, row
-    r + 1 after round r. The others are (n,), or images (n, h, w, 3), which `record_image_states`
-    asks for; those of checks that gradients are not masked, `check_...`, have shapes of their own.
+    `class_path` (rounds + 1, n) is 1 while an image is classified correctly: row 0 is natural, row
+    r + 1 follows round r. The other arrays are (n,), or images (n, h, w, c) in [-1, 1] if
+    `record_image_states` is set. The checks for masked gradients, `check_...`, have other shapes.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -36,7 +36,7 @@ class Record:
         self.batches, self.seconds, self.image_steps = 0, 0.0, 0
 
     def add(self, batch: Mapping[str, np.ndarray], seconds: float, image_steps: int) -> None:
-        """Take the results of a batch."""
+        """Append the results of a batch."""
         for name, array in batch.items():
             if name.startswith("ims_") and not self.config["record_image_states"]:
                 continue
@@ -46,11 +46,11 @@ class Record:
         self.seconds, self.image_steps = self.seconds + seconds, self.image_steps + image_steps
 
     def add_checks(self, checks: Mapping[str, np.ndarray]) -> None:
-        """Take the results of checks that gradients are not masked."""
+        """Store the results of the checks for masked gradients."""
         self.arrays |= {f"{CHECK}{name}": array for name, array in checks.items()}
 
     def write(self, folder: str) -> None:
-        """Write report, curves and arrays anew."""
+        """Write the report, curves and arrays, in place of older ones."""
         with whole_file(join(folder, "report.json")) as temporary, open(temporary, "w") as file:
             json.dump(self.report(), file, indent=1)
         curves = {
@@ -59,38 +59,38 @@ class Record:
         }
         draw_curves(self.accuracies(), curves, join(folder, "accuracy_over_attack.png"))
         with whole_file(join(folder, "results.npz")) as temporary:
-            # None of our names is `allow_pickle`.
+            # No array is named `allow_pickle`.
             np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what a resumed run needs."""
+        """Return the arrays that a resumed run needs."""
         counts = {"batches": self.batches, "seconds": self.seconds, "image_steps": self.image_steps}
         return self.arrays | {name: np.array(count) for name, count in counts.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the arrays of `state`; raises UserError for those of an older version."""
+        """Restore the arrays of `state`; raises UserError if an older version wrote them."""
         self.arrays = dict(state)
         self.batches = int(self.arrays.pop("batches"))
         self.seconds = float(self.arrays.pop("seconds"))
         self.image_steps = int(self.arrays.pop("image_steps"))
         if self.batches and "one_shot" not in self.arrays:
             raise UserError(
-                "this attack was begun by an older version, which gave fewer verdicts: go on with "
-                f"that, after git checkout {OLDER}"
+                "an older version began this attack and recorded less: continue with it, after "
+                f"git checkout {OLDER}"
             )
 
     def accuracies(self) -> np.ndarray:
-        """Return the accuracy over all images: natural, then after each round."""
+        """Return the accuracy (rounds + 1,) over all images: natural, then after each round."""
         return self.arrays["class_path"].mean(axis=1)
 
     def resubmission(self, name: str) -> np.ndarray | None:
-        """Return who is right however often, 1 to M times, an image is submitted; None: unknown."""
+        """Return the share of images right every time, for 1 to M submissions; None if unknown."""
         if name not in self.arrays:
             return None
         return resubmission(self.arrays[name], copies_of(self.config))
 
     def report(self) -> dict[str, Any]:
-        """Return the result with its intervals, its controls and the whole setting."""
+        """Return the content of `report.json`: results with intervals, controls, and the config."""
         arrays, path = self.arrays, self.arrays["class_path"]
         controlled = "control" in arrays
         report = {
@@ -113,7 +113,7 @@ class Record:
         return {**report, "setting": dict(self.config)}
 
     def legs(self) -> list[dict[str, Any]]:
-        """Return what each leg of the attack leaves of all images."""
+        """Return the accuracy over all images after each leg of the attack."""
         path, rounds = self.arrays["class_path"], self.config["adv_steps"] + 1
         return [
             {"attack": leg.name, "target": leg.target, **proportion(path[rounds * (number + 1)])}
@@ -121,14 +121,14 @@ class Record:
         ]
 
     def masking(self) -> dict[str, Any]:
-        """Return the results of checks that gradients are not masked; empty without them."""
+        """Return the results of the checks for masked gradients, {} if there are none."""
         found = {n: array for n, array in self.arrays.items() if n.startswith(CHECK)}
         checks = {name.removeprefix(CHECK): array for name, array in found.items()}
         listed = {name: array.round(6).tolist() for name, array in checks.items()}
         return {**listed, "holds": judged(checks, self.config["attack_checks"])} if found else {}
 
     def cost(self) -> dict[str, float]:
-        """Return what an image takes, and would take under an attack as long as AutoAttack's."""
+        """Return the cost per image, and that of an attack as long as AutoAttack's."""
         images, config = self.arrays["class_path"].shape[1], self.config
         looks = (config["adv_steps"] + 1) * config["eot_attack_reps"]
         each = [LONG.get(leg.name, LONG_BY_GRADIENT) for leg in legs(config)]
@@ -141,7 +141,7 @@ class Record:
         }
 
     def lines(self) -> str:
-        """Return the totals for the console."""
+        """Return the totals as one line for the console."""
         report = self.report()
         return "  ".join(
             f"{name} {report[name]['accuracy']:.4f} [{report[name]['low']:.3f}, "
@@ -158,7 +158,7 @@ def _rounded(curve: np.ndarray | None) -> list[float] | None:
 def draw_curves(
     accuracies: np.ndarray, resubmitted: Mapping[str, np.ndarray | None], path: str
 ) -> None:
-    """Draw the accuracy over the rounds of the attack, -1 being natural, and over resubmissions."""
+    """Plot the accuracy over the rounds of the attack, -1 being natural, and over resubmissions."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     over_rounds, over_times = figure.subplots(1, 2)
     over_rounds.step(np.arange(-1, len(accuracies) - 1), accuracies, where="post")
@@ -175,7 +175,10 @@ def draw_curves(
 def draw_examples(
     originals: np.ndarray, adversarial: np.ndarray, purified: np.ndarray, path: str
 ) -> None:
-    """Draw a row an image: original, adversarial, purified, difference of the first two x 8."""
+    """Save a row per image: original, adversarial, purified, difference of the first two x 8.
+
+    All three are (n, h, w, c) in [-1, 1].
+    """
     difference = np.clip(8 * (adversarial - originals), -1, 1)
     rows = np.stack([originals, adversarial, purified, difference], axis=1)
     save_grid(rows.reshape(-1, *originals.shape[1:]), path, columns=4)

@@ -1,4 +1,4 @@
-"""The Square attack (Andriushchenko et al. 2020): random search by squares, without a gradient."""
+"""The Square attack (Andriushchenko et al. 2020): random search by squares, without gradients."""
 
 import itertools
 import math
@@ -8,15 +8,15 @@ import numpy as np
 from utils.attack.balls import Ball, l2_norms
 from utils.attack.task import Search, Task
 
-FIRST_SHARE = 0.8  # of the pixels, in the first square
-HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the search, where it halves
-GRID = 5  # tiles a side of the first perturbation in L2
+FIRST_SHARE = 0.8  # of the pixels, covered by the first square
+HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the search: its area halves
+GRID = 5  # tiles per side of the first perturbation in L2
 
 
 def square(task: Task) -> Search:
-    """Change a random square; what does not raise the loss is taken back.
+    """Change a random square, and undo the change if it does not raise the loss.
 
-    The last image is the best one.
+    The last image that it yields is the best one.
     """
     linf = task.ball.norm == "linf"
     begin, change = (stripes, colour_square) if linf else (tiles, move_energy)
@@ -32,25 +32,25 @@ def square(task: Task) -> Search:
 
 
 def side_of_square(progress: float, shape: tuple[int, ...]) -> int:
-    """Return the side of the square after a share of the search: ever smaller, at least 1."""
+    """Return the side of the square after a share `progress` of the search: it shrinks to 1."""
     share = FIRST_SHARE / 2 ** sum(progress > mark for mark in HALVINGS)
     return max(1, min(round(math.sqrt(share * shape[0] * shape[1])), *shape[:2]))
 
 
 def stripes(ball: Ball, rng: np.random.Generator) -> np.ndarray:
-    """Return the image under vertical stripes of the full size, a sign for each colour."""
+    """Return the center plus vertical stripes of the full radius, with random signs."""
     return ball.project(ball.center + ball.radius * _signs(rng, (1, *ball.center.shape[1:])))
 
 
 def colour_square(ball: Ball, image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the image with one square at the ball's edge, a sign for each colour."""
+    """Return the image with one square moved to the ball's edge, a random sign per channel."""
     changed, window = image.copy(), _window(image.shape, side, rng)
     changed[window] = ball.center[window] + ball.radius * _signs(rng, (1, 1, image.shape[2]))
     return ball.project(changed)
 
 
 def tiles(ball: Ball, rng: np.random.Generator) -> np.ndarray:
-    """Return the image under a grid of bumps, together of the full L2 norm."""
+    """Return the center plus a grid of bumps, whose L2 norm is the radius."""
     height, width, channels = ball.center.shape
     change, side = np.zeros(ball.center.shape), max(1, min(height, width) // GRID)
     corners = (range(0, size - side + 1, side) for size in (height, width))
@@ -61,7 +61,7 @@ def tiles(ball: Ball, rng: np.random.Generator) -> np.ndarray:
 
 
 def move_energy(ball: Ball, image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the image with the budget of one window, and what is unused, moved to another."""
+    """Return the image with one window's budget, and the unused budget, moved to another window."""
     change, channels = (image - ball.center).astype(np.float64), image.shape[2]
     to, source = (_window(image.shape, max(side, 3), rng) for _ in range(2))
     unused = max(0.0, ball.radius**2 - np.sum(change**2)) / channels
@@ -76,7 +76,7 @@ def move_energy(ball: Ball, image: np.ndarray, side: int, rng: np.random.Generat
 
 
 def bump(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a positive and a negative peak side by side, (side, side, 1) of norm 1."""
+    """Return a positive and a negative peak side by side: (side, side, 1), of L2 norm 1."""
     first = side // 2
     halves = [_peak(first, side), -_peak(side - first, side)]
     change = np.concatenate([half for half in halves if half.size])
@@ -85,7 +85,7 @@ def bump(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _peak(height: int, width: int) -> np.ndarray:
-    """Return a pyramid of rings (height, width), each ring's rise 1 / (rings further in)^2."""
+    """Return a pyramid (height, width) of rings; a ring rises by 1 / (rings from it inwards)^2."""
     rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
     rings = np.minimum(rows[:, np.newaxis], columns[np.newaxis])
     most = rings.max(initial=0) + 1

@@ -1,4 +1,4 @@
-"""What a count of images is worth: intervals, and how often a stochastic defence may be asked."""
+"""Statistics of accuracies: intervals, and repeated submissions to a stochastic defence."""
 
 import numpy as np
 from scipy.stats import binomtest
@@ -9,16 +9,17 @@ RESAMPLES = 10_000  # of the bootstrap
 
 
 def proportion(right: np.ndarray) -> dict[str, float]:
-    """Return accuracy and its 95% Wilson interval (Wilson 1927)."""
+    """Return the accuracy of (n,) bool and its 95% Wilson interval (Wilson 1927)."""
     interval = binomtest(int(np.sum(right)), len(right)).proportion_ci(method="wilson")
     return {"accuracy": float(np.mean(right)), "low": interval.low, "high": interval.high}
 
 
 def excess(control: np.ndarray, robust: np.ndarray) -> dict[str, float]:
-    """Return the share of images that an attack breaks beyond its control: (n,) who is right.
+    """Return the share of images that an attack breaks beyond its control, and its 95% interval.
 
-    With the 95% interval of a paired bootstrap over images (Efron 1979). Images of equal outcomes
-    are alike, so that resamples are drawn as counts of the three differences.
+    `control` and `robust` (n,) are 1 where an image stays right. The interval is a paired bootstrap
+    over images (Efron 1979). Only the difference of an image matters, -1, 0 or 1, so that a
+    resample is a multinomial draw of three counts.
     """
     differences = control.astype(int) - robust.astype(int)
     shares = [np.mean(differences == value) for value in (-1, 0, 1)]
@@ -29,10 +30,10 @@ def excess(control: np.ndarray, robust: np.ndarray) -> dict[str, float]:
 
 
 def resubmission(wrong: np.ndarray, copies: int) -> np.ndarray:
-    """Return the share of images that no one of M purifications gets wrong, M = 1 to `copies`.
+    """Return the share (copies,) of images that M purifications all get right, M = 1 to `copies`.
 
-    Whoever may submit an image M times needs one wrong answer. From (n,) counts of wrong answers
-    among `copies`, without bias: drawn M at a time, without putting back.
+    An attacker who may submit an image M times needs one wrong answer. `wrong` (n,) counts wrong
+    answers among `copies`. The estimate averages over all subsets of M, and is unbiased.
     """
     asked = np.arange(copies)
     spared = np.clip((copies - wrong[:, np.newaxis] - asked) / (copies - asked), 0, None)

@@ -1,4 +1,4 @@
-"""Attacks on one defence in one table, and the worst case of each image over all of them."""
+"""The table of attacks on one defence, with the worst case per image over all attacks."""
 
 import json
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ DEFENCE = (
 )
 HEAD = (
     "| attack | images | natural | control | robust, 95% interval | excess over control | "
-    "one shot | right 1 time, M times | s an image | image-steps an image |"
+    "one shot | right 1 time, M times | s per image | image-steps per image |"
 )
 
 
 class Attack(NamedTuple):
-    """A run's name, report, and who stands after it, by the image's index in the data set."""
+    """A run's name and report; images right before and after it, by index in the data set."""
 
     name: str
     report: dict[str, Any]
@@ -32,15 +32,19 @@ class Attack(NamedTuple):
 
 
 def read_attack(folder: str) -> Attack:
-    """Return what a run folder of `attack.py` records; raises UserError where it is none."""
+    """Return the results in a run folder of `attack.py`; raises UserError if it holds none."""
     path = join(folder, "data_log", "report.json")
     try:
         with tf.io.gfile.GFile(path) as file:
             report = json.load(file)
     except (tf.errors.OpError, ValueError) as error:
-        raise UserError(f"{folder} is no run of attack.py with a first batch done") from error
+        raise UserError(
+            f"{folder} is no run of attack.py with a finished batch: name another folder"
+        ) from error
     if "one_shot" not in report:
-        raise UserError(f"{folder} is of an older version, whose records lack verdicts")
+        raise UserError(
+            f"an older version wrote {folder}, its report lacks 'one_shot': run the attack again"
+        )
     arrays = read_npz(join(folder, "data_log", "results.npz"))
     ends = [arrays["class_path"][row].astype(bool).tolist() for row in (0, -1)]
     indices = arrays["indices"].tolist()
@@ -49,7 +53,7 @@ def read_attack(folder: str) -> Attack:
 
 
 def name_of(setting: dict[str, Any]) -> str:
-    """Return how a table calls an attack: `pgd` by another gradient is called by that."""
+    """Return the name of an attack in the table; `pgd` has the name of its gradient."""
     name, gradient = setting["attack"], setting["attack_gradient"]
     if gradient == "none":
         return "transfer"
@@ -57,18 +61,20 @@ def name_of(setting: dict[str, Any]) -> str:
 
 
 def rows_of(attacks: Sequence[Attack]) -> list[str]:
-    """Return the lines of the table; raises UserError for runs on different defences."""
+    """Return the lines of the table; raises UserError if the runs attack different defences."""
     first = attacks[0].report["setting"]
     for attack in attacks[1:]:
         if differ := [key for key in DEFENCE if attack.report["setting"][key] != first[key]]:
-            raise UserError(f"runs differ in '{differ[0]}': one table is of one defence and budget")
+            raise UserError(
+                f"runs differ in '{differ[0]}': compare runs of one defence and one budget"
+            )
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
     lines += [row_of(attack) for attack in attacks]
     return [*lines, worst_case(attacks)] if len(attacks) > 1 else lines
 
 
 def row_of(attack: Attack) -> str:
-    """Return the line of one attack."""
+    """Return the row of one attack."""
     report, cost = attack.report, attack.report["cost"]
     spared, excess = report["resubmission"], report["excess"]
     cells = [
@@ -87,7 +93,7 @@ def row_of(attack: Attack) -> str:
 
 
 def worst_case(attacks: Sequence[Attack]) -> str:
-    """Return the line of images that every attack on them leaves right: `ensemble`."""
+    """Return the row of the worst case: an image counts as right if no attack broke it."""
     natural: dict[int, bool] = {}
     robust: dict[int, bool] = {}
     for attack in attacks:

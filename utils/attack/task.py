@@ -1,9 +1,8 @@
-"""What attacks are given and what they see; an attack itself is a generator over one image.
+"""The input and output of a search, which is a generator that attacks one image.
 
-It yields the image that it wants looked at and is sent what was `Seen` of it, once a round, for as
-long as the image stands; all expectations over purifications (EOT, Athalye et al. 2018) are taken
-before. Its first image is looked at in round 0, and the one that it yields in round `steps` is its
-last.
+Once per round a search yields an image and receives what is `Seen` of it: loss and gradient, as
+means over purifications (EOT, Athalye et al. 2018). It ends when the image is broken. It yields its
+first image in round 0, and its last one in round `steps`.
 """
 
 from collections.abc import Callable, Generator
@@ -22,14 +21,14 @@ class Batch(NamedTuple):
     indices: np.ndarray
 
     def of(self, rows: np.ndarray) -> "Batch":
-        """Return some of the images."""
+        """Return the images of these rows."""
         return Batch(*(array[rows] for array in self))
 
 
 class Task(NamedTuple):
-    """One image to attack: its ball, where to start, how many steps of what size.
+    """One image to attack: its ball, the start (h, w, c), and the number and size of the steps.
 
-    `rng(round)` gives the generator of what an attack draws in a round.
+    `rng(round)` returns the generator of a round's random draws.
     """
 
     ball: Ball
@@ -40,7 +39,7 @@ class Task(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The loss of an image and its gradient (h, w, c), which is empty in a black box."""
+    """The loss of an image and its gradient (h, w, c), which is empty for a black box."""
 
     loss: float
     gradient: np.ndarray

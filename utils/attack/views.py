@@ -1,7 +1,7 @@
-"""What an attacker sees of images in a round, averaged over purifications: from white to black box.
+"""Views: what an attacker observes in a round, from white box to black box.
 
-A view takes the defence, the images that are looked at, and the round. What it returns tells who
-seems broken at once, and losses and gradients for those images that are attacked on.
+A view maps the defence, a batch of images and the round to an observation. All of it is averaged
+over purifications.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from utils.attack.losses import Loss
 from utils.attack.task import Batch
 from utils.seeds import Purpose, host_rng
 
-Values = tuple[np.ndarray, np.ndarray]  # losses (n,), gradients (n, h, w, c), (n, 0) where unseen
+Values = tuple[np.ndarray, np.ndarray]  # losses (n,); gradients (n, h, w, c), (n, 0) if unseen
 
 
 class Round(NamedTuple):
-    """A round: its number, that of its leg's first round, purifications an image, the gradient."""
+    """A round: its number, that of its leg's first round, purifications per image, the gradient."""
 
     number: int
     first: int
@@ -27,59 +27,59 @@ class Round(NamedTuple):
     gradient: str
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """Logits (n, classes), and (held, loss) -> losses and gradients of the `held` (n,) images."""
 
     logits: np.ndarray
     ascend: Callable[[np.ndarray, Loss], Values]
 
 
-View = Callable[[Defense, Batch, Round], Sight]
+View = Callable[[Defense, Batch, Round], Observation]
 
 
-def white_box(defense: Defense, looks: Batch, now: Round) -> Sight:
-    """See gradients as `attack_gradient` says, by purifications whose noise is fresh."""
+def white_box(defense: Defense, batch: Batch, now: Round) -> Observation:
+    """Observe the gradients of `attack_gradient`, under fresh noise in every round."""
     kept = now.gradient in KEPT
-    purified, logits = _purified(defense, looks, now.number, now.reps, kept)
+    purified, logits = _purified(defense, batch, now.number, now.reps, kept)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, slopes = loss(logits[held], held)
         return values, defense.gradient(purified.of(held), slopes, now.gradient)
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def bare_classifier(defense: Defense, looks: Batch, now: Round) -> Sight:
-    """See the gradients of the bare classifier; whether an image is broken the defence says."""
-    _, logits = _purified(defense, looks, now.number, now.reps)
+def bare_classifier(defense: Defense, batch: Batch, now: Round) -> Observation:
+    """Observe the logits of the defence, but losses and gradients of the bare classifier."""
+    _, logits = _purified(defense, batch, now.number, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
-        bare = defense.bare(looks.images[held])
+        bare = defense.bare(batch.images[held])
         values, slopes = loss(defense.logits(bare).mean(axis=1), held)
         return values, defense.gradient(bare, slopes, "bpda")
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def black_box(defense: Defense, looks: Batch, now: Round) -> Sight:
-    """See losses alone, by the same noise all through an attack, so that they can be compared."""
-    _, logits = _purified(defense, looks, now.first, now.reps)
+def black_box(defense: Defense, batch: Batch, now: Round) -> Observation:
+    """Observe losses only, under the same noise in all rounds of a leg, so that they compare."""
+    _, logits = _purified(defense, batch, now.first, now.reps)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, _ = loss(logits[held], held)
         return values, np.zeros((len(values), 0), np.float32)
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def estimated(defense: Defense, looks: Batch, now: Round) -> Sight:
-    """See gradients estimated from losses (NES, Ilyas et al. 2018).
+def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
+    """Observe gradients that are estimated from losses (NES, Ilyas et al. 2018).
 
-    Half the purifications are of the image moved in random directions, the others of it moved back:
-    pairs share their noise. Moves are as long as a step of the attack, `adv_eta`.
+    Purifications come in pairs: the image plus and minus a random move, under the same noise. A
+    move is as long as a step of the attack, `adv_eta`.
     """
-    moves = probes(defense, looks, now.number, now.reps // 2)
-    each = look_both_ways(defense, looks, moves, now.number)
+    moves = probes(defense, batch, now.number, now.reps // 2)
+    each = antithetic_logits(defense, batch, moves, now.number)
     logits = each.mean(axis=(1, 2))
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
@@ -87,13 +87,13 @@ def estimated(defense: Defense, looks: Batch, now: Round) -> Sight:
         rises = differences(each[held], slopes)
         return values, np.einsum("np,nphwc->nhwc", rises, moves[held])
 
-    return Sight(logits, ascend)
+    return Observation(logits, ascend)
 
 
-def probes(defense: Defense, looks: Batch, number: int, count: int) -> np.ndarray:
-    """Return `count` random moves of each image, all as long as a step: (n, count, h, w, c)."""
-    config, shape = defense.config, looks.images.shape[1:]
-    keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in looks.indices]
+def probes(defense: Defense, batch: Batch, number: int, count: int) -> np.ndarray:
+    """Return `count` random moves per image, each as long as a step: (n, count, h, w, c)."""
+    config, shape = defense.config, batch.images.shape[1:]
+    keys = [(config["seed"], Purpose.ATTACK_PROBES, index, number) for index in batch.indices]
     drawn = np.stack([host_rng(*key).standard_normal((count, *shape), np.float32) for key in keys])
     norms = np.sqrt(np.sum(drawn**2, axis=(2, 3, 4), keepdims=True))
     pixels = 1 if config["adv_norm"] == "l2" else np.prod(shape)
@@ -101,26 +101,29 @@ def probes(defense: Defense, looks: Batch, number: int, count: int) -> np.ndarra
     return drawn * np.float32(length) / norms
 
 
-def look_both_ways(
-    defense: Defense, looks: Batch, moves: np.ndarray, number: int, sharing: int = 2
+def antithetic_logits(
+    defense: Defense, batch: Batch, moves: np.ndarray, number: int, sharing: int = 2
 ) -> np.ndarray:
-    """Return the (n, count, 2, classes) logits of images moved and moved back, by equal noise."""
-    centers = looks.images[:, np.newaxis]
+    """Return the logits (n, count, 2, classes) of images plus and minus `moves`, by equal noise."""
+    centers = batch.images[:, np.newaxis]
     both = np.stack([centers + moves, centers - moves], axis=2)
     count, pairs = both.shape[:2]
     both = both.reshape(count, 2 * pairs, *both.shape[3:])
-    purified = defense.purify_each(both, looks.indices, Use.PROBE, number, sharing=sharing)
+    purified = defense.purify_each(both, batch.indices, Use.PROBE, number, sharing=sharing)
     return defense.logits(purified).reshape(count, pairs, 2, -1)
 
 
 def differences(each: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return half the rise of a loss, of `slopes` by the logits, along each move: (n, count)."""
+    """Return half the change of a loss from minus to plus each move: (n, count).
+
+    `slopes` (n, classes) is the derivative of the loss with respect to the logits.
+    """
     return np.einsum("npc,nc->np", each[:, :, 0] - each[:, :, 1], slopes) / 2
 
 
 def _purified(
-    defense: Defense, looks: Batch, number: int, reps: int, kept: bool = False
+    defense: Defense, batch: Batch, number: int, reps: int, kept: bool = False
 ) -> tuple[Purified, np.ndarray]:
-    """Purify images, and return their mean logits beside."""
-    purified = defense.purify(looks.images, looks.indices, Use.ATTACK, number, reps, kept)
+    """Return the purifications of images and their mean logits (n, classes)."""
+    purified = defense.purify(batch.images, batch.indices, Use.ATTACK, number, reps, kept)
     return purified, defense.logits(purified).mean(axis=1)

@@ -1,1 +1,1 @@
-"""Data: from a data set, a folder or an npz to batches of float32 images in [-1, 1]."""
+"""Data: from a TFDS data set, a folder or an npz to batches of float32 images in [-1, 1]."""

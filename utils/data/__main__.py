@@ -1,4 +1,4 @@
-"""Tell what data a config needs, prepare them if asked, and show what training sees.
+"""Report the data of a config, prepare them with --prepare, and save example images.
 
 python3 -m utils.data CONFIG [--prepare] [--manual-dir DIR] [--set KEY=VALUE ...]
 """
@@ -25,16 +25,16 @@ from utils.seeds import Purpose, host_rng
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Tell what data a config needs, prepare them if asked, and show what training sees."""
+    """Report the data of a config, prepare them with --prepare, and save example images."""
     parser = Parser(prog="python3 -m utils.data", description=main.__doc__)
-    parser.add_argument("config", help="config file, from here or the repository's root")
-    parser.add_argument("--prepare", action="store_true", help="prepare the data set, download it")
-    parser.add_argument("--manual-dir", help="folder of files that replace downloads")
+    parser.add_argument("config", help="config file, in the working directory or the repository")
+    parser.add_argument("--prepare", action="store_true", help="download and prepare the data set")
+    parser.add_argument("--manual-dir", help="folder of files to use instead of downloads")
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     arguments = parser.parse_args(argv)
     config = data_config(arguments.config, arguments.set)
     if config["data_type"] == "generator":
-        print("data come from a generator: there is nothing to prepare")
+        print("data come from a generator: nothing to prepare")
         return
     if config["data_type"] not in OPENERS:
         builder = find_builder(config)
@@ -48,11 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = load_data(config)
     report_dataset(dataset)
     save_grid(example_grid(dataset, config), "data.png")
-    print("data.png  what the network sees, augmented and with the noise of data_epsilon")
+    print("data.png  images of a training batch, augmented and with the noise of data_epsilon")
 
 
 def example_grid(dataset: Dataset, config: Mapping[str, Any]) -> np.ndarray:
-    """Return up to 64 images as an update would learn from them."""
+    """Return up to 64 images (n, h, w, c) as in a training batch, with augmentation and noise."""
     count = min(64, dataset.num_examples)
     stream = TrainingStream(dataset, batch_size=count, seed=config["seed"])
     images = stream.batches(0)

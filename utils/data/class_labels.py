@@ -1,4 +1,4 @@
-"""Labels and names of classes: what can be relied on before anything is made of them."""
+"""Checks of labels and class names that a user supplies."""
 
 import sys
 from collections.abc import Sequence
@@ -7,34 +7,37 @@ import numpy as np
 
 from utils.errors import UserError
 
-NAMED = 10  # classes in a warning
+NAMED = 10  # classes listed in a warning
 
 
 def read_labels(where: str, labels: np.ndarray, count: int) -> np.ndarray:
-    """Return the labels of `count` images as int64; raises UserError unless they are from 0."""
+    """Return the labels of `count` images as (n,) int64.
+
+    Raises UserError unless there is one whole number from 0 per image. `where` starts the message.
+    """
     is_list = labels.shape == (count,) and labels.dtype.kind in "iu"
     if not is_list:
         raise UserError(
-            f"{where}: 'labels' must be {count} whole numbers from 0, one an image, not "
+            f"{where}: 'labels' must be {count} whole numbers from 0, one per image, not "
             f"{labels.dtype} of shape {labels.shape}"
         )
     numbers = labels.astype(np.int64)
-    if (numbers < 0).any():  # as those beyond int64 become
-        raise UserError(f"{where}: 'labels' must be from 0, not {labels[numbers < 0][0]}")
+    if (numbers < 0).any():  # numbers beyond int64 become negative, too
+        raise UserError(f"{where}: 'labels' must be 0 or more, not {labels[numbers < 0][0]}")
     return numbers
 
 
 def read_class_names(where: str, names: np.ndarray | None, labels: np.ndarray) -> tuple[str, ...]:
-    """Return the names of the classes of (n,) int64 labels; without names they are numbers.
+    """Return the class names of (n,) int64 labels; if `names` is None they are "0", "1", ...
 
-    Raises UserError for labels without a name, and for more classes than images where numbers
-    alone would tell how many there are.
+    Raises UserError for names that are no list of text, for labels without a name, and for unnamed
+    labels that would make more classes than there are images.
     """
     classes = int(labels.max(initial=-1)) + 1
     if names is None:
         if classes > len(labels):
             raise UserError(
-                f"{where}: 'labels' up to {classes - 1:,} for {len(labels):,} images: count "
+                f"{where}: 'labels' up to {classes - 1:,} for {len(labels):,} images: number "
                 "classes from 0, or name all of them in 'class_names'"
             )
         return tuple(str(number) for number in range(classes))
@@ -46,19 +49,21 @@ def read_class_names(where: str, names: np.ndarray | None, labels: np.ndarray) -
     texts = tuple(_text(where, name) for name in np.atleast_1d(names).tolist())
     refuse_repeats(f"{where}: 'class_names'", texts)
     if len(texts) < classes:
-        raise UserError(f"{where}: {classes:,} classes in 'labels', {len(texts)} class_names")
+        raise UserError(
+            f"{where}: {classes:,} classes in 'labels', but {len(texts)} class_names: name all"
+        )
     return texts
 
 
 def refuse_repeats(what: str, names: Sequence[str]) -> None:
-    """Raise UserError for a name that is there twice."""
+    """Raise UserError if a name occurs twice."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UserError(f"{what}: '{repeated[0]}' is there twice: name each class once")
+        raise UserError(f"{what}: '{repeated[0]}' occurs twice: name each class once")
 
 
 def warn_of_empty_classes(what: str, names: Sequence[str], labels: np.ndarray) -> None:
-    """Tell which classes none of the (n,) labels, all below the number of names, belongs to."""
+    """Warn of classes without images; the (n,) labels must be below the number of names."""
     counts = np.bincount(labels, minlength=len(names))
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty and len(labels):

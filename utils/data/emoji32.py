@@ -1,10 +1,10 @@
-"""emoji32, the embedded data set: the Noto emoji as a TensorFlow Datasets builder.
+"""emoji32, the embedded data set: Noto emoji as a TensorFlow Datasets builder.
 
-Importing this module registers the builder, so that `data_type: 'emoji32'` takes the same path as
-`cifar10`. The pictures come from `data/emoji32.npz` (see `data/NOTICE` for their origin, licence
-and counts); preparing them needs no network.
+Importing this module registers the builder, so that `data_type: 'emoji32'` works as `cifar10` does.
+The pictures come from `data/emoji32.npz` (see `data/NOTICE` for their origin, licence and counts);
+preparing them needs no network.
 
-It is a module of its own because `python3 -m utils.data` would register a builder twice.
+The builder has a module of its own, because `python3 -m utils.data` would register it twice.
 """
 
 from collections.abc import Iterator

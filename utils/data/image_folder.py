@@ -1,4 +1,4 @@
-"""The layout of folders of pictures: `split/label/*.png`; splits and labels may be missing."""
+"""The layout of picture folders: `split/label/*.png`; both levels of folders are optional."""
 
 import sys
 from collections.abc import Collection
@@ -11,18 +11,18 @@ from utils.files.folders import Listing, list_folder
 from utils.files.whole import join
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-SPLITS = {"train", "test", "validation", "val"}  # a folder of this name is no label
-NAMED = 3  # names in a warning
+SPLITS = {"train", "test", "validation", "val"}  # folders of these names are splits, not labels
+NAMED = 3  # names listed in a warning
 
 
 def split_folder(root: str, split: str, others: Collection[str] = ()) -> str:
-    """Return where the pictures of a split lie: `root/split`, or `root`, if it has no splits.
+    """Return the folder of a split: `root/split`, or `root` for `train` if it has no split folders.
 
-    `others` are further names of splits. Raises UserError where there is no such split, or where
-    labels lie beside splits.
+    `others` are further names of splits. Raises UserError if the split is missing, or if folders of
+    labels lie beside folders of splits.
     """
     if not tf.io.gfile.isdir(root):
-        raise UserError(f"image_folder: data_dir {root} is a file: name the folder of the pictures")
+        raise UserError(f"image_folder: data_dir {root} is a file: name the folder of pictures")
     listed, known = list_folder(root), SPLITS | {split, *others}
     splits = [name for name in listed.folders if name in known]
     if not splits and split == "train":
@@ -31,12 +31,12 @@ def split_folder(root: str, split: str, others: Collection[str] = ()) -> str:
     if splits and beside:
         raise UserError(
             f"image_folder {root}: folders of pictures ({_some(beside)}) beside folders of splits "
-            f"({_some(splits)}): move them into the folder of their split, as "
-            f"{join(root, 'train', beside[0])}, or away"
+            f"({_some(splits)}): move them into a split, as {join(root, 'train', beside[0])}, or "
+            "away"
         )
     if split not in splits:
         raise UserError(
-            f"image_folder {root} has no folder '{split}' for that split{_where(root, split)}"
+            f"image_folder {root} has no folder of the split '{split}'{_where(root, split)}"
             + (f"; it has {_some(splits)}" if splits else "")
         )
     if pictures := _pictures(listed):
@@ -45,10 +45,10 @@ def split_folder(root: str, split: str, others: Collection[str] = ()) -> str:
 
 
 def pictures_by_label(root: str) -> dict[str, list[str]]:
-    """Return the paths of pictures by the folder, a label, that they lie in; "" is `root` itself.
+    """Return the paths of pictures by label, the name of their folder; "" stands for `root` itself.
 
-    What is passed over is counted in one warning. Raises UserError for no pictures, and for some
-    beside folders of pictures.
+    One warning counts the files and folders that are skipped. Raises UserError if there are no
+    pictures, or if some lie beside folders of pictures.
     """
     listed = {"": list_folder(root)}
     listed |= {name: list_folder(join(root, name)) for name in listed[""].folders}
@@ -57,53 +57,53 @@ def pictures_by_label(root: str) -> dict[str, list[str]]:
     found = {name: _paths(root, name, inside) for name, inside in listed.items()}
     pictures = {name: paths for name, paths in found.items() if paths}
     if not pictures:
-        hint = f"; some lie deeper, in {join(root, next(iter(deeper)))}" if deeper else ""
+        hint = f"; some are one level deeper, in {join(root, next(iter(deeper)))}" if deeper else ""
         raise UserError(f"image_folder {root}: no pictures ({', '.join(IMAGE_FILES)}) in it{hint}")
     if "" in pictures and len(pictures) > 1:
         raise UserError(
             f"image_folder {root}: pictures both beside and inside the folders "
-            f"{', '.join(name for name in pictures if name)}: put all of them into folders, one a "
-            "label, or none"
+            f"{', '.join(name for name in pictures if name)}: put all of them into folders, one "
+            "per label, or none"
         )
     empty = [name for name in found if name and name not in pictures]
-    told = _passed_over(listed)
+    counts = _skipped(listed)
     if deeper:
-        told.append(f"pictures one folder too deep: {sum(deeper.values()):,} ({_some(deeper)})")
+        counts.append(f"pictures one folder too deep: {sum(deeper.values()):,} ({_some(deeper)})")
     if empty and "" not in pictures:
-        told.append(f"folders without pictures, no classes: {len(empty)} ({_some(empty)})")
-    _warn(root, told)
+        counts.append(f"folders without pictures: {len(empty)} ({_some(empty)})")
+    _warn(root, counts)
     return pictures
 
 
 def picture_files(folder: str) -> list[str]:
-    """Return the paths of the pictures that lie in a folder; a warning counts the other files."""
+    """Return the paths of the pictures in a folder; a warning counts the other files."""
     listed = list_folder(folder)
-    _warn(folder, _passed_over({"": listed}))
+    _warn(folder, _skipped({"": listed}))
     return _paths(folder, "", listed)
 
 
-def _passed_over(listed: dict[str, Listing]) -> list[str]:
-    """Return the words that count the files of other kinds, and those that cannot be opened."""
-    told = []
+def _skipped(listed: dict[str, Listing]) -> list[str]:
+    """Return counts, as text, of files that are no pictures and of files that cannot be opened."""
+    counts = []
     others = [n for inside in listed.values() for n in inside.files if not _is_picture(n)]
     if others:
         endings = sorted({PurePath(name).suffix.lower() or name for name in others})
-        told.append(f"files that are no pictures: {len(others):,} ({_some(endings)})")
+        counts.append(f"files that are no pictures: {len(others):,} ({_some(endings)})")
     broken = [name for inside in listed.values() for name in inside.unreadable]
     if broken:
-        told.append(f"broken links, or names not in UTF-8: {len(broken):,} ({_some(broken)})")
-    return told
+        counts.append(f"broken links, or names not in UTF-8: {len(broken):,} ({_some(broken)})")
+    return counts
 
 
-def _warn(root: str, told: list[str]) -> None:
-    if told:
-        print(f"warning: {root}: passed over: {'; '.join(told)}", file=sys.stderr)
+def _warn(root: str, counts: list[str]) -> None:
+    if counts:
+        print(f"warning: {root}: skipped: {'; '.join(counts)}", file=sys.stderr)
 
 
 def _where(root: str, split: str) -> str:
     above = root.rstrip("/").rpartition("/")[0]
     if above and tf.io.gfile.isdir(join(above, split)):
-        return f", but the folder above has: data_dir is one folder too deep, name {above}"
+        return f", but the folder above has it: set data_dir to {above}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Reading an npz that a user wrote, or took for one."""
+"""Reading npz files of a user."""
 
 import zipfile
 import zlib
@@ -10,33 +10,33 @@ from utils.errors import UserError, first_line
 
 NPY_START = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-# The last two are of an unknown compression, and of a place before the beginning of the file.
+# The last two stand for an unknown compression, and for an offset before the start of the file.
 DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, tf.errors.InvalidArgumentError)
-UNREADABLE = (  # what np.load raises for files that are not what it takes them for
+UNREADABLE = (  # the errors of np.load for files in other formats
     *(ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, tf.errors.OpError),
     *DAMAGED,
 )
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
-    """Return the arrays of an npz by their names; raises UserError that says what it is not."""
+    """Return the arrays of an npz by name; raises UserError if it is missing, damaged or no npz."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             start = file.read(len(NPY_START))
             if start == NPY_START:
                 raise UserError(
-                    f"{path} is a single array, as np.save writes it, no npz: write it with "
+                    f"{path} is a single array of np.save, no npz: write it with "
                     "np.savez(FILE, images=...)"
                 )
             if not start.startswith(ZIP_STARTS):
-                raise UserError(f"{path} is no npz: np.savez(FILE, images=...) writes one")
+                raise UserError(f"{path} is no npz: write one with np.savez(FILE, images=...)")
             file.seek(0)
             with np.load(file) as arrays:
                 return dict(arrays)
     except tf.errors.NotFoundError as error:
         raise UserError(f"npz {path} not found") from error
     except UNREADABLE as error:
-        objects = "pickle" in str(error)  # whose advice is to load them unsafely
+        objects = "pickle" in str(error)  # NumPy's message advises to load them unsafely
         reason = "it holds Python objects, not numbers or text" if objects else first_line(error)
         reason = "it is cut short or damaged" if isinstance(error, DAMAGED) else reason
         raise UserError(

@@ -1,8 +1,7 @@
-"""Single pictures: decoding, fitting them to the networks' size, and the augmentation of batches.
+"""Pictures: decode them, fit them to the networks' size, augment batches.
 
-Fitted pictures are uint8, as an image file of that size would be, whether they are then kept in
-memory or streamed; or float32 with the fractions of resized pictures, as the published code has
-them.
+A fitted picture is uint8, like an image file of that size, for sets in memory and streamed sets
+alike. Without rounding it is float32 with the fractions of resizing, as in the published code.
 """
 
 import dataclasses
@@ -20,27 +19,27 @@ _LEVELS = (np.arange(256) / 127.5 - 1).astype(np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What training streams do to pictures; evaluations see them without."""
+    """Random changes of training images; evaluations use none."""
 
-    padded_crop: bool = False  # pad 4, crop and flip
-    resized_crop: bool = False  # short side resized, random square: done when decoding
+    padded_crop: bool = False  # pad by 4, crop at random, flip
+    resized_crop: bool = False  # resize the short side, crop a random square: done in decoding
     flip: bool = False
 
     def __call__(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        """Augment (b, h, w, c) images in [-1, 1] by `draws` (b, 3) in [0, 1)."""
+        """Augment images (b, h, w, c) in [-1, 1] by the random numbers `draws` (b, 3) in [0, 1)."""
         if self.padded_crop:
             images = padded_crop(images, draws)
         return flip(images, draws) if self.padded_crop or self.flip else images
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode the first frame of a picture file as Pillow does: (h, w, 3) uint8 in colour.
+    """Decode the first frame of a picture file as Pillow does: (h, w, 3) uint8, RGB.
 
-    Alpha is dropped. PNG of 16 bits keep their high bytes. Raises an error of TensorFlow.
+    Alpha is dropped; 16-bit PNGs keep their high bytes. A damaged file raises `tf.errors.OpError`.
     """
 
     def by_pillow() -> tf.Tensor:
-        # Stateless, else key `deterministic` lets pictures be decoded one after the other only.
+        # Stateless: otherwise the key `deterministic` would make decoding serial.
         image = tf.numpy_function(_decode_by_pillow, [encoded], tf.uint8, stateful=False)
         with tf.control_dependencies([tf.debugging.Assert(tf.size(image) > 0, ["no picture"])]):
             return tf.ensure_shape(tf.identity(image), SHAPE)
@@ -48,7 +47,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     def png() -> tf.Tensor:
         return tf.ensure_shape(tf.io.decode_png(encoded, channels=3), SHAPE)
 
-    def jpeg() -> tf.Tensor:  # the default, the fast one, is up to 12 levels off
+    def jpeg() -> tf.Tensor:  # TensorFlow's default, the fast method, is up to 12 levels off
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
         return tf.ensure_shape(image, SHAPE)
 
@@ -58,25 +57,26 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_as_tfds(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode a picture of TFDS as TFDS does, and the published code: (h, w, 3) uint8."""
+    """Decode a picture of TFDS as TFDS and the published code do: (h, w, 3) uint8."""
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
 
 def _decode_by_pillow(encoded: bytes) -> np.ndarray:
-    """Decode what TensorFlow refuses or decodes to wrong colours: palettes of BMP and GIF, WEBP.
+    """Decode formats that TensorFlow refuses or decodes with wrong colours: BMP, GIF, WEBP.
 
-    What cannot be decoded is empty: TensorFlow prints the traceback of an error raised here.
+    Returns an empty array for a damaged file, because TensorFlow would print the traceback of an
+    error raised here.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
             return np.asarray(image.convert("RGB"))
-    except Exception:  # Pillow's decoders raise many kinds at damaged files
+    except Exception:  # Pillow raises many types of errors for damaged files
         return np.zeros((0, 0, 3), np.uint8)
 
 
 def center_crop(image: tf.Tensor, size: int, dtype: tf.DType = tf.uint8) -> tf.Tensor:
-    """Crop the middle square of the short side and resize it: (size, size, c) of `dtype`."""
-    if image.shape[:2] == (size, size):  # known beforehand: spares small pictures a third
+    """Crop the central square and resize it: (size, size, c) of `dtype`, in [0, 255]."""
+    if image.shape[:2] == (size, size):  # a static shape: saves a third of the time
         return tf.cast(image, dtype)
     shape = tf.shape(image)
     short = tf.minimum(shape[0], shape[1])
@@ -88,10 +88,10 @@ def center_crop(image: tf.Tensor, size: int, dtype: tf.DType = tf.uint8) -> tf.T
 def random_crop(
     image: tf.Tensor, size: int, draws: tf.Tensor, dtype: tf.DType = tf.uint8
 ) -> tf.Tensor:
-    """Resize the short side to `size` and crop a square: (size, size, c) of `dtype`.
+    """Resize the short side to `size` and crop a square: (size, size, c) of `dtype`, in [0, 255].
 
-    The long side is truncated to whole pixels, as in the published code.
-    `draws` (3,) float32 in [0, 1): the first two say where, from the top and from the left.
+    The long side is truncated to whole pixels, as in the published code. The first two of `draws`
+    (3,) float32 in [0, 1) give the offsets from the top and from the left.
     """
     shape = tf.shape(image)[:2]
     fitted = shape * size // tf.reduce_min(shape)
@@ -108,9 +108,9 @@ def resize(
     width: int | tf.Tensor,
     dtype: tf.DType = tf.uint8,
 ) -> tf.Tensor:
-    """Resize a uint8 picture, antialiased bilinear; one that has the size keeps its values.
+    """Resize a uint8 picture, bilinear with antialiasing; one of this size keeps its values.
 
-    The result is in [0, 255]: rounded uint8, or float32.
+    Returns (height, width, c) in [0, 255]: rounded uint8, or float32.
     """
 
     def resized() -> tf.Tensor:
@@ -122,16 +122,16 @@ def resize(
 
 
 def to_float(images: np.ndarray) -> np.ndarray:
-    """Scale images from [0, 255], uint8 or with fractions, to float32 in [-1, 1]."""
+    """Scale images from [0, 255], uint8 or float, to float32 in [-1, 1]."""
     if images.dtype == np.uint8:
         return _LEVELS[images]
-    return (images.astype(np.float64) / 127.5 - 1).astype(np.float32)  # whole levels: the same
+    return (images.astype(np.float64) / 127.5 - 1).astype(np.float32)  # equal for whole levels
 
 
 def padded_crop(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Pad (b, h, w, c) by 4 with 0 on each side and crop back to h x w, each image elsewhere.
+    """Pad images (b, h, w, c) by 4 zeros on each side and crop each at random back to h x w.
 
-    `draws` (b, 3) in [0, 1): the first two say where, from the top and from the left.
+    The first two of `draws` (b, 3) in [0, 1) give the offsets from the top and from the left.
     """
     batch, height, width, _ = images.shape
     padded = np.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
@@ -142,13 +142,13 @@ def padded_crop(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def flip(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Mirror the images left to right whose third draw is below a half."""
+    """Flip images (b, h, w, c) left to right where the third of `draws` (b, 3) is below 0.5."""
     mirrored = draws[:, 2] < 0.5
     return np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
 def grey(image: tf.Tensor) -> tf.Tensor:
     """Return the luma of a picture (Rec. 601, as Pillow's mode L): (h, w, 3) -> (h, w, 1) uint8."""
-    shares = tf.constant([19595, 38470, 7471])  # of 2^16; three equal channels stay what they are
+    shares = tf.constant([19595, 38470, 7471])  # sum 2^16, so that grey pictures stay the same
     luma = tf.reduce_sum(tf.cast(image, tf.int32) * shares, -1, keepdims=True)
     return tf.cast((luma + 2**15) // 2**16, tf.uint8)

@@ -1,4 +1,4 @@
-"""Preparing TensorFlow Datasets: from files put there by hand, or from the network."""
+"""Preparing TensorFlow Datasets, from local files or from the network."""
 
 import contextlib
 import dataclasses
@@ -21,8 +21,8 @@ from utils.errors import UserError, first_line
 
 COMMAND = "python3 -m utils.data CONFIG --prepare"
 CONNECT_SECONDS = 10
-# SHA-256 of a .gz that TFDS knows: that of what is in it. The four files of Fashion-MNIST, which
-# Debian's package `dataset-fashion-mnist` has with other gzip headers.
+# SHA-256 of a .gz file in TFDS' records -> SHA-256 of its content. These are the four files of
+# Fashion-MNIST, which Debian's package `dataset-fashion-mnist` has with other gzip headers.
 CONTENTS = {
     "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84":
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -37,7 +37,7 @@ CONTENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class RequiredFile:
-    """A file that a data set is prepared from, as TFDS' own records describe it."""
+    """A file that a data set is prepared from, according to TFDS' records."""
 
     name: str
     size: int  # bytes
@@ -45,12 +45,12 @@ class RequiredFile:
     url: str
 
     def is_packed_anew(self, path: str) -> bool:
-        """Return whether a file is another .gz of the same content."""
+        """Return whether a file is another .gz with the same content."""
         return self.sha256 in CONTENTS and _content_sha256(path) == CONTENTS[self.sha256]
 
 
 def required_files(builder: tfds.core.DatasetBuilder) -> list[RequiredFile]:
-    """Return the files that a data set is prepared from, as far as TFDS has records of them."""
+    """Return the files that a data set is prepared from, if TFDS has records of them."""
     infos = type(builder).url_infos or {}
     files = [
         RequiredFile(info.filename or PurePosixPath(url).name, int(info.size), info.checksum, url)
@@ -60,28 +60,28 @@ def required_files(builder: tfds.core.DatasetBuilder) -> list[RequiredFile]:
 
 
 def manual_folder(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> str:
-    """Return the folder whose files are used instead of downloads.
+    """Return the folder of files that are used instead of downloads.
 
-    Raises UserError for a `manual_dir` that is no folder.
+    Raises UserError if `manual_dir` is no folder.
     """
     if manual_dir and not tf.io.gfile.isdir(manual_dir):
         is_file = tf.io.gfile.exists(manual_dir)
-        wrong = "is a file: name the folder that it lies in" if is_file else "not found"
+        wrong = "is a file: name its folder" if is_file else "not found"
         raise UserError(f"--manual-dir {manual_dir} {wrong}")
     return manual_dir or f"{builder.data_dir_root}/downloads/manual"
 
 
 def needed_bytes(builder: tfds.core.DatasetBuilder, missing: Iterable[RequiredFile]) -> int:
-    """Return the free disk space that preparing takes, about: TFDS itself often does not know.
+    """Return an estimate of the disk space that preparing needs, in bytes.
 
-    What is prepared takes about as much as the compressed files that it is prepared from.
+    TFDS often does not know it. Prepared data take about as much space as their compressed files.
     """
     prepared = int(builder.info.dataset_size) or sum(f.size for f in required_files(builder))
     return int(1.25 * prepared) + sum(file.size for file in missing)
 
 
 def how_to_prepare(builder: tfds.core.DatasetBuilder) -> str:
-    """Return the commands that prepare a data set, for the end of a one-line error."""
+    """Return the commands that prepare a data set, as the end of an error message."""
     names = ", ".join(file.name for file in required_files(builder))
     by_hand = f"put {names or 'its files'} into DIR and run `{COMMAND} --manual-dir DIR`"
     in_folder = f"in {REPOSITORY}"
@@ -91,10 +91,10 @@ def how_to_prepare(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> None:
-    """Prepare a data set from files put there by hand, the others from the network.
+    """Prepare a data set from the files in the manual folder, and download the others.
 
-    Raises UserError naming files of another size or content, and at once when the network is
-    needed and not there (TFDS would try for minutes).
+    Raises UserError for files of another size or content, for too little disk space, and if the
+    network is needed but cannot be reached (TFDS itself would try for minutes).
     """
     folder = manual_folder(builder, manual_dir)
     if manual_dir and not tf.io.gfile.exists(manual_dir):
@@ -106,16 +106,16 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) ->
     settings = tfds.download.DownloadConfig(
         manual_dir=folder if tf.io.gfile.exists(folder) else None,
         try_download_gcs=False,
-        # Of its own: TFDS takes up what it extracted before from any file of the same name, and
-        # the files of MNIST, Fashion-MNIST and KMNIST have the same names.
+        # One folder per data set: TFDS reuses whatever it extracted before from a file of the same
+        # name, and the files of MNIST, Fashion-MNIST and KMNIST have the same names.
         extract_dir=f"{builder.data_dir_root}/downloads/extracted/{builder.name}",
     )
     try:
-        # What TFDS prints says less than the line above.
+        # The output of TFDS says less than the line above.
         with _expected(builder, packed_anew), contextlib.redirect_stdout(None):
             builder.download_and_prepare(download_config=settings)
-    except Exception as error:  # the builders of 1,000 data sets raise what they like
-        if builder.is_prepared():  # by another process, at the same time
+    except Exception as error:  # the builders of TFDS raise many types of errors
+        if builder.is_prepared():  # another process did it at the same time
             return
         raise UserError(
             f"{builder.name} could not be prepared: {type(error).__name__}: {first_line(error)}; "
@@ -126,9 +126,10 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) ->
 def _check_files(
     builder: tfds.core.DatasetBuilder, folder: str
 ) -> tuple[list[RequiredFile], list[RequiredFile]]:
-    """Check what lies in the manual folder; return what is missing there and can be downloaded.
+    """Check the files in the manual folder.
 
-    And what is there as another .gz of the same content, with its own size and digest.
+    Returns the files to download, and the files there that are another .gz with the same content,
+    with their own sizes and digests. Raises UserError for files of another size or content.
     """
     missing, packed_anew = [], []
     for file in required_files(builder):
@@ -149,11 +150,14 @@ def _check_files(
                 "it is truncated or another file; copy or download it again"
             )
         else:
-            raise UserError(f"{path} is damaged: its SHA-256 is {digest}, expected {file.sha256}")
+            raise UserError(
+                f"{path} is damaged: its SHA-256 is {digest}, expected {file.sha256}; copy or "
+                "download it again"
+            )
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         if missing and len(missing) == len(required_files(builder)):
             raise UserError(
-                f"{builder.name} cannot be downloaded and {folder} holds none of its files; "
+                f"{builder.name} cannot be downloaded, and {folder} holds none of its files; "
                 + how_to_prepare(builder)
             )
         return [], packed_anew
@@ -166,14 +170,14 @@ def _check_files(
 def _expected(
     builder: tfds.core.DatasetBuilder, packed_anew: Sequence[RequiredFile]
 ) -> Iterator[None]:
-    """Let TFDS expect these files in place of those that it knows, whose content they have."""
-    infos = type(builder).url_infos or {}  # one dict of the class, which TFDS reads as it prepares
+    """Make TFDS accept these files in place of those in its records; their content is the same."""
+    infos = type(builder).url_infos or {}  # TFDS reads this dict of the class while it prepares
     known = dict(infos)
     if packed_anew:
         names = ", ".join(file.name for file in packed_anew)
         print(
-            f"{names}: not the .gz that TFDS knows, but the SHA-256 of what they hold is right: "
-            "TFDS' own check is skipped for them",
+            f"{names}: not the .gz files of TFDS' records, but the SHA-256 of their content is "
+            "right: TFDS' own check is skipped for them",
             flush=True,
         )
     for file in packed_anew:
@@ -186,14 +190,14 @@ def _expected(
 
 
 def _check_network(builder: tfds.core.DatasetBuilder, missing: list[RequiredFile]) -> None:
-    """Raise UserError if the missing files' server cannot be reached at all."""
+    """Raise UserError if the server of the missing files cannot be reached."""
     if list(Path(builder.data_dir_root).glob("downloads/*.INFO")):
         return  # TFDS may have the files from an earlier attempt
     request = urllib.request.Request(missing[0].url, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
     except urllib.error.HTTPError:
-        return  # a server answered; what it thinks of HEAD does not matter
+        return  # the server answered, even if it refuses HEAD
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise UserError(
@@ -214,18 +218,18 @@ def _check_space(builder: tfds.core.DatasetBuilder, missing: list[RequiredFile])
     if free < needed:
         raise UserError(
             f"{builder.name} needs about {needed / 1e9:.1f} GB in {folder}, "
-            f"{free / 1e9:.1f} GB are free: make space or choose another data_dir"
+            f"{free / 1e9:.1f} GB are free: free some space or choose another data_dir"
         )
 
 
 def _content_sha256(path: str) -> str | None:
-    """Return the SHA-256 of what a .gz holds, None if it cannot be unpacked."""
+    """Return the SHA-256 of the content of a .gz, None if it cannot be unpacked."""
     digest = hashlib.sha256()
     try:
         with tf.io.gfile.GFile(path, "rb") as packed, gzip.open(packed) as file:
             while block := file.read(1 << 24):
                 digest.update(block)
-    except (OSError, EOFError, zlib.error):  # gzip's own errors among them
+    except (OSError, EOFError, zlib.error):  # gzip's errors are OSErrors
         return None
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""What `python3 -m utils.data` prints: the data of a config, or what is missing to prepare them."""
+"""The output of `python3 -m utils.data`: the data of a config, or the files that are missing."""
 
 import shutil
 from pathlib import Path
@@ -17,14 +17,14 @@ from utils.data.prepare import (
 from utils.data.sets import Dataset, MemoryDataset
 from utils.data.sources import all_labels
 
-LISTED = 24  # classes that are listed one by one
+LISTED = 24  # more classes than this are not listed one by one
 
 
 def report_missing(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
-    """Tell which files a data set is prepared from, which of them are there, and what to do."""
+    """Print the files that a data set is prepared from, which of them exist, and what to do."""
     _line("prepared", f"no; {builder.info.full_name} would go to {builder.data_dir}")
     folder, files = manual_folder(builder, manual_dir), required_files(builder)
-    _line("files", f"looked for in {folder}" if files else "TFDS has no record of them")
+    _line("files", f"expected in {folder}" if files else "TFDS has no record of them")
     states = {file: _state(f"{folder}/{file.name}", file) for file in files}
     by_hand = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     for file, state in states.items():
@@ -43,23 +43,23 @@ def report_missing(builder: tfds.core.DatasetBuilder, manual_dir: str | None) ->
 
 
 def report_builder(builder: tfds.core.DatasetBuilder) -> None:
-    """Tell where a prepared data set is and what splits it has."""
+    """Print the folder and the splits of a prepared data set."""
     _line("prepared", f"{builder.info.full_name} in {builder.data_dir}")
     splits = (f"{name} {info.num_examples:,}" for name, info in builder.info.splits.items())
     _line("splits", ", ".join(splits))
 
 
 def report_dataset(dataset: Dataset) -> None:
-    """Tell how many pictures a split has, of what classes, and how they are kept."""
+    """Print the number of pictures of a split, its classes, and how pictures are stored."""
     in_memory = isinstance(dataset, MemoryDataset)
-    kept = "decoded when read, which tells damaged ones"
+    kept = "decoded when read; damaged ones show up then"
     if in_memory:
         kept = f"{dataset.images.nbytes / 2**20:.0f} MB in memory"
     _line("split", f"{dataset.split}: {dataset.num_examples:,} pictures, {kept}")
     if dataset.corrupt:
         _line("damaged", f"{len(dataset.corrupt):,} pictures left out")
     if not dataset.has_labels:
-        _line("classes", "no labels (a TFDS set may have attributes: label_attribute)")
+        _line("classes", "no labels (for attributes of a TFDS set, set label_attribute)")
         return
     labels = dataset.labels if in_memory else all_labels(dataset.source)
     there, counts = np.unique(labels, return_counts=True)
@@ -80,7 +80,7 @@ def _state(path: str, file: RequiredFile) -> str:
     if size == file.size:
         return "there"
     if file.is_packed_anew(path):
-        return "there as another .gz of the same content"
+        return "there as another .gz with the same content"
     return f"there with {size:,} bytes: truncated or another file"
 
 

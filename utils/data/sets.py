@@ -1,7 +1,6 @@
-"""Data sets that can be drawn from: decoded as they are read, or decoded once and kept in memory.
+"""Data sets: decoded as they are read, or decoded once and kept in memory.
 
-Both hand out the batches of an order from any place on, so that whoever draws needs no memory of
-what was drawn before.
+Both give any batch of an order directly, so that reading needs no state.
 """
 
 import functools
@@ -26,9 +25,9 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
 
 
 class StreamedDataset:
-    """One split, decoded as it is read; `num_examples` counts damaged pictures too.
+    """One split, decoded as it is read; `num_examples` includes damaged pictures.
 
-    Resized pictures are rounded to uint8, or without `rounded` float32 in [0, 255].
+    Pictures are uint8, or float32 in [0, 255] without `rounded`.
     """
 
     def __init__(
@@ -48,16 +47,16 @@ class StreamedDataset:
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
         self.told_grey = False
-        self._decode = tf.function(self._decode_rows, autograph=False)  # traced once, not an epoch
+        self._decode = tf.function(self._decode_rows, autograph=False)  # one trace for all epochs
 
     @property
     def num_whole(self) -> int:
-        """How many pictures decode, once all have been read."""
+        """The number of pictures that decode; known after all have been read."""
         return self.num_examples - len(self.corrupt)
 
     @functools.cached_property
     def first_labels(self) -> np.ndarray:
-        """The int64 labels of the first pictures, in the source's order."""
+        """The (n,) int64 labels of the first pictures, in the source's order."""
         return all_labels(self.source, CHUNK)
 
     def batches(
@@ -69,19 +68,19 @@ class StreamedDataset:
         draws: np.ndarray | None = None,
         rows: slice | None = None,
     ) -> Iterator[Batch]:
-        """Yield the batches at ascending `places` of an order: the set's own, or one by `rng`.
+        """Yield the batches at ascending `places` of the source's order, or of a shuffled one.
 
-        A batch is (b, h, w, c) uint8 images, (b,) labels and (b,) indices of the images in the
-        data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at random. A damaged
-        picture is left out. With `rows` only these of each batch are given, and a damaged picture
-        is replaced by the next whole one of its batch, so that all others stay where they are; of
-        a batch without a whole picture there is none.
+        `rng` shuffles. A batch is images (b, h, w, c) of `dtype`, labels (b,), and indices (b,) of
+        the images in the data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at
+        random. Damaged pictures are left out. With `rows`, only these rows of each batch are
+        yielded. A damaged picture is then replaced by the next whole one of its batch, so that the
+        others keep their rows; a batch without a whole picture is empty.
         """
         with tf.device("CPU"):
             drawn = None if draws is None else tf.constant(draws)
         own = None if rows in (None, slice(0, batch_size)) else (rows.start, rows.stop)
-        # Cores share the pictures of a batch, not batches: a map over functions with a data set
-        # inside would be made serial by key `deterministic`.
+        # Cores share the pictures of a batch, not the batches: the key `deterministic` makes a
+        # parallel map serial if its function contains a data set.
         decoded = self._chosen(batch_size, places, rng).map(
             lambda batch, _: self._decode(*batch, drawn, own)
         )
@@ -100,10 +99,10 @@ class StreamedDataset:
     def whole_batches(
         self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
     ) -> Iterator[Batch]:
-        """Yield one pass in batches of pictures that decode, from batch `start` on.
+        """Yield one pass in batches of whole pictures, from batch `start` on.
 
-        Only the last may be smaller. What comes before `start` is decoded, too: nobody knows
-        beforehand which pictures are damaged.
+        Only the last batch may be smaller. Pictures before `start` are decoded, too, because it is
+        not known in advance which are damaged.
         """
         places = np.arange(-(-self.num_examples // batch_size))
         parts = self.batches(batch_size, places, rng=rng)
@@ -112,7 +111,7 @@ class StreamedDataset:
     def _chosen(
         self, batch_size: int, places: np.ndarray, rng: np.random.Generator | None
     ) -> tf.data.Dataset:
-        """Return the undecoded batches at `places`; what comes before is skipped unread."""
+        """Return the undecoded batches at `places`; records before the first are skipped unread."""
         first = places[0]
         wanted = np.zeros(places[-1] + 1 - first, bool)
         wanted[places - first] = True
@@ -124,7 +123,7 @@ class StreamedDataset:
     def _decode_rows(
         self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None, own: tuple | None
     ) -> tuple:
-        """Decode the `own` rows of a batch; all of it for None, and where one is damaged."""
+        """Decode the `own` rows of a batch; the whole batch for None, or if one is damaged."""
         if own is None:
             return self._decode_batch(indices, records, draws)
         own_indices = indices[slice(*own)]
@@ -136,9 +135,9 @@ class StreamedDataset:
         )
 
     def _decode_batch(self, indices: tf.Tensor, records: Any, draws: tf.Tensor | None) -> tuple:
-        """Return the k pictures that decode, their places in the batch, and all labels, indices.
+        """Return the k pictures that decode, their (k,) rows, all labels (b,) and indices (b,).
 
-        Last, whether a picture lost its colours.
+        The last value says whether a colour picture became grey.
         """
         encoded, labels = self.source.parse(records)
         size, _, channels = self.image_dims
@@ -155,7 +154,7 @@ class StreamedDataset:
         count = tf.size(indices)
         each = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count)))
         good = each.map(fit, num_parallel_calls=CORES)
-        # A last element of no picture, so that there is a batch even if no picture decodes.
+        # A dummy at the end, so that there is a batch even if no picture decodes.
         last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
         whole = untuned(padded.batch(tf.cast(count, tf.int64) + 1))
@@ -165,19 +164,19 @@ class StreamedDataset:
     def _tell_grey(self) -> None:
         self.told_grey = True
         print(
-            f"{self.name}, split {self.split}: colour pictures become grey, as 'image_dims' "
-            f"{[*self.image_dims]} says",
+            f"{self.name}, split {self.split}: colour pictures become grey, because 'image_dims' "
+            f"is {[*self.image_dims]}",
             flush=True,
         )
 
     def _report_corrupt(self, indices: np.ndarray) -> None:
-        """Name damaged pictures, each once; raise UserError if the config wants to stop."""
+        """Warn of damaged pictures, once each; raise UserError if `data_corrupt` is `stop`."""
         for index in sorted({*indices.tolist()} - self.corrupt):
             name = self.source.describe(index)
             if self.on_corrupt == "stop":
                 raise UserError(
                     f"data set {self.name}: picture cannot be decoded: {name}; replace it, or "
-                    "leave such pictures out with --set data_corrupt=skip"
+                    "add --set data_corrupt=skip to leave such pictures out"
                 )
             self.corrupt.add(index)
             print(
@@ -188,10 +187,10 @@ class StreamedDataset:
 
 
 class MemoryDataset:
-    """One split in memory: images (n, h, w, c) as `stream` has them, labels and indices (n,)."""
+    """One split in memory: images (n, h, w, c) of the stream's dtype, labels and indices (n,)."""
 
     def __init__(self, stream: StreamedDataset):
-        """Decode what `stream` has; damaged pictures are left out for good."""
+        """Decode all pictures of `stream` but damaged ones; raises UserError if none is left."""
         self.name, self.split, self.class_names = stream.name, stream.split, stream.class_names
         self.has_labels, self.num_indices = stream.has_labels, stream.num_indices
         self.fingerprint = stream.fingerprint
@@ -202,7 +201,8 @@ class MemoryDataset:
         self.first_labels = self.labels
         if not self.num_examples:
             raise UserError(
-                f"data set {self.name}, split {self.split}: none of its pictures decode"
+                f"data set {self.name}, split {self.split}: all its pictures are damaged; replace "
+                "them"
             )
 
     def batches(
@@ -214,7 +214,7 @@ class MemoryDataset:
         draws: np.ndarray | None = None,
         rows: slice | None = None,
     ) -> Iterator[Batch]:
-        """Yield as `StreamedDataset.batches` does; no picture is damaged, none left to crop."""
+        """Yield as `StreamedDataset.batches` does; `draws` has no effect, nothing is cropped."""
         del draws
         count = self.num_examples
         order = np.arange(count) if rng is None else rng.permutation(count)
@@ -235,7 +235,7 @@ Dataset = StreamedDataset | MemoryDataset
 
 
 def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Any]:
-    """Yield batches of `batch_size` made of smaller ones, and what is left over at the end."""
+    """Join smaller batches into batches of `batch_size`; the last one may be smaller."""
     held = None
     for part in parts:
         if held is not None:
@@ -251,7 +251,7 @@ def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Any]:
 
 
 def _read_all(stream: StreamedDataset) -> Batch:
-    """Decode a whole data set into arrays of images, labels and indices."""
+    """Decode a whole data set into arrays of its images, labels and indices."""
     count = stream.num_examples
     images = np.empty((count, *stream.image_dims), stream.dtype.as_numpy_dtype)
     labels, indices = np.empty(count, np.int64), np.empty(count, np.int64)

@@ -1,8 +1,8 @@
-"""Where pictures come from: what a source is, and the user's own sources (image folder, npz).
+"""Sources of pictures: the class `Source`, image folders and npz files.
 
-Every source is a sequence of undecoded records with one way to read them, so that records are
-counted, shuffled, skipped and dealt out before anything is decoded. `utils.data.tfds` has the
-sources of TensorFlow Datasets.
+A source is a sequence of undecoded records and a way to read them, so that records can be counted,
+shuffled, skipped and distributed before they are decoded. `utils.data.tfds` has the sources of
+TensorFlow Datasets.
 """
 
 import contextlib
@@ -32,25 +32,25 @@ from utils.files.whole import join
 
 NO_LABEL = -1
 CHUNK = 1024  # records that are parsed at once
-SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs have both
+SPELLINGS = ("celeb-a_tfds", "celeb_a_tfds")  # the published configs use both
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     """One split of a data set, undecoded.
 
-    `records(rng)` is a tf.data.Dataset of (index, record), the index being the record's number in
-    the source's own order; records come in that order for None, else in an order that `rng`
-    decides. `parse` turns a batch of records into (b, ...) encoded pictures and (b,) int64 labels,
-    `read` one encoded picture into (h, w, 3) uint8. `describe(index)` names a record to the user.
-    `fingerprint(kept, keep=False)` returns what tells these data from others, see
-    `fingerprints.hash_files`: of the user's own pictures their contents, of others the version.
+    `records(rng)` is a tf.data.Dataset of (index, record); the index is the record's number in the
+    source's own order. Records come in that order for None, else shuffled by `rng`. `parse` turns a
+    batch of records into encoded pictures (b, ...) and labels (b,) int64, `read` one encoded
+    picture into (h, w, 3) uint8. `describe(index)` names a record in messages.
+    `fingerprint(kept, keep=False)` identifies the data, see `fingerprints.hash_files`: the user's
+    own pictures by their contents, TFDS data sets by their version.
     """
 
     name: str
     split: str
     num_records: int
-    num_indices: int  # all indices are below
+    num_indices: int  # a bound: all indices are below it
     class_names: tuple[str, ...] | None
     has_labels: bool
     records: Callable[[np.random.Generator | None], tf.data.Dataset]
@@ -73,7 +73,7 @@ def untuned(records: tf.data.Dataset) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def one_line_read_errors(source: Source) -> Iterator[None]:
-    """Turn failures to read records into the one line that tells the user."""
+    """Raise TensorFlow's errors of reading records as UserError."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -84,9 +84,9 @@ def one_line_read_errors(source: Source) -> Iterator[None]:
 
 
 def all_labels(source: Source, limit: int = -1) -> np.ndarray:
-    """Return the (n,) int64 labels of a source, or of its first `limit`, in its own order.
+    """Return the labels (n,) int64 of a source, or of its first `limit` records, in its own order.
 
-    No picture is decoded.
+    It decodes no pictures.
     """
     records = source.records(None).take(limit).batch(CHUNK)
     chunks = records.map(lambda _, record: source.parse(record)[1])
@@ -96,11 +96,14 @@ def all_labels(source: Source, limit: int = -1) -> np.ndarray:
 
 
 def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
-    """Return the source restricted to some classes, labelled by their place in `wanted`."""
+    """Return the source restricted to the classes `wanted`; labels are positions in that list.
+
+    Raises UserError for unknown or repeated classes, and for a source without class names.
+    """
     if source.class_names is None:
         raise UserError(
-            f"data_labels: data set {source.name} has no named classes; for attributes of a TFDS "
-            "set name one with label_attribute"
+            f"data_labels: data set {source.name} has no named classes; for an attribute of a TFDS "
+            "set, set label_attribute"
         )
     for name in wanted:
         if name not in source.class_names:
@@ -139,18 +142,18 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
 
 
 def unlabelled(name: str, split: str) -> UserError:
-    """Return the error of pictures without labels where labels are needed."""
+    """Return the error for pictures without labels."""
     return UserError(
-        f"data set {name}, split {split}: pictures without a label (-1), as test splits may have "
-        "them: choose another split"
+        f"data set {name}, split {split}: some pictures have no label (-1), as in some test "
+        "splits: choose another split"
     )
 
 
 def data_dirs(config: Mapping[str, Any]) -> list[str]:
-    """Return where the data of a config may lie, the first being where they are prepared.
+    """Return the folders in which a config's data may lie; data are prepared in the first one.
 
-    `data_dir` is looked up from the working directory, then from the repository's root, in both
-    spellings of CelebA's folder; with `gs_path` in that bucket only.
+    `data_dir` is looked up in the working directory, then in the repository, in both spellings of
+    CelebA's folder; with `gs_path` in that bucket only.
     """
     name = data_name(config)
     written = config.get("data_dir") or f"{name}_tfds"
@@ -167,7 +170,7 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
 
 
 def exists(path: str) -> bool:
-    """Return whether a file or folder exists; raises UserError where one cannot even look."""
+    """Return whether a file or folder exists; raises UserError if that cannot be checked."""
     try:
         return tf.io.gfile.exists(path)
     except tf.errors.OpError as error:  # a bucket without a network or a permission
@@ -175,9 +178,9 @@ def exists(path: str) -> bool:
 
 
 def open_folder(config: Mapping[str, Any], split: str) -> Source:
-    """Open `data_dir/split/label/*.png`; the folders of splits and of labels may be missing.
+    """Open `data_dir/split/label/*.png`; folders of splits and of labels are optional.
 
-    Without folders of splits, `data_dir` itself is the split `train`.
+    Without folders of splits, `data_dir` itself is the split `train`. Raises UserError.
     """
     others = {config[key] for key in ("split", "heldout_split") if config.get(key) is not None}
     root = split_folder(_existing(config, "the folder of your pictures"), split, others)
@@ -198,16 +201,17 @@ def open_folder(config: Mapping[str, Any], split: str) -> Source:
 
 
 def open_npz(config: Mapping[str, Any], split: str) -> Source:
-    """Open an npz: `images` (n, h, w[, 1 or 3]) uint8, if wanted `labels` (n,) and `class_names`.
+    """Open an npz: `images` (n, h, w[, 1 or 3]) uint8, optional `labels` (n,) and `class_names`.
 
-    `data_dir` is the file, which is then the split `train`, or a folder of `<split>.npz`.
+    `data_dir` is a file, which is the split `train`, or a folder of files `<split>.npz`. Raises
+    UserError.
     """
     path = _existing(config, "your .npz file")
     if tf.io.gfile.isdir(path):
         path = join(path, f"{split}.npz")
     elif split != "train":
         raise UserError(
-            f"npz {path} is the split 'train': for '{split}' let data_dir be a folder that holds "
+            f"npz {path} is the split 'train': for '{split}' set data_dir to a folder that holds "
             f"train.npz and {split}.npz"
         )
     arrays = read_npz(path)
@@ -227,7 +231,10 @@ def open_npz(config: Mapping[str, Any], split: str) -> Source:
 def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
     images, labels = arrays.get("images"), arrays.get("labels")
     if images is None:
-        raise UserError(f"npz {path} has no array 'images', only {', '.join(arrays) or 'nothing'}")
+        raise UserError(
+            f"npz {path} has no array 'images', only {', '.join(arrays) or 'nothing'}: write it "
+            "with np.savez(FILE, images=...)"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
@@ -246,9 +253,9 @@ def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
 def _table_source(
     *, pictures: np.ndarray, labels: np.ndarray | None, class_names: tuple | None, **others: Any
 ) -> Source:
-    """Return a source whose records are known one by one: its random order is a permutation."""
+    """Return a source of listed records; its shuffled order is a permutation."""
     count = len(pictures)
-    with tf.device("CPU"):  # kept beside the graph: in it they could take 2 GB at most
+    with tf.device("CPU"):  # tensors outside the graph: inside it they could have at most 2 GB
         table = tf.constant(pictures)
         known = tf.fill((count,), np.int64(NO_LABEL)) if labels is None else tf.constant(labels)
 
@@ -277,4 +284,4 @@ def _existing(config: Mapping[str, Any], what: str) -> str:
     for place in places:
         if exists(place):
             return place
-    raise UserError(f"data_dir {config['data_dir']} not found (looked at {' and '.join(places)})")
+    raise UserError(f"data_dir {config['data_dir']} not found (looked in {' and '.join(places)})")

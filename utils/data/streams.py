@@ -1,10 +1,10 @@
-"""Data: from a config to batches of float32 images in [-1, 1].
+"""Streams: from a config to batches of float32 images in [-1, 1].
 
-The order of the data and their augmentation are functions of (seed, epoch), one pass over shuffled
-undecoded records an epoch. The order is cut into batches, the remainder of an epoch is dropped, and
-update u takes batch u, of which each process reads its own positions: the batch of any update can
-be had at any time, and what it holds does not depend on the number of processes. Small sets are
-kept decoded in memory, large ones are decoded as they are read.
+The order and the augmentation of the data are functions of (seed, epoch). An epoch is one pass over
+the shuffled records, cut into batches; its remainder is dropped. Update u takes batch u, and each
+process reads its own positions of it. So the batch of any update can be read at any time, and does
+not depend on the number of processes. Small data sets are kept decoded in memory, large ones are
+decoded as they are read.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ from utils.errors import UserError
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
-LOOKED_AT = 16  # pictures, to see whether a random crop has anything to do
-ORDER_SEED = 0  # of which images are the first n of a split, to compare with: whatever the run's
+LOOKED_AT = 16  # pictures whose size is checked for a random crop
+ORDER_SEED = 0  # of the order that reference images are taken from; the same for all runs
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
     *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),
@@ -39,10 +39,10 @@ OPENERS = {"image_folder": open_folder, "npz": open_npz}  # any other data_type 
 
 
 def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
-    """Open a split (default: the config's) of the data set that a config names.
+    """Open a split (default: the config's) of a config's data set.
 
-    It is kept in memory if its decoded pictures take at most `data_memory` MB and have the
-    networks' size before they are cropped at random. Raises UserError for data that is not there.
+    It is kept in memory if its decoded pictures take at most `data_memory` MB, and if no random
+    crop precedes the resize. Raises UserError for missing or unfit data.
     """
     usual = config.get("split") or "train"
     source = open_source(config, split or usual)
@@ -61,7 +61,7 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
             file=sys.stderr,
         )
     on_corrupt = config.get("data_corrupt") or "skip"
-    rounded = config.get("quantize", True)  # of samples: both ends of a comparison are alike
+    rounded = config.get("quantize", True)  # data are rounded if samples are
     stream = StreamedDataset(source, dims, augmentation, on_corrupt, rounded=rounded)
     memory = config.get("data_memory", MEMORY) * 2**20
     size = source.num_records * math.prod(dims) * stream.dtype.size
@@ -76,16 +76,18 @@ def open_source(config: Mapping[str, Any], split: str) -> Source:
     if config.get("data_labels"):
         source = keep_classes(source, config["data_labels"])
     if not source.num_records:
-        raise UserError(f"data set {source.name}, split {split}: there is no picture in it")
+        raise UserError(f"data set {source.name}, split {split}: no pictures: choose another split")
     return source
 
 
 def _fit_already(source: Source, size: int) -> bool:
-    """Return whether the first pictures of a source are squares of this side."""
+    """Return whether the first pictures of a source are squares of side `size`."""
     for _, records in source.records(None).take(LOOKED_AT).batch(LOOKED_AT):
         shapes = set()
         for picture in source.parse(records)[0]:
-            with contextlib.suppress(tf.errors.OpError):  # a damaged one is named when it is read
+            with contextlib.suppress(
+                tf.errors.OpError
+            ):  # damaged pictures are reported when they are read
                 shapes.add(tuple(source.read(picture).shape[:2]))
         return shapes == {(size, size)}
     return False
@@ -94,7 +96,7 @@ def _fit_already(source: Source, size: int) -> bool:
 class TrainingStream:
     """Shuffled, augmented batches: a pure function of (data set, seed, purpose, update).
 
-    It gives the images at some `positions` of each batch.
+    It yields the rows `positions` of each batch (default: all).
     """
 
     def __init__(
@@ -119,25 +121,25 @@ class TrainingStream:
         self._next: int | None = None  # the batch that `_coming` gives next
 
     def batches(self, update: int) -> np.ndarray:
-        """Return the (b, h, w, c) float32 images in [-1, 1] of an update."""
+        """Return the images (b, h, w, c) float32 in [-1, 1] of an update."""
         return self._batch(update)[0]
 
     def labelled_batches(self, update: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the images and the (b,) int64 labels of an update."""
+        """Return the images and labels (b,) int64 of an update; raises UserError without labels."""
         require_labels(self.dataset)
         images, labels = self._batch(update)
         _refuse_unlabelled(self.dataset, labels)
         return images, labels
 
     def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return batch `number` of the order; the one after the last is quick."""
+        """Return batch `number` of the order; consecutive batches are fast."""
         if number != self._next:
             self._coming = self._open(number)
         images, labels, self._next = next(self._coming)
         return images, labels
 
     def _open(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray, int | None]]:
-        """Open a batch's epoch there; yield images, labels and the number of the next batch."""
+        """Yield images, labels and the next batch's number, from batch `number` on in its epoch."""
         epoch, first = divmod(number, self.batches_per_epoch)
         places = np.arange(first, self.batches_per_epoch)
         draws = host_rng(self.seed, self.purpose, epoch, 1).random(
@@ -155,8 +157,8 @@ class TrainingStream:
         for (images, labels, indices), next_number in zip(batches, following, strict=True):
             if not len(images):
                 raise UserError(
-                    f"data set {self.dataset.name}: none of the {self.batch_size} pictures of a "
-                    "batch can be decoded"
+                    f"data set {self.dataset.name}: all {self.batch_size} pictures of a batch are "
+                    "damaged; replace them"
                 )
             yield augmentation(to_float(images), draws[indices]), labels, next_number
 
@@ -170,13 +172,12 @@ def evaluation_batches(
     start: int = 0,
     count: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
-    """Yield one pass over a split: images, labels (None without), and the images' indices.
+    """Yield one pass over a split: images, labels (None if there are none), and indices.
 
-    Images are (b, h, w, c) float32 in [-1, 1], never augmented; damaged pictures are left out, and
-    only the last batch may be smaller. The order is the data set's own, or with a `seed` a shuffled
-    one; an image keeps its index in the data set in any order. `start` is the first batch wanted,
-    from 0. With a `count` that many images are one pass. Raises UserError if there are fewer, or
-    none.
+    Images are (b, h, w, c) float32 in [-1, 1], without augmentation. Damaged pictures are left out,
+    and only the last batch may be smaller. The order is the data set's own, or shuffled by `seed`;
+    an index is an image's number in the data set in any order. `start` is the first batch, from 0.
+    With a `count` the pass has that many images. Raises UserError if there are fewer, or none.
     """
     end = dataset.num_examples if count is None else count
     if (place := start * batch_size) >= end:
@@ -184,7 +185,9 @@ def evaluation_batches(
     rng = None if seed is None else host_rng(seed, purpose)
     for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
         left = min(batch_size, end - place)
-        if count is not None and len(images) < left:  # raised now: nobody may ask for a next batch
+        if (
+            count is not None and len(images) < left
+        ):  # raise now: the caller may stop after this batch
             break
         yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
         place += len(images)
@@ -194,25 +197,25 @@ def evaluation_batches(
         damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
         raise UserError(
             f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
-            f", not the {end} asked for: ask for fewer, or add some"
+            f", not the required {end}: ask for fewer, or add some"
         )
 
 
 def require_labels(dataset: Dataset) -> tuple[str, ...]:
     """Return the names of the classes.
 
-    Raises UserError for no labels, pictures without one, or classes without names; of a streamed
-    set only the first pictures are looked at.
+    Raises UserError if the data set has no labels, pictures without a label, or classes without
+    names. For a streamed set only the first pictures are checked.
     """
     if not dataset.has_labels:
         raise UserError(
-            f"data set {dataset.name} has no labels: choose another one, or name one of its "
-            "attributes with label_attribute, for example --set label_attribute=Smiling for celeb_a"
+            f"data set {dataset.name} has no labels: choose another one, or set label_attribute to "
+            "one of its attributes, for example --set label_attribute=Smiling for celeb_a"
         )
     if dataset.class_names is None:
         raise UserError(
-            f"data set {dataset.name} has numbers without names of classes for labels: choose an "
-            "attribute of named classes with label_attribute"
+            f"data set {dataset.name} has labels without class names: set label_attribute to an "
+            "attribute with named classes"
         )
     _refuse_unlabelled(dataset, dataset.first_labels)
     return dataset.class_names
@@ -224,10 +227,10 @@ def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
 
 
 def data_config(path: str, overrides: Sequence[str]) -> Config:
-    """Return what any script's config says about data; its other keys are not looked at."""
+    """Return the data keys of any script's config; other keys are ignored."""
     written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
     config, problems = read(written, {key.name: key for key in KEYS if key.name in DATA_KEYS})
     if config is None:
         raise UserError(f"{path}: " + "; ".join(problems))
-    # Scripts that do not learn from data add no noise to them.
+    # Scripts that do not train on data add no noise.
     return config | {"data_epsilon": config.data_epsilon or 0.0}

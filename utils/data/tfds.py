@@ -1,4 +1,4 @@
-"""Sources from TensorFlow Datasets: any prepared data set with a picture in each example."""
+"""Sources from TensorFlow Datasets: any prepared data set whose examples have a picture."""
 
 import functools
 import operator
@@ -18,15 +18,15 @@ from utils.data.sources import NO_LABEL, Source, data_dirs, exists
 from utils.errors import UserError, first_line, nearest
 from utils.files.folders import list_folder
 
-SHUFFLE_BYTES = 1 << 28  # of undecoded records: files can only be read from front to back
-MAX_SHUFFLED = 100_000  # records
+SHUFFLE_BYTES = 1 << 28  # of undecoded records in the shuffle buffer: files are read sequentially
+MAX_SHUFFLED = 100_000  # records in the shuffle buffer
 OPEN_FILES = 16  # read in turn when shuffled
 
-FeaturePath = tuple[str, ...]  # of a feature within an example
+FeaturePath = tuple[str, ...]  # keys from an example to a feature
 
 
 def open_tfds(config: Mapping[str, Any], split: str) -> Source:
-    """Open a split of a TFDS data set; labels come from `label`, or from `label_attribute`."""
+    """Open a TFDS split; labels come from `label_attribute`, default `label`. Raises UserError."""
     builder = open_builder(config)
     features: Any = builder.info.features
     image = _image_feature(builder.name, features)
@@ -57,7 +57,7 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
 
 
 def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
-    """Return the builder of a prepared data set, preparing it where the config allows that."""
+    """Return the builder of a prepared data set; `data_download` allows to prepare it."""
     builder = find_builder(config)
     if builder is not None:
         return builder
@@ -73,7 +73,7 @@ def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
 
 
 def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
-    """Return a config's data set if it is prepared, in an older version if there is no other."""
+    """Return the builder of a config's data set, maybe of an older version; None if unprepared."""
     name = config["data_type"].partition(":")[0]
     folders = [folder for folder in data_dirs(config) if exists(f"{folder}/{name}")]
     for folder in folders:
@@ -82,16 +82,16 @@ def find_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder | None:
             return builder
     builder = new_builder(config)
     versions = {v: path for folder in folders for v, path in _versions(f"{folder}/{name}").items()}
-    if versions and ":" not in config["data_type"]:  # no particular version is wanted
+    if versions and ":" not in config["data_type"]:  # the config names no version
         return _open_version(builder, versions[max(versions)])
     _refuse_inner_folder(config, name)
     return builder if _reads_without_files(builder) else None
 
 
 def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
-    """Raise UserError for a `data_dir` that is the data set's own folder, or a version's."""
+    """Raise UserError if `data_dir` is the data set's own folder, or that of a version."""
     for folder in data_dirs(config):
-        if exists(f"{folder}/dataset_info.json"):  # that of a version
+        if exists(f"{folder}/dataset_info.json"):  # the folder of a version
             folder = folder.rpartition("/")[0]
         above, _, last = folder.rpartition("/")
         if last == name and exists(folder) and _versions(folder):
@@ -101,16 +101,16 @@ def _refuse_inner_folder(config: Mapping[str, Any], name: str) -> None:
 
 
 def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.core.DatasetBuilder:
-    """Return the builder of a config's data set in a folder, by default where it is prepared."""
+    """Return the builder of a config's data set in `folder`; raises UserError for unknown sets."""
     name = config["data_type"]
     try:
-        if not data_name(config).islower():  # TFDS guesses, and takes `Cifar10` but not `CIFAR10`
+        if not data_name(config).islower():  # TFDS guesses: it takes `Cifar10` but not `CIFAR10`
             raise tfds.core.DatasetNotFoundError
         return tfds.builder(name, data_dir=folder or data_dirs(config)[0])
     except tfds.core.DatasetNotFoundError as error:
         known = [*tfds.list_builders(with_community_datasets=False), *OWN_FORMATS]
         raise UserError(
-            f"data_type: TFDS knows no data set '{name}'{nearest(data_name(config), known)}; "
+            f"data_type: TFDS has no data set '{name}'{nearest(data_name(config), known)}; "
             "'image_folder', 'npz' and 'generator' are possible too"
         ) from error
     except (AssertionError, ValueError, ImportError) as error:  # no such version or variant
@@ -118,32 +118,32 @@ def new_builder(config: Mapping[str, Any], folder: str | None = None) -> tfds.co
 
 
 def _open_version(builder: tfds.core.DatasetBuilder, path: str) -> tfds.core.DatasetBuilder:
-    """Return the builder of a prepared folder of another version than `builder`'s."""
+    """Return the builder of a folder that was prepared by another version of `builder`."""
     print(
-        f"{builder.name}: using version {PurePath(path).name} prepared in {path} (this TFDS would "
-        f"prepare {builder.version})",
+        f"{builder.name}: using version {PurePath(path).name}, prepared in {path} (the installed "
+        f"TFDS would prepare {builder.version})",
         flush=True,
     )
     try:
         return tfds.builder_from_directory(path)
     except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
         raise UserError(
-            f"{path} cannot be read by this version of TFDS ({first_line(error)}); "
+            f"the installed TFDS cannot read {path} ({first_line(error)}); "
             + how_to_prepare(builder)
         ) from error
 
 
 def _reads_without_files(builder: tfds.core.DatasetBuilder) -> bool:
-    """Return whether TFDS finds examples elsewhere, as it does under `tfds.testing.mock_data`."""
+    """Return whether TFDS has examples without prepared files, as in `tfds.testing.mock_data`."""
     try:
         builder.as_dataset(split="all")  # pyright: ignore[reportCallIssue]  # a decorator hides it
-    except AssertionError:  # how TFDS says that a data set is not prepared
+    except AssertionError:  # TFDS' error for a data set that is not prepared
         return False
     return True
 
 
 def _versions(folder: str) -> dict[tuple[int, ...], str]:
-    """Return the prepared versions in a data set's folder, and where they are."""
+    """Return the prepared versions in a data set's folder, and their paths."""
     return {
         tuple(int(part) for part in name.split(".")): f"{folder}/{name}"
         for name in list_folder(folder).folders
@@ -162,7 +162,7 @@ def _image_feature(name: str, features: tfds.features.FeaturesDict) -> FeaturePa
 def _label_feature(
     name: str, features: tfds.features.FeaturesDict, attribute: str | None
 ) -> tuple[FeaturePath | None, tuple[str, ...] | None]:
-    """Return where an example's label is, if anywhere, and the names of the classes, if known."""
+    """Return the path of the label in an example, and the class names; None for what is missing."""
     scalars = {path[-1]: (path, leaf) for path, leaf in _leaves(features) if leaf.shape == ()}
     if attribute is None and "label" not in scalars:
         return None, None
@@ -178,7 +178,7 @@ def _label_feature(
     if feature.np_dtype == np.bool_:
         return path, (f"not {wanted}", wanted)
     if not np.issubdtype(feature.np_dtype, np.integer):
-        raise UserError(f"label_attribute: '{wanted}' of data set {name} tells no classes apart")
+        raise UserError(f"label_attribute: '{wanted}' of {name} has no classes: choose another one")
     return path, None
 
 
@@ -193,10 +193,10 @@ def _leaves(features: tfds.features.FeaturesDict, path: FeaturePath = ()) -> Ite
 def _from_files(
     builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
 ) -> tuple[Callable, Callable, Callable]:
-    """Return `records`, `parse` and `describe` over the TFRecord files of a split.
+    """Return `records`, `parse` and `describe` of `Source` for the TFRecord files of a split.
 
-    Read directly, because TFDS parses one example at a time, which for small pictures takes longer
-    than decoding them, and because records are then skipped without being parsed.
+    Files are read directly for two reasons. TFDS parses one example at a time, which takes longer
+    than decoding a small picture; and records can be skipped without parsing.
     """
     files = _split_files(builder, split)
     firsts = np.cumsum([0, *(file.take for file in files)])
@@ -242,7 +242,7 @@ def _split_files(builder: tfds.core.DatasetBuilder, split: str) -> list:
 def _from_examples(
     builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
 ) -> tuple[Callable, Callable, Callable]:
-    """Return the same over what `as_dataset` gives, for data sets in other formats."""
+    """Return the same for data sets in other formats, from TFDS' `as_dataset`."""
     paths = [image, label] if label else [image]
     decoders = tfds.decode.PartialDecoding(
         _nested(dict.fromkeys(paths, True)), decoders=_nested({image: tfds.decode.SkipDecoding()})

@@ -1,1 +1,1 @@
-"""What a density is worth: log Z and likelihood, convergence of chains, their modes, outliers."""
+"""Evaluation of a density: log Z and likelihood, convergence of chains, modes, outliers."""

@@ -1,10 +1,10 @@
-"""Annealed importance sampling: how much exp(-U) integrates to, log Z.
+"""Annealed importance sampling: log Z, the log of the integral of exp(-U).
 
-Chains go from one density to another along the geometric path U_b = (1 - b) U_0 + b U, and take a
-Metropolis-adjusted Langevin step at each b (Neal 2001). The mean of their weights estimates the
-ratio of the two integrals without bias. So from a base that is drawn exactly, the log of that mean
-is a lower bound of log Z in expectation; backwards, from exact samples of exp(-U), it gives an
-upper one (Grosse, Ghahramani and Adams 2015).
+Chains move from one density to another along the geometric path U_b = (1 - b) U_0 + b U, with one
+Metropolis-adjusted Langevin step at each b (Neal 2001). The mean of their weights is an unbiased
+estimate of the ratio of the two integrals. With exact draws from the base, the log of that mean is
+a lower bound of log Z in expectation. In reverse, from exact samples of exp(-U), it gives an upper
+bound (Grosse, Ghahramani and Adams 2015).
 """
 
 import functools
@@ -19,13 +19,13 @@ from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.potential import Potential
 from utils.seeds import draw_each, folded, folding_draw
 
-LEVELS = 127.5  # of 8-bit pixels in a unit of [-1, 1]
+LEVELS = 127.5  # 8-bit levels per unit of [-1, 1]
 
-StepDraw = Callable[[tf.Tensor], tf.Tensor]  # the number of a step -> what is drawn for it
+StepDraw = Callable[[tf.Tensor], tf.Tensor]  # the number of a step -> its random numbers
 
 
 class Place(NamedTuple):
-    """Where chains are: images (b, h, w, c), and U_0 and U there, (b,) float64, with gradients."""
+    """The state of chains: images (b, h, w, c), U_0 and U (b,) float64, and their gradients."""
 
     images: tf.Tensor
     base: tf.Tensor
@@ -34,11 +34,11 @@ class Place(NamedTuple):
     target_slope: tf.Tensor
 
     def energy(self, beta: tf.Tensor) -> tf.Tensor:
-        """Return U_b, (b,) float64."""
+        """Return U_b (b,) float64."""
         return (1 - beta) * self.base + beta * self.target
 
     def slope(self, beta: tf.Tensor) -> tf.Tensor:
-        """Return grad U_b, like the images."""
+        """Return grad U_b, shaped like the images."""
         beta = tf.cast(beta, self.images.dtype)
         return (1 - beta) * self.base_slope + beta * self.target_slope
 
@@ -47,7 +47,7 @@ Locate = Callable[[tf.Tensor], Place]
 
 
 class Annealed(NamedTuple):
-    """Chains after some steps: where they are, their log weights' growth and acceptance, (b,)."""
+    """Chains after some steps: state, growth of the log weights (b,), acceptance rates (b,)."""
 
     place: Place
     log_weights: tf.Tensor
@@ -55,7 +55,7 @@ class Annealed(NamedTuple):
 
 
 def make_locate(base: Potential, target: Potential) -> Locate:
-    """Return images -> both potentials and their gradients there."""
+    """Return images -> `Place`: both potentials and their gradients."""
 
     def locate(images: tf.Tensor) -> Place:
         return Place(images, *_value_and_slope(base, images), *_value_and_slope(target, images))
@@ -79,11 +79,11 @@ def metropolis_step(
     noise: tf.Tensor,
     uniform: tf.Tensor,
 ) -> tuple[Place, tf.Tensor]:
-    """Return where a Metropolis-adjusted Langevin step in U_b leads, and which chains moved, (b,).
+    """Return the state after one Metropolis-adjusted Langevin step in U_b, and who moved (b,) bool.
 
-    The proposal is a Langevin step in the tangent of U_b, whose gradient is known from the step
-    before: so a step costs one gradient. `uniform` (b,) float64 in [0, 1) decides. Proposals of no
-    finite energy are refused (Roberts and Tweedie 1996).
+    The proposal is a Langevin step in the tangent of U_b. Its gradient is known from the step
+    before, so that a step costs one gradient. `uniform` (b,) float64 in [0, 1) decides acceptance.
+    Proposals without finite energy are rejected (Roberts and Tweedie 1996).
     """
     images, slope = here.images, here.slope(beta)
     size = tf.cast(epsilon, images.dtype)
@@ -110,11 +110,12 @@ def anneal(
     draws: tuple[StepDraw, StepDraw],
     first_step: int | tf.Tensor = 0,
 ) -> Annealed:
-    """Take chains along a `path`: b of step k from its place k to k + 1, step sizes (n,) float64.
+    """Run chains along a `path` and return their last state.
 
-    `draws` give noise like the images and uniform numbers (b,) float64 of a step, counted from
-    `first_step`, so that a path cut into segments is the same path. The log weights grow by
-    (b' - b)(U_0 - U) before each step.
+    A path is values of b (n + 1,) and step sizes (n,), float64; step k takes b from entry k to
+    entry k + 1. `draws` return a step's noise, shaped like the images, and uniform numbers (b,)
+    float64. Steps count from `first_step`, so that a path in segments gives the same chains. Before
+    each step the log weights grow by (b' - b)(U_0 - U).
     """
     betas, epsilons = path
     first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
@@ -137,7 +138,7 @@ def anneal(
 
 
 def make_uniforms(keys: tf.Tensor) -> StepDraw:
-    """Return step -> uniform numbers (b,) float64, of chains' (b, 2) seeds."""
+    """Return step -> uniform numbers (b,) float64, from the chains' seeds `keys` (b, 2)."""
     streams = draw_each(folding_draw, keys, [], tf.int64)
 
     draw = functools.partial(tf.random.stateless_uniform, [], dtype=tf.float64, alg="philox")
@@ -147,16 +148,16 @@ def make_uniforms(keys: tf.Tensor) -> StepDraw:
 
 
 def summarise(log_weights: np.ndarray) -> dict[str, float]:
-    """Return what (n,) log weights of independent chains say of the log of their mean.
+    """Return the estimate of annealing from the log weights (n,) of independent chains.
 
-    `log_mean_weight` is that estimate; `mean_log_weight` lies further below it in expectation and
-    has a standard error that can be trusted; `effective_size` of n is the weights' own, low where
-    few chains carry the estimate.
+    `log_mean_weight` is the estimate. `mean_log_weight` is a looser bound, below it in expectation,
+    with a reliable `standard_error`. `effective_size` is that of importance weights: it is far
+    below n if few chains carry the estimate.
     """
     count = len(log_weights)
-    with np.errstate(invalid="ignore"):  # of chains that weigh nothing, whose log weight is -inf
+    with np.errstate(invalid="ignore"):  # a chain of weight 0 has the log weight -inf
         deviation = float(log_weights.std(ddof=1))
-    # To the stubs it may be a pair.
+    # By its type, `logsumexp` may return a pair.
     total, square = (float(logsumexp(k * log_weights)) for k in (1, 2))  # pyright: ignore[reportArgumentType]
     return {
         "log_mean_weight": float(total - np.log(count)),
@@ -167,14 +168,14 @@ def summarise(log_weights: np.ndarray) -> dict[str, float]:
 
 
 def bits_per_dim(nats: float, dims: int) -> float:
-    """Return -log p of a density in [-1, 1], in bits per value of 8-bit pixels."""
+    """Convert -log p of a density on [-1, 1]^dims from nats to bits per value of 8-bit pixels."""
     return float(nats / (dims * np.log(2)) + np.log2(LEVELS))
 
 
 def steps_for(gap: float, steps: np.ndarray, gaps: np.ndarray) -> float | None:
-    """Return how many steps a `gap` asks for, by the power law through the last two measured.
+    """Extrapolate the number of annealing steps for a `gap` by the power law of the last two gaps.
 
-    None where there are no two, or they do not fall.
+    Returns None if fewer than two were measured, or if they do not fall.
     """
     if len(steps) < 2 or not gaps[-2] > gaps[-1] > 0:
         return None

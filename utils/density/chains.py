@@ -1,4 +1,4 @@
-"""The chains of a density run, between arrays of the host and all cores of the devices."""
+"""The chains of a density run: from arrays on the host, over all replicas, and back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,9 +21,9 @@ Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays o
 
 
 def over_replicas(replicas: Replicas, function: Callable[..., Any]) -> Call:
-    """Return (shared, *rows) -> `function(*rows, *shared)` by all replicas and their pieces.
+    """Return (shared, *rows) -> `function(*rows, *shared)`, split over the replicas and pieces.
 
-    `function` must treat every row by itself; `shared` numbers and tables are the same for all.
+    `function` must treat every row independently; all replicas get the same `shared` values.
     """
     count = len(replicas.local)
     each = replicas.each(
@@ -41,7 +41,7 @@ def over_replicas(replicas: Replicas, function: Callable[..., Any]) -> Call:
 def make_starts(
     config: Mapping[str, Any], replicas: Replicas, networks: Networks
 ) -> dict[str, Call]:
-    """Return, by the name of a start, numbers of chains -> images; data are none of them."""
+    """Return, by name of the start, (), numbers of chains -> images; without starts from data."""
     seed, starts = config["seed"], {}
     if networks.gen is not None:
         starts["generator"] = generated_starts(networks.gen, seed)
@@ -50,7 +50,7 @@ def make_starts(
 
 
 def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
-    """Return (stream), numbers of chains -> exact draws from the base."""
+    """Return (stream,), numbers of chains -> exact draws (n, h, w, c) from the base."""
 
     def draw(numbers: tf.Tensor, stream: tf.Tensor) -> tf.Tensor:
         white = draw_each(
@@ -63,10 +63,10 @@ def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
 
 
 def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, seed: int) -> Call:
-    """Return (stream, first step, steps, path), images, numbers -> images and a look.
+    """Return (stream, first step, steps, path), images, numbers -> images and a record.
 
-    The look is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
-    path begin at the first step and are filled up to one length by `filled_up`.
+    The record is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
+    path begin at the first step; `filled_up` pads them to one length.
     """
     locate = make_locate(base.potential, potential)
 
@@ -97,14 +97,14 @@ def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Ca
 
 
 def chain_keys(seed: int, purpose: Purpose, stream: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the (b, 2) seeds of chains by their numbers (b,), in a stream of so many."""
+    """Return the seeds (b, 2) of chains from their numbers (b,) and the number of their stream."""
     return draw_each(lambda number: fold(seed, purpose, stream, number), numbers, [2], tf.int64)
 
 
 def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.ndarray, ...]:
-    """Return the stretch of a path's tables from step `first` to `last`, all of one length.
+    """Return a path's tables from step `first` to `last`, padded to one length.
 
-    So that segments of all lengths are one graph.
+    So all segments share one graph.
     """
     betas, epsilons = path[0][first : last + 1], path[1][first:last]
     longest = LONGEST_SEGMENT
@@ -115,6 +115,6 @@ def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.nda
 
 
 def require_finite(where: str, *arrays: np.ndarray) -> None:
-    """Raise Diverged where an image, or what is seen of it, is NaN or Inf."""
+    """Raise Diverged if an array of images or measurements holds NaN or Inf."""
     if not all(np.isfinite(array).all() for array in arrays):
         raise Diverged(f"{where}: an energy or a pixel is NaN or Inf")

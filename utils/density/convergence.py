@@ -1,4 +1,4 @@
-"""Have chains converged? R-hat, effective sizes, autocorrelation, distances between starts."""
+"""Convergence of chains: R-hat, effective sample sizes, autocorrelation, distance of starts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,31 +8,29 @@ from scipy.spatial.distance import cdist
 
 from utils.seeds import Purpose, host_rng
 
-FEWEST = 4  # looks at a chain that R-hat needs
-TAIL = (
-    0.05  # quantile whose effective size is that of the tail, and the one as far from the other end
-)
+FEWEST = 4  # records of a chain that R-hat needs
+TAIL = 0.05  # the tail's effective size is that of this quantile, and of 1 minus it
 PERMUTATIONS = 999
 
 
-def settled(looks: int) -> slice:
-    """Return the looks at which chains count as settled: the last half, and at least `FEWEST`."""
-    return slice(-max(FEWEST, looks // 2), None)
+def settled(records: int) -> slice:
+    """Return the records in which chains count as settled: the last half, at least `FEWEST`."""
+    return slice(-max(FEWEST, records // 2), None)
 
 
 def diagnose(
-    statistics: Mapping[str, np.ndarray], steps_per_look: float
+    statistics: Mapping[str, np.ndarray], steps_per_record: float
 ) -> dict[str, dict[str, Any]]:
-    """Return the diagnostics of each statistic (chains, looks) of settled chains from all starts.
+    """Return the diagnostics of each statistic (chains, records) of settled chains of all starts.
 
-    R-hat is the rank-normalised split one, `ess` bulk and tail (Vehtari et al. 2021), the
-    autocorrelation time in steps. None where a statistic does not vary. There are at least 2 chains
-    and `FEWEST` looks.
+    `r_hat` is the rank-normalised split R-hat, `ess` the effective sample sizes of bulk and tail
+    (Vehtari et al. 2021); the autocorrelation time is in Langevin steps. A constant statistic has
+    None. There must be at least 2 chains and `FEWEST` records.
     """
-    # Here, for it takes a second to import and no other run needs it.
+    # Imported here, because it takes a second and no other run needs it.
     from arviz_stats.base.array import array_stats
 
-    arviz: Any = array_stats  # its types are those of all its calls
+    arviz: Any = array_stats  # its types cover all its methods at once
 
     found: dict[str, dict[str, Any]] = {"r_hat": {}, "ess": {}, "autocorrelation_steps": {}}
     for name, values in statistics.items():
@@ -44,31 +42,32 @@ def diagnose(
         }
         found["r_hat"][name] = float(arviz.rhat(rows, method="rank")) if varies else None
         found["ess"][name] = {n: float(e) if varies else None for n, e in ess.items()}
-        time = steps_per_look * autocorrelation_time(rows) if varies else None
+        time = steps_per_record * autocorrelation_time(rows) if varies else None
         found["autocorrelation_steps"][name] = time
     return found
 
 
 def autocorrelation_time(values: np.ndarray) -> float:
-    """Return the integrated autocorrelation time, in looks, of (chains, looks): 1 if independent.
+    """Return the integrated autocorrelation time of (chains, records), in records; at least 1.
 
-    Deviations are from the mean over all chains, so that chains which stay apart count as
-    correlated. The sum ends where a pair of neighbouring correlations falls below 0 (Geyer 1992);
-    what is longer than the chains cannot be seen.
+    Independent records have 1. Deviations are from the mean over all chains, so that chains that
+    stay apart count as correlated. The sum ends where a pair of neighbouring correlations falls
+    below 0 (Geyer 1992). Times longer than the chains cannot be measured.
     """
     centred = values - values.mean()
-    looks = centred.shape[1]
-    products = [np.mean(centred[:, : looks - lag] * centred[:, lag:]) for lag in range(looks)]
+    records = centred.shape[1]
+    products = [np.mean(centred[:, : records - lag] * centred[:, lag:]) for lag in range(records)]
     correlations = np.array(products) / products[0]
-    pairs = correlations[: looks // 2 * 2].reshape(-1, 2).sum(axis=1)
+    pairs = correlations[: records // 2 * 2].reshape(-1, 2).sum(axis=1)
     kept = np.logical_and.accumulate(pairs > 0)
     return float(max(1.0, 2 * pairs[kept].sum() - 1))
 
 
 def compare_starts(features: Mapping[str, np.ndarray], seed: int) -> dict[str, dict[str, float]]:
-    """Return, for each pair of starts, the energy distance of the chains' last features (n, d).
+    """Return the energy distance between the chains' last features (n, d), for each pair of starts.
 
-    With the p-value of a permutation test of no difference, which is exact: chains are independent.
+    `p_value` is that of a permutation test of no difference; it is exact, because chains are
+    independent.
     """
     names, found = list(features), {}
     for number, first in enumerate(names):
@@ -92,12 +91,12 @@ def permutation_test(
     drawn = [
         _energy_distance(distances, rng.permutation(is_first)) for _ in range(PERMUTATIONS)
     ]  # fmt: skip
-    rounding = 1e-12 * distances.mean()  # which tells equal splits apart
+    rounding = 1e-12 * distances.mean()  # equal splits may differ by this much
     above = np.sum(np.array(drawn) >= observed - rounding)
     return observed, float((1 + above) / (1 + PERMUTATIONS))
 
 
 def _energy_distance(distances: np.ndarray, is_first: np.ndarray) -> float:
-    """Return the energy distance of the two groups of rows whose `distances` (n, n) are given."""
+    """Return the energy distance of two groups of n rows from all their `distances` (n, n)."""
     weights = np.where(is_first, 1 / is_first.sum(), -1 / (~is_first).sum())
     return float(-weights @ distances @ weights)

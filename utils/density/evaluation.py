@@ -1,4 +1,4 @@
-"""A density run from its command to its report."""
+"""A density run, from its command to its report."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from utils.data.streams import load_data
 from utils.density import results
 from utils.density.outliers import HELD_OUT, Pictures, open_outliers
 from utils.density.report import Report
+from utils.density.sampler import FEATURES, DensitySampler
 from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment
-from utils.density.walkers import FEATURES, Walkers
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -22,82 +22,82 @@ from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.reference import reference_count
 
-TIMED = 10  # steps, for `--dry-run`
+TIMED = 10  # steps of a segment for `--dry-run`
 
 
 def measure_density(
     command: Command, replicas: Replicas, networks: Networks, run_chain: Callable[..., Any]
 ) -> None:
-    """Measure what the density exp(-U) of a config is worth; `run_chain` is that of `fid.py`.
+    """Evaluate the density exp(-U) of a config; `run_chain` comes from `fid.py`.
 
-    Raises UserError for what cannot be measured, before any chain runs where it shows there.
+    Raises UserError for configs and data that cannot be evaluated, before any chain runs.
     """
     config = command.config
     _require_possible(config, replicas)
     dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
     count, noise = reference_count(config), config["data_epsilon"]
     pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
-    walkers = Walkers(config, replicas, networks, run_chain, (dataset, pictures))
-    inputs, work = Inputs([dataset, held_out]), walkers.work
+    sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
+    inputs, work = Inputs([dataset, held_out]), sampler.work
     taken = np.cumsum([0, *(segment.steps for segment in work)]).tolist()
     if command.dry_run:
         require_same_inputs(command, inputs)
         print(f"a segment: {TIMED} annealed steps of {config['batch_size']} images")
-        time_update(walkers.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
+        time_update(sampler.time(TIMED), -(-taken[-1] // TIMED), {}, "segment")
         return
 
-    parts = {"chains": walkers.chains, "pilot": walkers.pilot}
+    parts = {"chains": sampler.chains, "pilot": sampler.pilot}
     run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
-    walkers.begin(run)
-    head = {"exp_type": "density", "extractor": walkers.sight.extractor.label}
+    sampler.begin(run)
+    head = {"exp_type": "density", "extractor": sampler.statistics.extractor.label}
     report = Report(run.folder, head)
     progress = None
     for number in run.steps():
         segment = work[number]
-        walkers.advance(segment)
-        if progress is None and segment.steps:  # the first of them traces: it counts for no rate
+        sampler.advance(segment)
+        if progress is None and segment.steps:  # the first one traces, and is left out of the rate
             done = taken[number + 1]
             progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
         elif progress is not None and segment.steps:
             progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
         if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
-            tell(run, report, walkers, segment)
+            report_stage(run, report, sampler, segment)
         run.done(number)
-    run.drop(*walkers.all_files())
+    run.drop(*sampler.all_files())
     write_own_page(run)
 
 
-def tell(run: Run, report: Report, walkers: Walkers, segment: Segment) -> None:
-    """Tell what a stage has shown whose last segment is done, or all stages of its kind."""
-    ends = {IMAGES: walkers.pictures.names[-1], WALK: walkers.starts[-1]}
+def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Segment) -> None:
+    """Report a finished stage; images and chains only after the last stage of their kind."""
+    ends = {IMAGES: sampler.pictures.names[-1], WALK: sampler.starts[-1]}
     if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):
         return
-    columns = {name: walkers.rows(IMAGES, name) for name in walkers.pictures.names}
-    own, judged = columns[HELD_OUT], walkers.sight.judge is not None
+    columns = {name: sampler.rows(IMAGES, name) for name in sampler.pictures.names}
+    own, classified = columns[HELD_OUT], sampler.statistics.classifier is not None
     if segment.stage == IMAGES:
-        results.tell_images(run, report, columns, judged)
+        results.report_images(run, report, columns, classified)
     elif segment.stage == WALK:
-        traces = {start: walkers.rows(WALK, start) for start in walkers.starts}
-        features = {start: walkers.rows(WALK, start, FEATURES) for start in walkers.starts}
-        results.tell_chains(run, report, traces, features, own[:, 0])
-        results.tell_modes(run, report, traces, own[:, -1], walkers.sight.classes)
+        traces = {start: sampler.rows(WALK, start) for start in sampler.starts}
+        features = {start: sampler.rows(WALK, start, FEATURES) for start in sampler.starts}
+        results.report_chains(run, report, traces, features, own[:, 0])
+        results.report_modes(run, report, traces, own[:, -1], sampler.statistics.classes)
     else:
-        done = walkers.work[: walkers.work.index(segment) + 1]
+        done = sampler.work[: sampler.work.index(segment) + 1]
         stages = dict.fromkeys(each[:2] for each in done if each.stage in (FORWARD, REVERSE))
-        annealed = {(way, int(steps)): walkers.rows(way, steps) for way, steps in stages}
-        results.tell_annealing(run, report, own, annealed)
+        annealed = {(way, int(steps)): sampler.rows(way, steps) for way, steps in stages}
+        results.report_annealing(run, report, own, annealed)
 
 
 def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
-    """Raise UserError for what only the weights' own chain, or the devices, can tell."""
+    """Raise UserError for problems that depend on the weights' sampling or on the devices."""
     if not config["data_epsilon"]:
         raise UserError(
             "'data_epsilon' is 0: data without noise have no density; set it to that of training"
         )
     if config["mcmc_steps"] < 4:
         raise UserError(
-            f"'mcmc_steps' {config['mcmc_steps']}: chains so short cannot tell whether they "
-            "converge, set at least 4"
+            f"'mcmc_steps' {config['mcmc_steps']}: chains are too short to test convergence; set "
+            "at least 4"
         )
     if len(replicas.local) < replicas.count:
         raise UserError("exp_type 'density' runs on one machine: start it without TF_CONFIG")

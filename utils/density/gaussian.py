@@ -1,4 +1,4 @@
-"""The Gaussian that annealing begins at: fitted to data, drawn exactly, normalised by a formula."""
+"""The base of annealing: a Gaussian fitted to data, with exact draws and a known normaliser."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,14 +10,14 @@ from utils.data.sets import Dataset
 from utils.data.streams import ORDER_SEED, evaluation_batches
 from utils.scores.frechet import Moments
 
-MOST, READ = 100_000, 500  # images that the fit takes, and takes at once
+MOST, READ = 100_000, 500  # images of the fit at most, and images per batch
 
 
 class Gaussian(NamedTuple):
     """A normal density of D = h w c values: `mean` (D,), `precision` C^-1 and `root` C^(1/2).
 
-    Both are (D, D) and symmetric or, where pixels are independent, their diagonals (D,).
-    `log_normaliser` is half the log of det(2 pi C).
+    The two matrices are (D, D) and symmetric or, for independent pixels, their diagonals (D,).
+    `log_normaliser` is log det(2 pi C) / 2.
     """
 
     shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class Gaussian(NamedTuple):
         """Return -log p of images (b, h, w, c): (b,) float64, so that exp(-U) integrates to 1."""
 
         @tf.custom_gradient
-        def potential(rows: tf.Tensor) -> Any:  # one product for both the value and its gradient
+        def potential(rows: tf.Tensor) -> Any:  # value and gradient share one product
             slope = _times(rows, self.precision)
             squares = tf.reduce_sum(tf.cast(rows * slope, tf.float64), axis=1)
             return (
@@ -41,16 +41,16 @@ class Gaussian(NamedTuple):
         return potential(tf.reshape(images, [-1, self.mean.shape[0]]) - self.mean)
 
     def images(self, white: tf.Tensor) -> tf.Tensor:
-        """Return the images (b, h, w, c) that standard normal ones of that shape become."""
+        """Transform standard normal values (b, h, w, c) to draws (b, h, w, c)."""
         rows = _times(tf.reshape(white, [-1, self.mean.shape[0]]), self.root)
         return tf.reshape(self.mean + rows, [-1, *self.shape])
 
 
 class Spread(NamedTuple):
-    """How data lie in (D,) values: mean, variance of each, and the variances along directions.
+    """Mean (D,) and variances of data: of each value, `of_pixels` (D,), and of directions.
 
-    Orthonormal `directions` (D, r) and their variances (r,) are None where nobody asked for them;
-    across them nothing varies.
+    `directions` (D, r) are orthonormal, with `variances` (r,); in all others the variance is 0.
+    Both are None if they were not requested.
     """
 
     mean: np.ndarray
@@ -62,14 +62,14 @@ class Spread(NamedTuple):
 def fit_gaussian(
     spread: Spread, shape: Sequence[int], *, noise: float, full: bool, dtype: tf.DType = tf.float32
 ) -> Gaussian:
-    """Return the normal density of data with Gaussian noise of standard deviation `noise` on them.
+    """Return the normal density of data plus Gaussian noise of standard deviation `noise`.
 
-    Its covariance is `full`, or pixels are independent. The noise keeps every variance at its
-    square or above: the borders of images never vary.
+    It has a full covariance, or without `full` independent pixels. The noise bounds every variance
+    from below, also where data never vary, as at the borders of images.
     """
     size, square = len(spread.mean), noise**2
     if full:
-        assert spread.variances is not None  # whoever wants them has asked for them
+        assert spread.variances is not None  # `spread_of` was called with `full`
         assert spread.directions is not None
         own, directions = spread.variances + square, spread.directions
         precision, root = (
@@ -87,9 +87,10 @@ def fit_gaussian(
 
 
 def spread_of(dataset: Dataset, dims: int, *, full: bool) -> Spread:
-    """Return how the images of a split, of `dims` values, lie; `full`: along all directions.
+    """Return the mean and variances of a split's images of `dims` values; float64.
 
-    Of at most `MOST` images, the first in its shuffled order; float64.
+    `full` adds the variances of all directions. Taken are the first images of the shuffled order,
+    at most `MOST`.
     """
     count = min(dataset.num_examples, MOST)
     batches = (
@@ -113,7 +114,7 @@ def spread_of(dataset: Dataset, dims: int, *, full: bool) -> Spread:
 
 
 def spread_of_few(rows: np.ndarray) -> Spread:
-    """Return how fewer rows than values, (n, D), lie: by their inner products, of n squared."""
+    """Return the mean and variances of rows (n, D) with n < D, from their n x n inner products."""
     mean = rows.mean(axis=0)
     centred = (rows - mean) / np.sqrt(max(1, len(rows) - 1))
     variances, weights = np.linalg.eigh(centred @ centred.T)

@@ -1,4 +1,4 @@
-"""Which classes chains visit, and how often they move from one to another."""
+"""Modes: the classes that chains visit, and their transitions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ from utils.scores.extractors import Extractor
 from utils.weights.networks import load_classifier
 
 
-def make_judge(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
-    """Return images -> probabilities (b, classes) of a classifier, and the names of its classes.
+def make_classifier(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
+    """Return an extractor, images -> class probabilities (b, classes), and the class names.
 
-    A published checkpoint does not say them: they are numbers.
+    A published checkpoint has no names: numbers stand for them.
     """
     model, info = load_classifier(clf_weights)
     height, width, channels = info["image_dims"]
@@ -33,18 +33,18 @@ def make_judge(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor
 
     classes = info["classes"]
     names = [str(n) for n in range(classes)] if isinstance(classes, int) else list(classes)
-    judge = Extractor(
+    classifier = Extractor(
         name="classifier", dim=len(names), resize="as the classifier's features",
         weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,
     )  # fmt: skip
-    return judge, names
+    return classifier, names
 
 
 def count_modes(visits: np.ndarray, of_data: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Return what the classes of chains (chains, looks) show, beside those of data (n,).
+    """Summarise the classes of chains (chains, records), beside those of data (n,).
 
-    `transitions`[i][j] counts looks at class j that follow one at class i of the same chain;
-    `shares` are of settled chains.
+    `transitions`[i][j] counts records of class j that follow class i in a chain; `stays` is the
+    share of transitions within a class; `shares` are those of settled chains.
     """
     count = len(names)
     transitions = np.zeros((count, count), np.int64)
@@ -61,7 +61,7 @@ def count_modes(visits: np.ndarray, of_data: np.ndarray, names: Sequence[str]) -
 
 
 def save_modes(modes: dict[str, Any], path: str) -> None:
-    """Draw the shares of classes beside the data's, and the transitions between them."""
+    """Plot the shares of classes beside those of data, and the transitions between classes."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     shares, transitions = figure.subplots(1, 2)
     places = np.arange(len(modes["classes"]))
@@ -74,7 +74,7 @@ def save_modes(modes: dict[str, Any], path: str) -> None:
     picture = transitions.imshow(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)), vmin=0)
     figure.colorbar(picture, ax=transitions)
     transitions.set_yticks(places, modes["classes"])
-    transitions.set(title="from row to column, from look to look", xlabel="class")
+    transitions.set(title="share of transitions, from row to column", xlabel="class")
     save_figure(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""Does a density tell images of other kinds from those of its data set? AUROC, FPR95, intervals."""
+"""Detection of outliers, images from other sources, by a density: AUROC, FPR95, intervals."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from utils.seeds import Purpose, host_rng
 HELD_OUT = "held-out data"
 RESAMPLES = 500  # of the bootstrap
 INTERVAL = (0.025, 0.975)
-PASSED = 0.95  # of the data set's own images, at the threshold of FPR95
+PASSED = 0.95  # share of held-out images below the threshold of FPR95
 
 
 def _uniform(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -40,21 +40,21 @@ MADE: Mapping[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
 
 
 def open_outliers(config: Mapping[str, Any]) -> dict[str, Dataset | None]:
-    """Return the data sets that `ood` names, None for those that are made here.
+    """Return the data sets that `ood` names; None for those that `MADE` makes.
 
-    They are fitted to the size and channels of the config's. Raises UserError for unknown ones.
+    They get the size and channels of `image_dims`. Raises UserError for unknown ones.
     """
     return {name: None if name in MADE else _open(config, name) for name in config["ood"]}
 
 
 def _open(config: Mapping[str, Any], name: str) -> Dataset:
-    """Return the training split, which every set has, of the data set `FORMAT:PATH` or `NAME`."""
+    """Return the split `train`, which every set has, of the data set `FORMAT:PATH` or `NAME`."""
     kind, _, path = name.partition(":")
     other = {**config, "data_type": name, "data_labels": None, "label_attribute": None}
     if kind in OWN_FORMATS:
         other |= {"data_type": kind, "data_dir": path}
     elif not any(exists(f"{folder}/{kind}") for folder in data_dirs(other)):
-        other["data_dir"] = None  # not beside the run's own data: where it would be prepared
+        other["data_dir"] = None  # not beside the run's own data: look in the default folder
     other |= {"split": "train", "heldout_split": None, "random_crop": False, "data_flip": False}
     try:
         return load_data(other)
@@ -64,9 +64,9 @@ def _open(config: Mapping[str, Any], name: str) -> Dataset:
 
 
 class Pictures(NamedTuple):
-    """Images whose energies are compared: those held out, and outliers, `count` at most of each.
+    """The images whose energies are compared: held-out images and outliers, up to `count` of each.
 
-    All carry Gaussian noise of standard deviation `noise`, as the data that the EBM learned on.
+    All get Gaussian noise of standard deviation `noise`, like the training data of the EBM.
     """
 
     own: Dataset
@@ -77,11 +77,11 @@ class Pictures(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The data set's own images first."""
+        """The names of the sets, held-out data first."""
         return [HELD_OUT, *self.others]
 
     def batches(self, name: str, size: int) -> Iterator[np.ndarray]:
-        """Yield the first images of a split in its shuffled order, (b, h, w, c) around [-1, 1]."""
+        """Yield the first images (b, h, w, c) of a set's shuffled order, in [-1, 1] plus noise."""
         other, made, place = self.others.get(name), MADE.get(name), 0
         dataset, number = other or self.own, self.names.index(name)
         count = min(self.count, dataset.num_examples)
@@ -97,13 +97,16 @@ class Pictures(NamedTuple):
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Return how often a score (m,) of an outlier lies above one (n,) of an image; ties by half."""
+    """Return the probability that an outlier's score, of (m,), exceeds an image's, of (n,).
+
+    Ties count half.
+    """
     ranks, count = rankdata(np.concatenate([inside, outside])), len(outside)
     return float((ranks[len(inside) :].mean() - (count + 1) / 2) / len(inside))
 
 
 def false_positives(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Return FPR95: the share of outliers that pass a threshold which 95% of images pass."""
+    """Return FPR95: the share of outliers below the threshold that 95% of images are below."""
     return float(np.mean(outside <= np.quantile(inside, PASSED)))
 
 

@@ -1,4 +1,4 @@
-"""`report.json` of a density run, which grows stage by stage, and its pictures."""
+"""`report.json` of a density run, extended after each stage, and its plots."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from utils.run.plots import save_figure
 
 
 class Report:
-    """The sections of `report.json`, written whenever one is added."""
+    """The sections of `report.json`; the file is written after every change."""
 
     def __init__(self, folder: str, head: Mapping[str, Any]):
         self.path, self.sections = join(folder, "report.json"), dict(head)
@@ -23,7 +23,7 @@ class Report:
                 self.sections = json.load(file)
 
     def put(self, name: str, section: Mapping[str, Any]) -> None:
-        """Add a section, in place of an older one; what is not finite is null."""
+        """Add or replace a section; NaN and Inf become null."""
         self.sections[name] = _finite(section)
         with whole_file(self.path) as path, open(path, "w") as file:
             json.dump(self.sections, file, indent=1, allow_nan=False)
@@ -38,7 +38,7 @@ def _finite(value: Any) -> Any:
 
 
 def save_bounds(bits: Mapping[str, Mapping[str, float]], base: float, path: str) -> None:
-    """Draw the bits per dimension by steps of annealing, beside those of its base."""
+    """Plot the bits per dimension over the steps of annealing, with those of the base."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     steps = [int(name) for name in bits]
@@ -59,9 +59,9 @@ def save_chains(
     of_data: np.ndarray,
     path: str,
 ) -> None:
-    """Draw each statistic, by start (n, looks), along chains: median, middle 80%; R-hat if known.
+    """Plot each statistic along the chains: median and middle 80% per start, and R-hat if known.
 
-    The energies of data (n,) are a band.
+    `statistics` are (n, records) by name and start. The energies of data (n,) are a band.
     """
     figure = Figure(figsize=(15, 6), layout="constrained")
     for axes, (name, by_start) in zip(figure.subplots(2, 4).flat, statistics.items(), strict=True):
@@ -79,7 +79,7 @@ def save_chains(
 
 
 def save_energies(energies: Mapping[str, np.ndarray], path: str) -> None:
-    """Draw how the energies (n,) of each set of images are spread, on one axis."""
+    """Plot the distribution of the energies (n,) of each set of images on one axis."""
     figure = Figure(figsize=(7, 1 + 0.6 * len(energies)), layout="constrained")
     axes = figure.subplots()
     for place, values in enumerate(energies.values()):

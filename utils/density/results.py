@@ -1,4 +1,4 @@
-"""From the files of a density run's stages to its report: numbers, lines, pictures."""
+"""From the arrays of a density run's stages to its report: numbers, messages, plots."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,25 +10,28 @@ from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
 from utils.density.outliers import HELD_OUT, separation
 from utils.density.report import Report, save_bounds, save_chains, save_energies
-from utils.density.sight import NO_CLASS, SEEN
 from utils.density.stages import FORWARD, REVERSE, look_steps
+from utils.density.statistics import NO_CLASS, STATISTICS
 from utils.files.whole import whole_file
 from utils.run.run import Run
 from utils.scores.validity import COLUMNS, Trace, describe, line
 from utils.seeds import Purpose, host_rng
 
 MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
-TARGET = 0.1  # bits per dimension between forward and reverse that are asked for
+TARGET = 0.1  # the difference of forward and reverse to extrapolate to, in bits per dimension
 
 
-def tell_images(run: Run, report: Report, columns: Mapping[str, np.ndarray], judged: bool) -> None:
-    """Tell how well each score of `columns` (n, 6), by set of images, finds outliers.
+def report_images(
+    run: Run, report: Report, columns: Mapping[str, np.ndarray], classified: bool
+) -> None:
+    """Report how well each score separates outliers from held-out data.
 
-    Higher scores count as outliers: the potential, its gradient norm, and two baselines.
+    `columns` holds, by set of images, the columns `MEASURED` (n, 6). Higher scores mean outliers:
+    the potential, its gradient norm, and two baselines.
     """
     inside, found = columns[HELD_OUT], {}
     scores = ["energy", "gradient norm", "per-pixel Gaussian"]
-    scores += ["maximal softmax"] if judged else []
+    scores += ["maximal softmax"] if classified else []
     for number, (name, outside) in enumerate(columns.items()):
         if name == HELD_OUT:
             continue
@@ -44,23 +47,24 @@ def tell_images(run: Run, report: Report, columns: Mapping[str, np.ndarray], jud
     save_energies(energies, run.path("plots", "outliers.png"))
 
 
-def tell_chains(
+def report_chains(
     run: Run,
     report: Report,
     traces: Mapping[str, np.ndarray],
     features: Mapping[str, np.ndarray],
     of_data: np.ndarray,
 ) -> None:
-    """Tell whether chains (n, looks, columns) from several starts have converged.
+    """Report whether chains from several starts have converged.
 
-    `features` (n, d) are of their last images, `of_data` the energies of held-out data.
+    `traces` (n, records, columns) and the `features` (n, d) of the last images are given per start;
+    `of_data` (m,) are the energies of held-out data.
     """
     config, looks = run.config, look_steps(run.config)
-    names = [*COLUMNS, *SEEN]
+    names = [*COLUMNS, *STATISTICS]
     validity: dict[str, Any] = {"steps": looks[-1], "chains_per_start": config["num_samples"]}
     for start, rows in traces.items():
         trace = Trace(np.array(looks), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
-        trace.grad_norms[:, 0] = np.nan  # no step was taken
+        trace.grad_norms[:, 0] = np.nan  # before the first step
         validity[f"from {start}"] = describe(trace, of_data, looks[-1:], config["data_epsilon"])
         print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
         columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
@@ -69,7 +73,7 @@ def tell_chains(
         name: {start: rows[..., names.index(name)] for start, rows in traces.items()}
         for name in names[:-1]
     }
-    late, watched = settled(len(looks)), (COLUMNS[0], *SEEN[:-1])
+    late, watched = settled(len(looks)), (COLUMNS[0], *STATISTICS[:-1])
     pooled = {name: np.concatenate([*statistics[name].values()])[:, late] for name in watched}
     every = float(np.mean(np.diff(looks)[late]))
     validity |= diagnose(pooled, every)
@@ -86,19 +90,19 @@ def tell_chains(
         )
 
 
-def tell_modes(
+def report_modes(
     run: Run,
     report: Report,
     traces: Mapping[str, np.ndarray],
     of_data: np.ndarray,
     names: Sequence[str],
 ) -> None:
-    """Tell which classes chains visit, beside those of held-out data (n,); none: no classifier."""
+    """Report the classes that chains visit, beside those of held-out data (n,)."""
     if (of_data == NO_CLASS).any():
         report.put("modes", {"left_out": "no classifier: 'clf_weights' is None"})
-        print("classes of chains: none, for there is no classifier (clf_weights)", flush=True)
+        print("classes of chains: none; to report them set clf_weights", flush=True)
         return
-    column, found = len(COLUMNS) + SEEN.index("class"), {}
+    column, found = len(COLUMNS) + STATISTICS.index("class"), {}
     for start, rows in traces.items():
         found[f"from {start}"] = count_modes(
             rows[..., column].astype(int), of_data.astype(int), names
@@ -106,19 +110,21 @@ def tell_modes(
         modes = found[f"from {start}"]
         save_modes(modes, run.path("plots", f"modes_{start}.png"))
         print(
-            f"chains from {start}: {modes['visited_per_chain']:.2f} classes a chain, "
-            f"{modes['visited']} of {len(names)} in all, stay in one {modes['stays']:.1%} of looks",
+            f"chains from {start}: {modes['visited_per_chain']:.2f} classes per chain, "
+            f"{modes['visited']} of {len(names)} in all, {modes['stays']:.1%} of transitions stay "
+            "in a class",
             flush=True,
         )
     report.put("modes", found)
 
 
-def tell_annealing(
+def report_annealing(
     run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
 ) -> None:
-    """Tell log Z and the likelihood of held-out data, (n, 6), by what is `annealed` so far.
+    """Report log Z and the likelihood of held-out data (n, 6) from all annealing so far.
 
-    That is, by direction and number of steps, each chain's log weight and acceptance, (n, 2).
+    `annealed` holds log weights and acceptance rates (n, 2) of chains, by direction and number of
+    steps.
     """
     config = run.config
     dims, count = int(np.prod(config["image_dims"])), len(held_out)
@@ -168,6 +174,6 @@ def tell_annealing(
 
 
 def _save(run: Run, name: str, arrays: Mapping[str, Any]) -> None:
-    """Keep arrays in an npz for whoever looks closer."""
+    """Save arrays as an npz in the run folder, for further analysis."""
     with whole_file(run.path("numpy", f"{name}.npz")) as path:
         np.savez(path, **arrays)

@@ -1,4 +1,4 @@
-"""The work of a density run as a plain list: images, chains, and annealing, cut into segments."""
+"""The work of a density run as a plain list of segments: images, chains, pilot, annealing."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from utils.density.schedule import NODES, ROUND, ROUNDS
 from utils.scores.segments import LONGEST_SEGMENT, LOOKS, count_batches
 
-LOOKS_AT_CHAINS = 100  # where `segment_steps` says no other number
+LOOKS_AT_CHAINS = 100  # records of a chain, if `segment_steps` is not set
 IMAGES, WALK, PILOT, FORWARD, REVERSE = "images", "chains from", "pilot", "forward", "reverse"
 
 
 class Segment(NamedTuple):
-    """Steps `first` to `last` of a batch of a stage; 0 to 0 is the start of chains.
+    """Steps `first` to `last` of one batch of a stage; 0 to 0 is the start of chains.
 
-    `of` tells stages of one kind apart: the images' name, the chains' start, the steps annealed.
+    `of` is the name of the images, the start of the chains, or the number of annealing steps.
     """
 
     stage: str
@@ -25,7 +25,7 @@ class Segment(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """How many steps chains take in it."""
+        """The number of steps that chains take in this segment."""
         node = ROUNDS * ROUND if self.last else 0
         return node if self.stage == PILOT else self.last - self.first
 
@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 def density_segments(
     config: Mapping[str, Any], images: Sequence[str], starts: Sequence[str]
 ) -> list[Segment]:
-    """Return all segments in order: images first, for they show what is not finite at once."""
+    """Return all segments in order; images come first, because they reveal NaN and Inf at once."""
     work = [Segment(IMAGES, name) for name in images]
     for start in starts:
         work += _chains(config, WALK, start, look_steps(config))
@@ -46,7 +46,7 @@ def density_segments(
 
 
 def look_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return the steps after which the config's own chains are looked at, from 0 to their end."""
+    """Return the steps at which the config's own chains are recorded, from 0 to their end."""
     steps = config["mcmc_steps"]
     every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS_AT_CHAINS))
     return [*range(0, steps, every), steps]

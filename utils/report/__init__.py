@@ -1,1 +1,1 @@
-"""The page of a run, `report.html`: static, made of what lies in the run's folder."""
+"""The page of a run, `report.html`: static, made from the files in the run folder."""

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of tables, curves and pictures, which the template lays out."""
+"""The blocks of a page: tables, curves and pictures, which the template lays out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from utils.report.folder import RunFolder
 
 
 class Table(NamedTuple):
-    """Rows of text under a head; with a `title` they unfold when it is clicked."""
+    """Rows of text under a head; a table with a `title` is folded until a click on it."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -18,14 +18,14 @@ class Table(NamedTuple):
 
 
 class Charts(NamedTuple):
-    """Curves beside each other."""
+    """Curves side by side."""
 
     charts: Sequence[Chart]
     kind: str = "charts"
 
 
 class Pictures(NamedTuple):
-    """Pictures by caption: paths from the run folder; `enlarged`: of images, pixel by pixel."""
+    """Pictures by caption, as paths from the run folder; `enlarged` shows pixels as squares."""
 
     pictures: Mapping[str, str]
     enlarged: bool = False
@@ -33,7 +33,7 @@ class Pictures(NamedTuple):
 
 
 class Slides(NamedTuple):
-    """Pictures by caption and step of a `unit`, moved by a slider: paths from the run folder."""
+    """Pictures by caption and step, as paths from the run folder; a slider moves over the steps."""
 
     unit: str
     series: Mapping[str, Mapping[int, str]]
@@ -41,7 +41,7 @@ class Slides(NamedTuple):
 
     @property
     def steps(self) -> list[int]:
-        """All steps of which there are pictures."""
+        """All steps that have pictures."""
         return sorted({step for pictures in self.series.values() for step in pictures})
 
 
@@ -50,19 +50,19 @@ Sections = dict[str, list[Block]]  # by title
 
 
 def charts(drawn: Iterable[Chart | None]) -> list[Block]:
-    """Return the drawings that there are as a block, [] for none."""
+    """Return the charts that are not None as a block; [] if there are none."""
     there = [each for each in drawn if each is not None]
     return [Charts(there)] if there else []
 
 
 def pictures(run: RunFolder, wanted: Mapping[str, str], *, enlarged: bool = False) -> list[Block]:
-    """Return those of pictures by caption that the run has, [] for none."""
+    """Return the pictures that the run has as a block; [] if it has none."""
     there = {caption: path for caption, path in wanted.items() if run.has(path)}
     return [Pictures(there, enlarged)] if there else []
 
 
 def slides(unit: str, found: Iterable[tuple[str, int, str]]) -> list[Block]:
-    """Return pictures, each with its caption, step and path, [] for none."""
+    """Return pictures (caption, step, path) as a block with a slider; [] if there are none."""
     series: dict[str, dict[int, str]] = {}
     for caption, step, path in found:
         series.setdefault(caption, {})[step] = path

@@ -1,4 +1,4 @@
-"""Curves as SVG inside a page: in its colours, light or dark, and sharp at every size."""
+"""Curves as SVG inside a page: sharp at every size, and in the page's light or dark colours."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from utils.report.text import number
 
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 40  # margins
-COLUMNS = 400  # into which longer curves are gathered: their means between smallest and largest
-DOTS = 40  # points at most that are marked and tell their values
-COLORS = 4  # that curves have in turn
-CUT, USUAL = 8, (0.01, 0.99)  # an axis longer than 8 times its usual quantiles is cut
+COLUMNS = 400  # longer curves are averaged into so many columns, with a band from min to max
+DOTS = 40  # curves of at most so many points show them, with their values as tooltips
+COLORS = 4  # curves take them in turn
+CUT, USUAL = 8, (0.01, 0.99)  # an axis is cut at these quantiles if it is 8 times longer
 
 
 class Line(NamedTuple):
-    """A curve (n,) over x (n,), where given between `low` and `high` (n,)."""
+    """A curve y (n,) over x (n,), with an optional band from `low` to `high` (n,)."""
 
     x: np.ndarray
     y: np.ndarray
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     high: np.ndarray | None = None
 
     def gathered(self) -> "Line":
-        """Return the finite points of the curve, a long one's by columns."""
+        """Return the curve's finite points; a long curve without a band is averaged in columns."""
         finite = np.isfinite(self.y)
         x, y = (np.asarray(part, float)[finite] for part in self[:2])
         if self.low is not None and self.high is not None:
@@ -40,32 +40,32 @@ class Line(NamedTuple):
 
 
 class Axes(NamedTuple):
-    """The ranges of a drawing; `log`: x stands at log(1 + x)."""
+    """The ranges of a chart; with `log`, x is drawn at log(1 + x)."""
 
     x: tuple[float, float]
     y: tuple[float, float]
     log: bool
 
     def across(self, x: np.ndarray) -> np.ndarray:
-        """Return where values of x stand."""
+        """Return the horizontal positions of x."""
         x, (low, high) = (np.log1p(v) if self.log else v for v in (x, np.array(self.x)))
         return LEFT + (x - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     def down(self, y: np.ndarray) -> np.ndarray:
-        """Return where values of y stand; those beyond stand at the edge."""
+        """Return the vertical positions of y, clipped to the edges."""
         low, high = self.y
         return (
             HEIGHT - BOTTOM - (np.clip(y, low, high) - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
         )
 
     def path(self, x: np.ndarray, y: np.ndarray) -> str:
-        """Return the path along points."""
+        """Return the SVG path along points."""
         points = zip(self.across(x), self.down(y), strict=True)
         return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
 
 
 class Chart(NamedTuple):
-    """A drawing, its title, what has to be said of it, and the names of its curves in order."""
+    """A chart: its title, SVG, note, and the names of its curves in order."""
 
     title: str
     svg: Markup
@@ -82,7 +82,7 @@ def chart(
     log: bool = False,
     bounds: tuple[float, float] | None = None,
 ) -> Chart:
-    """Draw curves by name; `levels` are dashed lines across, `bounds` those of the y axis."""
+    """Plot curves by name; `levels` are dashed horizontal lines, `bounds` limit the y axis."""
     curves = {name: line.gathered() for name, line in lines.items()}
     levels = {name: y for name, y in (levels or {}).items() if np.isfinite(y)}
     axes, note = _axes(curves, levels, log, bounds)
@@ -105,7 +105,7 @@ def _axes(
     log: bool,
     bounds: tuple[float, float] | None,
 ) -> tuple[Axes, str]:
-    """Return the ranges that show all curves, and the note on values that they leave out."""
+    """Return the ranges of the axes, and a note if the y axis is cut."""
     x = np.concatenate([line.x for line in curves.values()])
     shown = [part for line in curves.values() for part in line[1:] if part is not None]
     y = np.concatenate([*shown, [*levels.values()]])
@@ -121,7 +121,7 @@ def _axes(
 
 
 def _grid(axes: Axes, label: str) -> Iterator[str]:
-    """Yield the lines of both axes' ticks, their numbers, and what x is."""
+    """Yield the ticks of both axes, their numbers, and the label of x."""
     foot = HEIGHT - BOTTOM
     for tick, y in _places(MaxNLocator(4).tick_values(*axes.y), axes.y, axes.down):
         yield f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
@@ -136,13 +136,13 @@ def _grid(axes: Axes, label: str) -> Iterator[str]:
 
 
 def _places(ticks, bounds: tuple[float, float], place) -> list[tuple[float, float]]:
-    """Return the ticks between bounds, and where they stand."""
+    """Return the ticks between bounds, with their positions."""
     inside = [tick for tick in ticks if bounds[0] <= tick <= bounds[1]]
     return list(zip(inside, place(np.array(inside)), strict=True))
 
 
 def _curve(axes: Axes, name: str, line: Line, color: int) -> Iterator[str]:
-    """Yield a curve with its band, and its points where they are few."""
+    """Yield a curve with its band, and its points if they are few."""
     if not len(line.x):
         return
     if line.low is not None and line.high is not None:

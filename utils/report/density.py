@@ -1,4 +1,4 @@
-"""What the page of a density run shows: likelihood, outliers, convergence, modes."""
+"""The page of a density run: likelihood, outliers, convergence, modes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from utils.report.blocks import Block, Sections, Table, pictures
 from utils.report.folder import RunFolder
 from utils.report.text import number
 
-WAYS = ("forward", "reverse")  # of annealing
+WAYS = ("forward", "reverse")  # directions of annealing
 LIKELIHOOD = "forward: a lower bound of log Z in expectation; reverse: an estimate"
 
 
 def density(run: RunFolder, report: Mapping[str, Any]) -> Sections:
-    """Show what a density is worth, as far as its stages are done."""
+    """Return the sections of a density run, for the stages that are done."""
     plots = {name.partition(".")[0]: f"plots/{name}" for name in run.names("plots")}
     modes = {name: path for name, path in plots.items() if name.startswith("modes")}
     chains = {name: path for name, path in plots.items() if name.startswith("chains")}
@@ -34,7 +34,7 @@ def _named(plots: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def _likelihood(report: Mapping[str, Any]) -> list[Block]:
-    """Show log Z and bits per dimension, a row a number of steps and direction."""
+    """Return log Z and bits per dimension, one row per number of steps and direction."""
     rows, bits = [], report.get("bits_per_dim", {})
     for steps, found in report.get("log_z", {}).get("by_steps", {}).items():
         for way in (way for way in WAYS if way in found):
@@ -42,13 +42,16 @@ def _likelihood(report: Mapping[str, Any]) -> list[Block]:
             size = f"{number(each['effective_size'])} of {each['chains']}"
             told = (each["log_z"], bits["by_steps"][steps][way], each["acceptance"])
             rows.append((number(int(steps)), way, *map(number, told), size))
-    head = ("steps of annealing", "from", "log Z", "bits per dimension", "acceptance", "carried by")
+    head = (
+        *("steps of annealing", "direction", "log Z", "bits per dimension"),
+        *("acceptance", "effective size"),
+    )
     base = f"{LIKELIHOOD}; the base has {number(bits.get('base'))} bits per dimension"
     return [Table(head, rows, note=base)] if rows else []
 
 
 def _outliers(report: Mapping[str, Any]) -> list[Block]:
-    """Show how well each score tells outliers from held-out pictures."""
+    """Return how well each score separates outliers from held-out pictures."""
     rows = [
         (name, score, *(_with_interval(each, what) for what in ("auroc", "fpr95")))
         for name, found in report.get("outliers", {}).items()
@@ -65,7 +68,7 @@ def _with_interval(found: Mapping[str, Any], what: str) -> str:
 
 
 def _convergence(validity: Mapping[str, Any]) -> list[Block]:
-    """Show R-hat and effective sizes by statistic, and how far chains of two starts lie apart."""
+    """Return R-hat and effective sizes per statistic, and the distances between starts."""
     sizes, times = validity.get("ess", {}), validity.get("autocorrelation_steps", {})
     rows = [
         (name, *map(number, (r_hat, sizes[name]["bulk"], sizes[name]["tail"], times[name])))

@@ -1,4 +1,4 @@
-"""Pictures inside of a page, as many as such a file should hold."""
+"""Embedding pictures in a page, up to a limit."""
 
 import base64
 import itertools
@@ -12,11 +12,11 @@ from utils.report.folder import RunFolder
 
 MOST_PICTURES, MOST_BYTES = 50, 20_000_000
 
-Source = Callable[[str], str | None]  # path from a run folder -> what the page shows there
+Source = Callable[[str], str | None]  # path from a run folder -> URL in the page, None: left out
 
 
 def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list[Source], str]:
-    """Return path -> the picture itself for each run, None for one left out, and what to say."""
+    """Return, for each run, path -> picture as a data URL, None if left out; and a note."""
     series = [
         [(run, path) for path in paths]
         for run, own in zip(runs, shown, strict=True)
@@ -28,14 +28,14 @@ def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list
     def source(run: RunFolder) -> Source:
         return lambda path: _inside(run, path) if (run, path) in chosen else None
 
-    note = f"{len(chosen)} of {len(sizes)} pictures are inside of this file"
+    note = f"{len(chosen)} of {len(sizes)} pictures are in this file"
     return [source(run) for run in runs], note
 
 
 def choose(series: Sequence[Sequence[Any]], sizes: Mapping[Any, int]) -> set:
-    """Return what a page can hold of series of pictures: equally many of each, its last among them.
+    """Return the pictures that fit into a page: equally many of each series, including its last.
 
-    Where not even the last ones fit, those of the first series go before.
+    If not even all last ones fit, those of the first series are taken.
     """
     for count in range(max(map(len, series), default=0), 0, -1):
         thinned = [picture for own in series for picture in _thinned(own, count)]
@@ -46,7 +46,7 @@ def choose(series: Sequence[Sequence[Any]], sizes: Mapping[Any, int]) -> set:
 
 
 def _series(blocks: Iterable[Block]) -> list[list[str]]:
-    """Return the paths of pictures: those along steps together, others alone."""
+    """Return the paths of pictures by series: a series of steps, or a single picture."""
     found = []
     for block in blocks:
         if isinstance(block, Pictures):
@@ -65,6 +65,6 @@ def _fit(sizes: Sequence[int]) -> bool:
 
 
 def _thinned(own: Sequence, count: int) -> list:
-    """Return up to `count` of a series, evenly spaced, the last one among them."""
+    """Return up to `count` items of a series, evenly spaced, including the last."""
     places = np.linspace(len(own) - 1, 0, min(count, len(own))).round().astype(int)
     return [own[place] for place in places]

@@ -1,4 +1,4 @@
-"""A run folder as a page reads it: what lies there, None or nothing where nothing does."""
+"""Reading a run folder for its page; a missing file counts as empty."""
 
 import csv
 import functools
@@ -18,7 +18,7 @@ from utils.run.states import STATE_FILE, list_states
 
 
 class Progress(NamedTuple):
-    """Steps done of a `unit`, of how many; None where a state of an older version does not say."""
+    """Steps done, their total, and their `unit`; the total is None in states of older versions."""
 
     done: int
     total: int | None
@@ -28,8 +28,8 @@ class Progress(NamedTuple):
 class RunFolder:
     """The files of a run, by their paths from its folder.
 
-    Raises UserError where `path` is no run folder. What is there is all that a page shows: nothing
-    is waited for, and a damaged file counts as one that is not there.
+    Raises UserError if `path` is no run folder. The run may still be going on: a file that is
+    missing or damaged is left out.
     """
 
     def __init__(self, path: str):
@@ -44,35 +44,35 @@ class RunFolder:
         return self.path.rpartition("/")[2]
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the files in one of its folders, sorted."""
+        """Return the sorted names of the files in a subfolder, [] if there is none."""
         path = join(self.path, folder)
         return list_folder(path).files if tf.io.gfile.isdir(path) else []
 
     def has(self, name: str) -> bool:
-        """Return whether there is a file of this path."""
+        """Return whether a file exists."""
         return tf.io.gfile.exists(join(self.path, name))
 
     def content(self, name: str) -> bytes:
-        """Return what a file holds, b"" where there is none."""
+        """Return the content of a file, b"" if it is missing."""
         if not self.has(name):
             return b""
         with tf.io.gfile.GFile(join(self.path, name), "rb") as file:
             return file.read()
 
     def record(self, name: str) -> dict[str, Any]:
-        """Return what a JSON file says."""
+        """Return the content of a JSON file, {} if it is missing or damaged."""
         try:
             return json.loads(self.content(name))
         except ValueError:
             return {}
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """Return what the whole lines of a file of JSON lines say."""
+        """Return the complete records of a file of JSON lines."""
         lines = self.content(name).decode(errors="replace").split("\n")
         return [json.loads(line) for line in lines[:-1] if line.endswith("}")]
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return the arrays of an npz file."""
+        """Return the arrays of an npz file, {} if it is missing or damaged."""
         try:
             with np.load(io.BytesIO(self.content(name))) as arrays:
                 return {key: arrays[key] for key in arrays.files}
@@ -81,8 +81,8 @@ class RunFolder:
 
     @functools.cached_property
     def metrics(self) -> dict[str, np.ndarray]:
-        """The columns of `metrics.csv`, without those that hold no number, float64."""
-        lines = self.content("metrics.csv").decode().split("\n")[:-1]  # a kill may break the last
+        """The columns (n,) float64 of `metrics.csv` that hold any number."""
+        lines = self.content("metrics.csv").decode().split("\n")[:-1]  # a kill may cut the last
         head, *rows = [*csv.reader(lines)] or [[]]
         columns = zip(*(row for row in rows if len(row) == len(head)), strict=True)
         named = {name: np.array(column, float) for name, column in zip(head, columns, strict=False)}
@@ -90,7 +90,7 @@ class RunFolder:
 
     @functools.cached_property
     def progress(self) -> Progress:
-        """How far the run is, as its newest state says."""
+        """The progress of the run, from its newest state."""
         done = max(list_states(join(self.path, "state")), default=0)
         header = self.record(f"state/{done}/{STATE_FILE}")
         return Progress(done, header.get("total"), header.get("unit", "step"))

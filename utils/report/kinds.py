@@ -1,4 +1,4 @@
-"""What the page of each kind of run shows, one function per kind: from its folder to sections."""
+"""The page of each script: one function per script, from a run folder to sections."""
 
 import json
 import re
@@ -13,29 +13,29 @@ from utils.report.folder import RunFolder
 from utils.report.scores import scoring
 from utils.report.text import NONE, duration, interval, number
 
-CAPTIONS = {  # of pictures in `shortrun/`, by how their names begin, in this order
+CAPTIONS = {  # of the pictures in `shortrun/`, by the first word of their names, in this order
     **dict.fromkeys(("shortrun", "longrun"), "samples"),
     "persistent": "bank",
     "burnin": "burn-in bank",
     "generator": "generator",
 }
-CURVES = {  # by columns of metrics, of one name each
+CURVES = {  # by title: the columns of metrics, by the names of the curves
     "energy difference, data - samples, over temperature": {"": "energy_diff"},
     "Langevin gradient magnitude": {"": "grad_norm"},
-    "generator's loss": {"": "gen_loss"},
-    "Langevin steps behind a sample": {"": "chain_steps"},
+    "loss of the generator": {"": "gen_loss"},
+    "Langevin steps per sample": {"": "chain_steps"},
     "share of saturated values": {"": "saturated"},
     "loss": {"training": "loss", "test": "test_loss"},
     "accuracy": {"training": "accuracy", "test": "test_accuracy"},
     "learning rate": {"EBM": "ebm_lr", "generator": "gen_lr", "": "lr"},
 }
-RECENT = 0.1  # share of training, its end, over which means are taken
+RECENT = 0.1  # the last share of training, for means
 SHOWN = re.compile(r"(?P<what>\D+)(?P<step>\d+)\.png")
-PURIFIED = "a row an image: original, adversarial, purified, difference x 8; broken ones first"
+PURIFIED = "a row per image: original, adversarial, purified, difference x 8; broken images first"
 
 
 def training(run: RunFolder) -> Sections:
-    """Show how an EBM learned: curves, pictures along its updates, divergences."""
+    """Return the sections of the training of an EBM: curves, pictures over updates, divergences."""
     facts = _learning(run)
     for name, what in {"energy_diff": "energy difference", "grad_norm": "gradient"}.items():
         column = run.metrics.get(name, np.zeros(0))
@@ -58,14 +58,14 @@ def training(run: RunFolder) -> Sections:
 
 
 def classifier(run: RunFolder) -> Sections:
-    """Show how a classifier learned."""
+    """Return the sections of the training of a classifier."""
     facts, best = _learning(run), run.record("best.json")
     tested = run.metrics.get("test_accuracy", np.zeros(0))
     if len(tested):
         facts["test accuracy at the end"] = number(tested[-1])
     if best:
-        facts["of the best test"] = (
-            f"{number(best['test_accuracy'])}, after epoch {best['epoch']}, chosen among "
+        facts["best test accuracy"] = (
+            f"{number(best['test_accuracy'])}, after epoch {best['epoch']}, the best of "
             f"{best['chosen_among_tests']} tests"
         )
     sections = {"Result": [_facts(facts)], "Curves": _curves(run)}
@@ -73,13 +73,13 @@ def classifier(run: RunFolder) -> Sections:
 
 
 def attack(run: RunFolder) -> Sections:
-    """Show what an attack left of a classifier."""
+    """Return the sections of an attack."""
     report = run.record("data_log/report.json")
     if not report:
         return {}
     facts = {
         "natural accuracy, 95% interval": interval(report["natural"]),
-        "under random changes of full size": interval(report["control"]),
+        "control: random perturbations of full size": interval(report["control"]),
         "robust accuracy": interval(report["robust"]),
         "images": number(report["images"]),
         "verifications": number(report["verifications"]),
@@ -106,7 +106,7 @@ KINDS: Mapping[str, Callable[[RunFolder], Sections]] = {
 
 
 def config(run: RunFolder) -> list[Block]:
-    """Show the config of a run: what is set and, folded, what has its default."""
+    """Return the config of a run: the keys that are set and, folded, those with defaults."""
     known = keys.keys_of(run.script)
     unset = {n for n, value in run.config.items() if n in known and known[n].default == value}
     rows = {name: (name, json.dumps(value)) for name, value in run.config.items()}
@@ -122,7 +122,7 @@ def _facts(facts: Mapping[str, str]) -> Table:
 
 
 def _learning(run: RunFolder) -> dict[str, str]:
-    """Return what a training took, and its newest weights by network."""
+    """Return the newest weights per network, and the time of a training."""
     newest: dict[str, tuple[int, str]] = {}
     for name in run.names("checkpoints"):
         network, _, step = name.partition(".")[0].rpartition("_")
@@ -137,7 +137,7 @@ def _learning(run: RunFolder) -> dict[str, str]:
 
 
 def _shown(run: RunFolder) -> Iterable[tuple[str, int, str]]:
-    """Yield the pictures along a training: caption, step, path."""
+    """Yield the pictures of a training: caption, step, path."""
     named = [found for name in run.names("shortrun") if (found := SHOWN.fullmatch(name))]
     for what, caption in CAPTIONS.items():
         for found in named:
@@ -146,7 +146,7 @@ def _shown(run: RunFolder) -> Iterable[tuple[str, int, str]]:
 
 
 def _curves(run: RunFolder) -> list[Block]:
-    """Draw those metrics of a training that it has."""
+    """Return the charts of the metrics that a training has."""
     drawn, unit = [], next(iter(run.metrics), "")  # the first column
     for title, columns in CURVES.items():
         lines = {

@@ -1,4 +1,4 @@
-"""From run folders to `report.html`: static, nothing from a network, opens from the disk."""
+"""From run folders to `report.html`: a static page that opens from the disk, without a network."""
 
 import itertools
 import json
@@ -25,16 +25,16 @@ ORDER = (  # of sections
     *("Divergences", "Config"),
 )
 TITLES = {
-    "train": "learning an energy-based model",
-    "train_longrun": "correcting a prior",
-    "train_clf": "learning a classifier",
+    "train": "training of an energy-based model",
+    "train_longrun": "correction of a prior",
+    "train_clf": "training of a classifier",
     "fid": "samples and scores",
-    "attack": "an attack on a classifier",
+    "attack": "attack on a classifier",
 }
 
 
 def write_own_page(run: Run) -> None:
-    """Write the page of a run that has come to its end."""
+    """Write the page of a run at its end; the chief does."""
     if run.chief:
         write_page([run.folder])
 
@@ -42,9 +42,9 @@ def write_own_page(run: Run) -> None:
 def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
     """Write the page of one run, or of several side by side; return its path.
 
-    It goes into the folder of the run, or into the one that holds all of them: pictures never lie
-    outside of it. With `single_file` they are inside of the page, those that fit. Raises UserError
-    for what is no run folder, and for runs that no folder holds.
+    It is written into the run folder, or into the folder that holds all runs, so that all pictures
+    are below it. `single_file` embeds the pictures, as many as fit. Raises UserError if a path is
+    no run folder, and if no folder holds all runs.
     """
     runs = list({run.path: run for run in map(RunFolder, paths)}.values())
     folder, shown = _common([run.path for run in runs]), [sections(run) for run in runs]
@@ -62,14 +62,14 @@ def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
 
 
 def sections(run: RunFolder) -> Sections:
-    """Return what the page of a run shows; raises UserError for a script without pages."""
+    """Return the sections of a run; raises UserError for a script without a page."""
     if run.script not in KINDS:
-        raise UserError(f"{run.path} is a run of {run.script}.py, which has no page")
+        raise UserError(f"{run.path} is a run of {run.script}.py, which has no page: name others")
     return KINDS[run.script](run) | {"Config": config(run)}
 
 
 def _template() -> jinja2.Template:
-    """Return the template, which escapes what it is given."""
+    """Return the template; it escapes all values."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
@@ -78,15 +78,14 @@ def _template() -> jinja2.Template:
 
 
 def _common(folders: Sequence[str]) -> str:
-    """Return the folder of one run, or the one that holds several."""
+    """Return the folder of a single run, or the folder that holds all runs."""
     if len(folders) == 1:
         return folders[0]
     levels = zip(*(folder.split("/")[:-1] for folder in folders), strict=False)
     same = [names[0] for names in itertools.takewhile(lambda names: len({*names}) == 1, levels)]
     if not any(same[3 if "://" in folders[0] else 0 :]):
         raise UserError(
-            f"no folder holds all of {', '.join(folders)}, where their page could lie: move them "
-            "into one"
+            f"no folder holds all of {', '.join(folders)}: move them into one for their page"
         )
     return "/".join(same)
 
@@ -94,7 +93,7 @@ def _common(folders: Sequence[str]) -> str:
 def _side_by_side(
     runs: Sequence[RunFolder], parts: Sequence[Sections]
 ) -> dict[str, list[tuple[str, list[Block]]]]:
-    """Return what each section shows of the runs that have it: their names and blocks."""
+    """Return, by section, the names and blocks of the runs that have it."""
     pairs = list(zip(runs, parts, strict=True))
     found = {title: [(run.name, own[title]) for run, own in pairs if own.get(title)]
              for title in ORDER}  # fmt: skip
@@ -102,13 +101,13 @@ def _side_by_side(
 
 
 def _linked(run: RunFolder, folder: str) -> Source:
-    """Return path -> the link to a picture of a run from the page in a folder."""
+    """Return path -> the link to a picture of a run, from a page in `folder`."""
     prefix = run.path[len(folder) :].strip("/")
     return lambda path: quote(join(prefix, path) if prefix else path)
 
 
 def _with_sources(own: Sections, source: Source) -> Sections:
-    """Return sections that hold what the page shows in place of pictures' paths."""
+    """Return sections with URLs in place of the paths of pictures."""
     return {title: [_sourced(block, source) for block in blocks] for title, blocks in own.items()}
 
 
@@ -126,7 +125,7 @@ def _found(paths: Mapping[Any, str], source: Source) -> dict[Any, str]:
 
 
 def _different(runs: Sequence[RunFolder]) -> list[list[str]]:
-    """Return the keys in which configs of runs differ that have them, and the value of each."""
+    """Return the keys whose values differ between the runs that have them, and all values."""
     names = dict.fromkeys(name for run in runs for name in run.config)
     found = {name: [each.config[name] for each in runs if name in each.config] for name in names}
     return [

@@ -1,4 +1,4 @@
-"""What the page of a scoring run shows: samples, scores, and what their chains tell."""
+"""The page of a scoring run: samples, scores, energies of chains, nearest training pictures."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ from utils.report.density import density
 from utils.report.folder import RunFolder
 from utils.report.text import NONE, number, with_error
 
-TRACES = {  # of chains, by names in `chains.npz`
+TRACES = {  # titles, by the names of arrays in `chains.npz`
     "energies": "energy U: median, middle 80%",
     "grad_norms": "Langevin gradient magnitude",
     "acceptance": "Metropolis-Hastings acceptance",
     "saturated": "share of saturated values",
 }
-WIDE = 30  # times the smallest number of steps: longer chains have a logarithmic axis
+WIDE = 30  # the axis is logarithmic if the largest number of steps is so many times the smallest
 COPIES = (
     "To the nearest of {} training pictures. Copies would be much nearer than held-out pictures."
 )
@@ -26,7 +26,7 @@ GRID = re.compile(r"(?:(?P<checkpoint>\d+)_)?grid_(?P<step>\d+)\.png")
 
 
 def scoring(run: RunFolder) -> Sections:
-    """Show samples of one or many checkpoints; of many, films and chains of the best alone."""
+    """Return the sections of a scoring run; film and chains are those of the best checkpoint."""
     report = run.record("report.json")
     if run.config["exp_type"] == "density":
         return density(run, report)
@@ -34,7 +34,7 @@ def scoring(run: RunFolder) -> Sections:
     best = (report.get("best") or {}).get("checkpoint") or next(iter(scored), None)
     stem, of = (f"{best}_", f" of checkpoint {best}") if best else ("", "")
     film = {f"film of chains{of}": f"images/{stem}film.png"}
-    nearest = {f"samples{of} and the training pictures next to them": f"images/{stem}nearest.png"}
+    nearest = {f"samples{of} and the nearest training pictures": f"images/{stem}nearest.png"}
     unit = "update of the checkpoint" if scored else "Langevin step"
     validity, near = report.get("validity", {}), report.get("nearest", {})
     data = validity.get(best or "model", {}).get("energy_of_data", {})
@@ -50,7 +50,7 @@ def scoring(run: RunFolder) -> Sections:
 
 
 def _grids(run: RunFolder) -> Iterable[tuple[str, int, str]]:
-    """Yield the pictures of chains along their steps, or of checkpoints along training."""
+    """Yield pictures (caption, step, path), of chains over steps or checkpoints over updates."""
     for name in run.names("images"):
         found = GRID.fullmatch(name)
         if found and found["checkpoint"]:
@@ -61,7 +61,7 @@ def _grids(run: RunFolder) -> Iterable[tuple[str, int, str]]:
 
 
 def _scores(report: Mapping[str, Any]) -> list[Block]:
-    """Show Fréchet distances and KID as curves and as a table."""
+    """Return Fréchet distances and KID, as curves and as a table."""
     scores, name, reference = report["scores"], report["extractor"], report["reference"]
     rows = [
         (_subject(s), number(s["images"]), number(s["fid"]), with_error(s["kid"], s["kid_error"]))
@@ -85,7 +85,7 @@ def _subject(score: Mapping[str, Any]) -> str:
 
 
 def _curve(scores: Sequence[Mapping[str, Any]], what: str, title: str) -> Chart | None:
-    """Draw a score along a chain or, a curve per number of steps, along checkpoints."""
+    """Plot a score over the steps of chains or, one curve per number of steps, over checkpoints."""
     known = [s for s in scores if s[what] is not None]
     levels = {s["of"]: s[what] for s in known if s["steps"] is None}
     curves: dict[str, list[tuple[float, ...]]] = {}
@@ -107,7 +107,7 @@ def _curve(scores: Sequence[Mapping[str, Any]], what: str, title: str) -> Chart 
 
 
 def _chains(trace: Mapping[str, np.ndarray], of_data: float) -> list[Block]:
-    """Draw what chains showed along their steps; `of_data` is the mean energy of data or NaN."""
+    """Plot the traces of chains over their steps; `of_data` is the mean energy of data, or NaN."""
     drawn = []
     for name, title in TRACES.items():
         if name in trace and len(trace["steps"]) > 1:
@@ -119,7 +119,7 @@ def _chains(trace: Mapping[str, np.ndarray], of_data: float) -> list[Block]:
 
 
 def _validity(validity: Mapping[str, Any]) -> list[Block]:
-    """Show whether the densities of EBMs last: energies and acceptance, a row a scored step."""
+    """Return energies and acceptance of chains, one row per scored step."""
     rows = [
         (
             name,
@@ -138,7 +138,7 @@ def _validity(validity: Mapping[str, Any]) -> list[Block]:
 
 
 def _nearest(found: Mapping[str, Any]) -> list[Block]:
-    """Show how far training pictures are from samples and from held-out pictures."""
+    """Return the distances of the nearest training pictures to samples and held-out pictures."""
     rows = [
         (f"{'samples' if of == 'samples' else 'held-out pictures'} ({name})",
          number(each[of]["features"]), number(each[of]["pixels"]))

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Numbers and times as text."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ NONE = "–"
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number, whole ones in full; a dash for None, NaN and Inf."""
+    """Format a number; whole ones in full, None, NaN and Inf as a dash."""
     if value is None or not np.isfinite(value):
         return NONE
     if abs(value) < 1e12 and (float(value).is_integer() or abs(value) >= 10 ** (digits - 1)):
@@ -17,18 +17,18 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def with_error(value: Any, error: Any) -> str:
-    """Return a number with its standard error, where there is one."""
+    """Format a number with its standard error, if there is one."""
     told = number(error, 2)
     return number(value) if told == NONE else f"{number(value)} ± {told}"
 
 
 def interval(found: dict[str, float] | None) -> str:
-    """Return an accuracy with its 95% interval, a dash where there is none."""
+    """Format an accuracy with its 95% interval; None as a dash."""
     return NONE if found is None else "{accuracy:.3f} [{low:.3f}, {high:.3f}]".format(**found)
 
 
 def duration(seconds: float) -> str:
-    """Return a time in units of its size."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = seconds / 60

@@ -1,7 +1,7 @@
-"""Feature extractors: each turns images into features, and its name stands in every score.
+"""Feature extractors: each maps images to features, and every score names its extractor.
 
-Distances under different extractors, or under the same one after another resize or rounding, are
-different numbers: `Extractor.metadata` is what must agree before two are compared.
+Distances compare only if extractor, resize and rounding are the same: `Extractor.metadata` must
+agree.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from utils.weights.networks import load_classifier
 
 Network = Callable[[np.ndarray], np.ndarray]
 
-SIZE = 299  # of the pictures that both Inception networks look at
+SIZE = 299  # of the input of both Inception networks
 KERAS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 TF1_FILE = "classify_image_graph_def.pb"
 TF1_ORIGIN = (
@@ -40,9 +40,9 @@ RANDOM_WIDTHS = (3, 16, 32, 64)
 class Extractor:
     """Images (b, h, w, 1 or 3) around [-1, 1] -> features (b, dim) float32.
 
-    `network` sees pixels, (b, h, w, channels) float32 in [0, 255], whole numbers if `quantize`;
-    a network of three channels sees those of grey images three times. Images are seen by `pieces`,
-    side by side.
+    `network` takes pixels (b, h, w, channels) float32 in [0, 255], whole numbers if `quantize`.
+    Grey images are repeated for a network of three channels. A batch is split into `pieces`, which
+    are computed in parallel.
     """
 
     name: str
@@ -58,20 +58,20 @@ class Extractor:
         seen = pixels(images, self.quantize)
         if seen.shape[-1] < self.channels:
             seen = np.repeat(seen, self.channels, axis=-1)
-        # By threads, for the one graph has some 90 MB of constants, which none of pieces shares.
+        # Threads share one graph; a graph per piece would repeat some 90 MB of constants.
         with ThreadPoolExecutor(self.pieces) as threads:
             features = threads.map(self.network, np.array_split(seen, min(self.pieces, len(seen))))
             return np.concatenate(list(features)).astype(np.float32, copy=False)
 
     @property
     def label(self) -> str:
-        """The name as scores show it."""
+        """The name in scores."""
         note = " (random weights, for tests only)" if self.name == "random_conv" else ""
         return self.name + note
 
     @property
     def metadata(self) -> dict[str, str | bool]:
-        """What two sets of features must share before they are compared."""
+        """The properties that must agree before two sets of features are compared."""
         return {
             "extractor": self.name,
             "weights_sha256": self.weights_sha256,
@@ -85,22 +85,22 @@ def make_extractor(
 ) -> Extractor:
     """Return an extractor of EXTRACTORS with the weights at a path.
 
-    Without a path both Inceptions fetch their published weights; `classifier` needs one and
-    `random_conv` takes none. With `quantize` False pixels are not rounded, as in the published
-    script. Raises UserError where weights are missing, damaged, of another network, or not those
-    of which a `sha256` is given.
+    Without a path both Inceptions fetch their published weights; `classifier` needs a path, and
+    `random_conv` ignores it. Without `quantize` pixels are not rounded, as in the published script.
+    Raises UserError if the weights are missing, damaged, of another network, or do not have the
+    given `sha256`.
     """
     extractor = dataclasses.replace(EXTRACTORS[feature_net](weights), quantize=quantize)
     if sha256 is not None and extractor.weights_sha256 != sha256.lower():
         raise UserError(
-            f"the weights of {feature_net} are not those of 'feature_sha256': theirs is "
+            f"the weights of {feature_net} are not those of 'feature_sha256': their SHA-256 is "
             f"{extractor.weights_sha256}"
         )
     return extractor
 
 
 def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:
-    """Return images in [-1, 1] as float32 in [0, 255], clipped; rounded as PNG files hold them.
+    """Convert images in [-1, 1] to float32 in [0, 255], clipped, and rounded if `quantize`.
 
     Raises Diverged for NaN and Inf, which clipping and rounding would hide.
     """
@@ -112,9 +112,9 @@ def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:
 
 
 def inception_keras(weights: str | None) -> Extractor:
-    """Return Keras' InceptionV3 without top, average pooled, as the published `fid.py` used it.
+    """Return Keras' InceptionV3 without top, average pooled, as in the published `fid.py`.
 
-    Weights and last block differ from those of the original score, so its values differ as well.
+    Its weights and its last block differ from those of the original score, and so do its values.
     """
     model = _inception_model(weights)
 
@@ -137,7 +137,7 @@ def _inception_model(weights: str | None) -> keras.Model:
         return keras.applications.InceptionV3(
             include_top=False, weights=weights or "imagenet", pooling="avg", input_shape=shape
         )
-    except Exception as error:  # Keras' download and its reader raise many kinds
+    except Exception as error:  # Keras raises many types of errors
         raise UserError(
             f"inception_weights {weights} are not of Keras' InceptionV3 without top"
             if weights
@@ -147,11 +147,11 @@ def _inception_model(weights: str | None) -> keras.Model:
 
 
 def inception_tf1(weights: str | None) -> Extractor:
-    """Return the graph of December 2015 that the original score is defined by (Heusel et al. 2017).
+    """Return the graph of December 2015 that defines the original score (Heusel et al. 2017).
 
-    It is run as it is. Its batch norms are an operation that TensorFlow 2 refuses in functions but
-    still runs in a session of a graph as old as they are. Its input, before its own resize (not
-    half-pixel), becomes a placeholder: the graph reads one JPEG, we have batches of pixels.
+    It runs unchanged, in a TensorFlow 1 session: TensorFlow 2 functions refuse its batch norm
+    operation. Its input before its own resize (not half-pixel) becomes a placeholder for batches of
+    pixels, because the graph reads a single JPEG.
     """
     content = _tf1_content(weights)
     definition = tf.compat.v1.GraphDef()
@@ -180,7 +180,7 @@ def inception_tf1(weights: str | None) -> Extractor:
 
 
 def _make_placeholder(node: tf.compat.v1.NodeDef) -> None:
-    """Turn a node of a graph definition into a placeholder for (b, h, w, 3) float32."""
+    """Change a node of a graph definition to a placeholder for (b, h, w, 3) float32."""
     name = node.name
     node.Clear()
     node.name, node.op = name, "Placeholder"
@@ -189,7 +189,7 @@ def _make_placeholder(node: tf.compat.v1.NodeDef) -> None:
 
 
 def _tf1_content(weights: str | None) -> bytes:
-    """Return the bytes of the graph, from a `.pb`, or from the published archive `.tgz`."""
+    """Return the bytes of the graph from a `.pb`, or from the published archive `.tgz`."""
     _must_exist(weights, "inception_weights")
     if not weights:
         try:
@@ -211,7 +211,7 @@ def _tf1_content(weights: str | None) -> bytes:
 
 
 def classifier(weights: str | None) -> Extractor:
-    """Return the penultimate features of a classifier that `train_clf.py` trained."""
+    """Return the penultimate features of a classifier of `train_clf.py`."""
     if not weights:
         raise UserError("feature_net 'classifier' needs clf_weights: train one with train_clf.py")
     model, info = load_classifier(weights)
@@ -261,12 +261,12 @@ EXTRACTORS = {
 
 
 def _resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Return images of this size, bilinear with half-pixel centres and without antialiasing."""
+    """Resize images, bilinear with half-pixel centres and without antialiasing."""
     return tf.image.resize(images, (height, width))
 
 
 def _compile(network: Callable[[tf.Tensor], tf.Tensor], channels: int = 3) -> Network:
-    """Return the network as one graph for batches of every size."""
+    """Compile the network to one graph for all sizes of batches."""
     return tf.function(network, input_signature=[tf.TensorSpec([None, None, None, channels])])
 
 

@@ -1,7 +1,7 @@
-"""How far two sets of images are apart in a feature space: moments, Fréchet distance, KID.
+"""Distances between two sets of images in a feature space: moments, Fréchet distance, KID.
 
-Everything here is NumPy in float64; `utils.scores.extractors` turns images into features. The
-memory of the moments and of the Fréchet distance does not grow with the number of images.
+All computations are NumPy in float64; `utils.scores.extractors` maps images to features. Moments
+and Fréchet distance need memory that does not grow with the number of images.
 """
 
 import dataclasses
@@ -17,21 +17,21 @@ from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssu
 from utils.errors import UserError
 from utils.files.whole import whole_file
 
-# Rows a rank-k update of the Gram matrix takes at once: near the full rate of the BLAS.
+# Rows per rank-k update of the Gram matrix: close to the full speed of the BLAS.
 BLOCK = 1024
 
 EPSILON = np.finfo(np.float64).eps
-# Of a covariance that another tool summed in float32: rounding that its rank is judged by as well.
+# The rounding of covariances that other tools summed in float32.
 FLOAT32_EPSILON = np.finfo(np.float32).eps
 
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Mean (d,) and covariance (d, d) of the features of `count` images, and what they are of.
+    """Mean (d,) and covariance (d, d) of the features of `count` images, with metadata.
 
-    The covariance divides by count - 1. `count` is None where a file does not say it. `metadata`
-    names what must agree before two statistics are compared: extractor, size, rounding, data.
-    `features` (k, d) float32 are those of the first images, for KID; None where a file has none.
+    The covariance divides by count - 1. `count` is None if a file does not give it. `metadata`
+    holds what must agree before two statistics are compared: extractor, size, rounding, data.
+    `features` (k, d) float32 are those of the first images, for KID; None if a file has none.
     """
 
     mean: np.ndarray
@@ -46,16 +46,16 @@ class Statistics:
 
     @property
     def is_rank_deficient(self) -> bool:
-        """Whether n images cannot fill the d dimensions, so that the distance is biased upwards."""
+        """Whether count <= d, so that the covariance is singular and FID biased upwards."""
         return self.count is not None and self.count <= self.dim
 
 
 class Moments:
     """Mean and covariance of features that arrive in batches, in one pass.
 
-    Kept is the Gram matrix of the rows [x - shift, 1], whose last column holds their sums and their
-    number; the shift, the first row seen, guards against cancellation. Rows are folded in whole
-    blocks, so the result depends on the rows and their order but not on the batches they came in.
+    It keeps the Gram matrix of the rows [x - shift, 1]; the last column holds their sums and their
+    number. The shift is the first row, against cancellation. Rows are added in whole blocks, so
+    that the result depends on the rows and their order, but not on the batches.
     """
 
     def __init__(self, dim: int):
@@ -69,10 +69,12 @@ class Moments:
         return int(self._gram[-1, -1]) + self._held
 
     def add(self, features: np.ndarray) -> None:
-        """Take the (n, d) features of n more images; raises UserError if one is not finite."""
+        """Add the features (n, d) of n images; raises UserError if any is NaN or Inf."""
         features = np.asarray(features)
         if not np.isfinite(features.sum()):
-            raise UserError("features hold NaN or Inf: their images or weights are damaged")
+            raise UserError(
+                "features hold NaN or Inf: check the images and the extractor's weights"
+            )
         if not self.count and len(features):
             self._shift[:] = features[0]
         while len(features):
@@ -86,7 +88,7 @@ class Moments:
                 self._held = 0
 
     def statistics(self, metadata: Mapping[str, str | int | bool] | None = None) -> Statistics:
-        """Return mean and covariance so far; raises UserError for fewer than two images."""
+        """Return the statistics so far; raises UserError for fewer than two images."""
         if self.count < 2:
             raise UserError(f"a covariance needs at least two images, not {self.count}")
         gram = _fold(self._gram.copy(order="F"), self._rows[: self._held])
@@ -99,22 +101,26 @@ class Moments:
 
 
 def _fold(gram: np.ndarray, rows: np.ndarray, weight: float = 1.0) -> np.ndarray:
-    """Return gram + weight rows' rows in the upper triangle; `gram` is overwritten."""
+    """Return gram + weight * rows' rows in the upper triangle; overwrites `gram`."""
     return dsyrk(weight, rows.T, beta=1.0, c=gram, overwrite_c=True)
 
 
 def frechet_distance(one: Statistics, other: Statistics) -> float:
     """Return |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), the squared 2-Wasserstein distance.
 
-    With S = A A' from its symmetric eigendecomposition, the trace of (S1 S2)^(1/2) is the sum of
-    the singular values of A1' A2 (Dowson & Landau 1982; Heusel et al. 2017). They come to the full
-    precision of the covariances, where eigenvalues of the product would come to half of it, so
-    nothing is regularised: identical statistics have distance 0 at any rank. What is within
-    rounding of 0 is 0: d singular values, each exact to float64's epsilon of the largest, and
-    means, exact to as much of their own size.
+    With S = A A' from the symmetric eigendecomposition, the trace of (S1 S2)^(1/2) is the sum of
+    the singular values of A1' A2 (Dowson & Landau 1982; Heusel et al. 2017). Singular values have
+    the full precision of the covariances; eigenvalues of the product would have half of it. So no
+    regularisation is needed, and identical statistics have distance 0 at any rank. A distance
+    within rounding of 0 is returned as 0. Rounding is that of d singular values, each exact to
+    float64's epsilon times the largest, and of the means, exact to epsilon times their size.
+
+    Raises UserError for statistics of different dimension.
     """
     if one.dim != other.dim:
-        raise UserError(f"statistics of {one.dim} and of {other.dim} features do not compare")
+        raise UserError(
+            f"statistics of {one.dim} and of {other.dim} features do not compare: use one extractor"
+        )
     shift = one.mean - other.mean
     factors = [_factor(one.covariance), _factor(other.covariance)]
     common = np.sum(scipy.linalg.svdvals(factors[0].T @ factors[1]))
@@ -126,7 +132,7 @@ def frechet_distance(one: Statistics, other: Statistics) -> float:
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
-    """Return A (d, d) with A A' = covariance; eigenvalues below 0 are rounding and count as 0."""
+    """Return A (d, d) with A A' = covariance; negative eigenvalues are rounding and count as 0."""
     values, vectors = scipy.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0))
 
@@ -134,13 +140,16 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 def score_line(
     extractor: str, data: Statistics, samples: Statistics, distance: float | None = None
 ) -> str:
-    """Return the Fréchet distance as it is told: with its extractor, the numbers and any doubt."""
+    """Return the message of a Fréchet distance, with extractor and sizes.
+
+    If the distance is biased, a second line warns of it.
+    """
     distance = frechet_distance(data, samples) if distance is None else distance
     counts = " against ".join("?" if s.count is None else str(s.count) for s in (samples, data))
     line = f"FID[{extractor}] {distance:.6g}"
     line += f" ({counts} images, {data.dim} features)"
     if data.is_rank_deficient or samples.is_rank_deficient:
-        line += "\nwarning: no more images than features: the distance is too high, use more images"
+        line += "\nwarning: no more images than features: FID is biased upwards, use more images"
     return line
 
 
@@ -152,15 +161,18 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Return KID of (n, d) against (m, d) features, and its standard error.
 
-    The mean of `mmd2` over disjoint random subsets, which are independent, so that their spread
-    gives an honest error; a single subset has the error NaN. The default is 10 subsets, more where
-    they would be larger than 1,000 images, the usual size (Binkowski et al. 2018).
+    It is the mean of `mmd2` over disjoint random subsets (Binkowski et al. 2018). They are
+    independent, so that their spread gives the error; a single subset has the error NaN. The
+    default is 10 subsets, or more to keep them at the usual size of 1,000 images. Raises UserError
+    for subsets of fewer than 2 images.
     """
     smaller = min(len(features), len(reference))
     num_subsets = num_subsets or max(10, smaller // 1000)
     size = smaller // num_subsets
     if size < 2:
-        raise UserError(f"KID over {num_subsets} subsets needs more than {smaller} images")
+        raise UserError(
+            f"KID over {num_subsets} subsets needs at least {2 * num_subsets} images, not {smaller}"
+        )
     pairs = zip(
         rng.permutation(len(features))[: num_subsets * size].reshape(num_subsets, size),
         rng.permutation(len(reference))[: num_subsets * size].reshape(num_subsets, size),
@@ -186,7 +198,7 @@ def mmd2(features: np.ndarray, reference: np.ndarray) -> float:
 
 
 def save_statistics(path: str, statistics: Statistics) -> None:
-    """Write an npz with `mu` and `sigma`, as the field's tools read it, and all else beside."""
+    """Write an npz with `mu` and `sigma`, as other FID tools read it, and with the metadata."""
     arrays: dict[str, Any] = {"mu": statistics.mean, "sigma": statistics.covariance}
     arrays |= {"n": statistics.count}
     if statistics.features is not None:
@@ -197,11 +209,11 @@ def save_statistics(path: str, statistics: Statistics) -> None:
 
 
 def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: int) -> Statistics:
-    """Read statistics of `dim` features and refuse them where they are not as `expected`.
+    """Read statistics of `dim` features, whose metadata must be as `expected`.
 
-    A file with `mu` and `sigma` alone, as other tools write it, is taken with a warning. Raises
-    UserError for a missing or damaged file, for arrays that are no statistics, and for the first
-    difference, by name.
+    A file with `mu` and `sigma` only, as other tools write it, gives a warning. Raises UserError if
+    the file is missing or damaged, if its arrays are no statistics, and for the first metadata that
+    differ.
     """
     stored = _read_arrays(path)
     mean, covariance = stored.pop("mu"), stored.pop("sigma")
@@ -213,7 +225,7 @@ def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: in
     if metadata:
         _refuse_difference(path, metadata, expected)
     else:
-        print(f"warning: statistics {path} do not say what they are of; used as they are")
+        print(f"warning: statistics {path} have no metadata; used without a check")
     return Statistics(mean, covariance, None if count is None else int(count), metadata, features)
 
 
@@ -226,8 +238,8 @@ def _problem(
 ) -> str | None:
     """Return why arrays are no statistics of `dim` features, None if they are.
 
-    A covariance is symmetric and has no eigenvalue below 0, up to float32 rounding of `dim` values
-    of the size of the largest.
+    A covariance must be symmetric and positive semi-definite, up to the float32 rounding of `dim`
+    values as large as the largest eigenvalue.
     """
     arrays = {"mu": mean, "sigma": covariance, "n": count, "features": features}
     for name, array in arrays.items():
@@ -236,19 +248,19 @@ def _problem(
         if array is not None and not np.isfinite(array).all():
             return f"'{name}' holds NaN or Inf"
     if mean.shape != (dim,):
-        return f"'mu' has the shape {mean.shape}, this run's {dim} features need ({dim},)"
+        return f"'mu' has the shape {mean.shape}, but the {dim} features of this run need ({dim},)"
     if covariance.shape != (dim, dim):
-        return f"'sigma' has the shape {covariance.shape}, this run's features need ({dim}, {dim})"
+        return f"'sigma' has the shape {covariance.shape}, this run needs ({dim}, {dim})"
     if count is not None and (count.shape != () or count < 2 or count != np.floor(count)):
-        return f"'n' must be one whole number of images from 2, not {count.tolist()}"
+        return f"'n' must be one whole number of images, at least 2, not {count.tolist()}"
     if features is not None and (features.shape[1:] != (dim,) or len(features) < 2):
         return f"'features' has the shape {features.shape}, not (images, {dim}) with 2 or more"
     values = scipy.linalg.eigvalsh((covariance + covariance.T) / 2)
     rounding = dim * FLOAT32_EPSILON * np.abs(values).max()
     if np.abs(covariance - covariance.T).max() > rounding:
-        return "'sigma' is not symmetric, so no covariance"
+        return "'sigma' is not symmetric, so it is no covariance"
     if values[0] < -rounding:
-        return f"'sigma' has the eigenvalue {values[0]:.3g} below 0, so it is no covariance"
+        return f"'sigma' has the negative eigenvalue {values[0]:.3g}, so it is no covariance"
     return None
 
 
@@ -271,8 +283,10 @@ def _read_arrays(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(content)) as arrays:
             stored = {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # a damaged or foreign file raises many kinds
-        raise UserError(f"statistics {path} are damaged, or no npz file of arrays") from error
+    except Exception as error:  # NumPy raises many types of errors for damaged and other files
+        raise UserError(
+            f"statistics {path} are damaged, or no npz file of arrays: compute them again"
+        ) from error
     if not {"mu", "sigma"} <= stored.keys():
-        raise UserError(f"statistics {path} hold no arrays named mu and sigma")
+        raise UserError(f"statistics {path} hold no arrays named mu and sigma: name another file")
     return stored

@@ -1,4 +1,4 @@
-"""What a scoring run measures with: an extractor, the data's statistics, and the report."""
+"""The measure of a scoring run: an extractor, the data's statistics, and the report."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ from utils.scores.report import Report, Score, Subject, score
 from utils.scores.validity import line
 
 HELD_OUT = "held-out data"
-TRAINING = "training_features"  # of an extractor, kept until all checkpoints are scored
+TRAINING = "training_features"  # kept until all checkpoints are scored
 STARTS = {"coop": "generator", "data": "data as starts", "noise": "noise"}  # by `mcmc_init`
 
 
 def open_extractor(config: Mapping[str, Any], pieces: int) -> Extractor:
-    """Return the config's extractor by so many pieces; raises UserError for unfit weights."""
+    """Return the config's extractor for `pieces` of a batch; raises UserError for unfit weights."""
     by_classifier = config["feature_net"] == "classifier"
     weights = config["clf_weights" if by_classifier else "inception_weights"]
     extractor = make_extractor(
@@ -39,15 +39,15 @@ def open_extractor(config: Mapping[str, Any], pieces: int) -> Extractor:
     )
     if extractor.channels < config["image_dims"][2]:
         raise UserError(
-            f"'clf_weights' {weights} learned on grey images: they cannot see those in colour"
+            f"'clf_weights' {weights} were trained on grey images: name weights for colour images"
         )
     return dataclasses.replace(extractor, pieces=pieces)
 
 
 class Measure:
-    """Compares sets of features with the data's; held-out data, where asked for, at once.
+    """Compares the features of samples, and of held-out data, with those of data.
 
-    Features are extracted by `pieces` of a batch. Of many workers only the chief measures; the
+    Features are extracted in `pieces` of a batch. With several workers only the chief measures; the
     others wait for it at their next state.
     """
 
@@ -66,7 +66,7 @@ class Measure:
         self.report = None
 
     def begin(self, run: Run) -> None:
-        """Open the report of a run, or go on with it; what is not a sample is scored at once."""
+        """Open the report of a run, new or resumed, and score the held-out data."""
         self.run = run
         if not run.chief:
             return
@@ -94,9 +94,10 @@ class Measure:
         first: ArrayFiles,
         validity: Mapping[str, Any] | None,
     ) -> None:
-        """Score a checkpoint's samples by their features, which are by the steps of their chains.
+        """Score the samples of a checkpoint.
 
-        Beside the `first` samples (n, h, w, c) the training pictures nearest to them are drawn.
+        `features` are those of samples, by the number of steps of their chains. For the `first`
+        samples (n, h, w, c), the nearest training pictures are plotted.
         """
         if self.report is None:
             return
@@ -110,7 +111,7 @@ class Measure:
             self._show_nearest(self.report, name, samples)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Note that a checkpoint has no scores, and why."""
+        """Report that a checkpoint has no scores, and why."""
         if self.report is not None:
             self.report.leave_out(name, reason)
             print(f"checkpoint {name} is left out: {reason}", flush=True)
@@ -122,7 +123,7 @@ class Measure:
         files.drop()
 
     def _show_nearest(self, report: Report, name: str | None, samples: np.ndarray) -> None:
-        """Draw the training pictures nearest to samples, and tell how near they are."""
+        """Plot the training pictures nearest to samples, and report their distances."""
         queries = np.concatenate([samples, *self._images(self.held_out, len(samples))])
         found = nearest.find_nearest(self.extractor(queries), queries, self._training_rows())
         report.put_nearest(name, described := nearest.describe(found, len(samples)))
@@ -131,13 +132,13 @@ class Measure:
         print(nearest.line(described), flush=True)
 
     def _images(self, data: Dataset | None, count: int | None) -> Iterator[np.ndarray]:
-        """Yield batches of the images that scores are of: the first `count`, or all."""
+        """Yield the first `count` images that scores use, or all for None, in batches."""
         size = self.config["batch_size"]
         batches = evaluation_batches(data, size, seed=ORDER_SEED, count=count) if data else ()
         return (images for images, _, _ in batches)
 
     def _training_rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield batches of features and images of training; the features stay for the next one."""
+        """Yield features and images of training data in batches; features are kept for reuse."""
         files, count = self.run.files(TRAINING), self.config["nearest_pictures"]
         count = reference_count(self.config) if count is None else count
         count = count if count < self.dataset.num_examples else None
@@ -145,12 +146,12 @@ class Measure:
         yield from zip(files.batches(), self._images(self.dataset, count), strict=True)
 
     def _score(self, subject: Subject, samples: Statistics) -> Score:
-        assert self.reference is not None  # since `begin`
+        assert self.reference is not None  # set by `begin`
         label, seed = self.extractor.label, self.config["seed"]
         return score(subject, samples, self.reference, extractor=label, seed=seed)
 
     def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
-        assert self.report is not None  # since `begin`
+        assert self.report is not None  # set by `begin`
         self.report.put(scores, validity)
         for new in scores:
             print("\n".join(filter(None, [new.line, new.warning])), flush=True)
@@ -161,6 +162,6 @@ class Measure:
 def _require(dataset: Dataset, count: int, advice: str) -> None:
     if dataset.num_examples < count:
         raise UserError(
-            f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} images, not "
-            f"the {count} that this score needs: {advice}"
+            f"data set {dataset.name}, split {dataset.split}: {dataset.num_examples} images, but "
+            f"this score needs {count}: {advice}"
         )

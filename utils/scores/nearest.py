@@ -1,7 +1,7 @@
-"""Does a model draw what it has learned on? The training pictures nearest to its samples.
+"""The training pictures nearest to samples: does a model copy its training data?
 
-Nearest in the features of the extractor and in pixels, by Euclidean distance. What is as near to
-them as held-out pictures are is no copy: their distances stand beside those of samples.
+Distances are Euclidean, in the features of the extractor and in pixels. Held-out pictures are the
+control: samples that are not nearer to training pictures than these are no copies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from utils.images import tile, to_uint8
 from utils.run.plots import save_figure
 
-QUERIES = 64  # samples, and held-out pictures, of which distances are taken
-SHOWN, NEAREST = 10, 3  # samples in the figure, and training pictures beside each
+QUERIES = 64  # samples, and as many held-out pictures, whose neighbours are searched
+SHOWN, NEAREST = 10, 3  # samples in the figure, and training pictures for each
 
 
 class Neighbours:
-    """The nearest of all rows looked at to each of n queries (n, d): distances and images.
+    """The nearest neighbours of n queries (n, d) among all rows so far: distances and images.
 
-    Memory does not grow with the rows; of equally near ones the first are kept.
+    Memory does not grow with the number of rows. Among equal distances the first ones are kept.
     """
 
     def __init__(self, queries: np.ndarray, shape: tuple[int, ...]):
@@ -30,7 +30,7 @@ class Neighbours:
         self.seen = 0
 
     def look(self, rows: np.ndarray, images: np.ndarray) -> None:
-        """Look at rows (b, d), which belong to images (b, h, w, c)."""
+        """Search rows (b, d), which belong to images (b, h, w, c)."""
         self.seen += len(rows)
         every = np.concatenate([self.distances, distances(self.queries, rows)], axis=1)
         order = np.argsort(every, axis=1, kind="stable")[:, :NEAREST]
@@ -42,7 +42,7 @@ class Neighbours:
 
 
 def distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the (n, b) Euclidean distances of queries (n, d) from rows (b, d)."""
+    """Return the Euclidean distances (n, b) of queries (n, d) from rows (b, d)."""
     q, r = np.asarray(queries, np.float64), np.asarray(rows, np.float64)
     squares = np.square(q).sum(1)[:, np.newaxis] - 2 * q @ r.T + np.square(r).sum(1)
     return np.sqrt(np.maximum(squares, 0))
@@ -51,9 +51,10 @@ def distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def find_nearest(
     features: np.ndarray, images: np.ndarray, data: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, Neighbours]:
-    """Return the nearest of `data`, batches of features and images, in features and in pixels.
+    """Return the nearest neighbours of images among `data`, in features and in pixels.
 
-    To images (n, h, w, c) around [-1, 1], and their features (n, d).
+    `images` (n, h, w, c) around [-1, 1] have the `features` (n, d); `data` are batches of features
+    and images.
     """
     flat = np.clip(images, -1, 1).reshape(len(images), -1)
     found = {each: Neighbours(rows, images.shape[1:]) for each, rows in
@@ -65,7 +66,7 @@ def find_nearest(
 
 
 def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any]:
-    """Return the median distances for `report.json`: of samples, the first queries, and others."""
+    """Return the median distances for `report.json`, of samples (the first queries) and others."""
 
     def medians(rows: slice) -> dict[str, float]:
         return {n: float(np.median(each.distances[rows, 0])) for n, each in found.items()}
@@ -79,7 +80,7 @@ def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any
 
 
 def line(described: Mapping[str, Any]) -> str:
-    """Return the line that tells on the console how near training pictures are."""
+    """Return the message of the distances to training pictures."""
     own, others = described["samples"], described["held_out"]
     told = [
         f"{each} {own[each]:.4g}" + (f" (held-out data {others[each]:.4g})" if others else "")
@@ -91,7 +92,7 @@ def line(described: Mapping[str, Any]) -> str:
 def save_nearest(
     samples: np.ndarray, found: Mapping[str, Neighbours], extractor: str, path: str
 ) -> None:
-    """Draw the first samples (n, h, w, c), and below each the training pictures nearest to it."""
+    """Plot the first samples (n, h, w, c), and below each its nearest training pictures."""
     count = min(SHOWN, len(samples))
     rows = {"samples": samples[:count, np.newaxis]}
     for each, space in {"features": f"features[{extractor}]", "pixels": "pixels"}.items():

@@ -1,4 +1,4 @@
-"""What a scoring run draws from: the weights of one or many checkpoints, their sizes and chain."""
+"""The models of a scoring run: weights of one or many checkpoints, their sizes and sampling."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from utils.weights.files import find_weights, located
 from utils.weights.published import load_weights
 
 PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
-SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, which their weights know
+SIZES = ("ebm_width", "gen_width", "z_sz")  # of networks, also stored in their weights
 
 
 class Checkpoint(NamedTuple):
-    """Paths of the weights of one moment of training; None: random ones. `name` is its update."""
+    """Paths of the weights of one update, `name`; None stands for random weights."""
 
     name: str | None
     ebm: str | None
@@ -27,12 +27,12 @@ class Checkpoint(NamedTuple):
 
 
 def list_checkpoints(config: Mapping[str, Any]) -> list[Checkpoint]:
-    """Return what to score, in order; raises UserError for a checkpoint that is not there."""
+    """Return the checkpoints to score, in order; raises UserError if one is missing."""
     if config["exp_type"] != "folder":
         return [Checkpoint(None, config["ebm_weights"], config["gen_weights"])]
     folder, checkpoints = config["ckpt_folder"], []
     ebm, gen = ("ebm_ema", "gen_ema") if config["use_averages"] else ("ebm", "gen")
-    if not tf.io.gfile.glob(join(folder, f"{gen}_*")):  # no average of a generator is kept
+    if not tf.io.gfile.glob(join(folder, f"{gen}_*")):  # the generator has no average
         gen = "gen"
     for step in range(config["min_step"], config["max_step"] + 1, config["step_freq"]):
         gen_weights = config["gen_weights"]
@@ -51,7 +51,10 @@ def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
 
 
 def resolve(config: Config) -> Config:
-    """Return the config with sizes and chain from the (first) weights, and the number of images."""
+    """Return the config with sizes and sampling of the (first) weights, and the number of images.
+
+    Raises UserError if the weights contradict the config, or if the steps do not fit the chain.
+    """
     config = config | {name: located(config[name]) for name in PATHS}
     first = list_checkpoints(config)[0]
     sizes = resolve_sizes(config | {"ebm_weights": first.ebm, "gen_weights": first.gen})
@@ -59,10 +62,10 @@ def resolve(config: Config) -> Config:
     count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
     if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
         raise UserError(
-            f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
+            f"'fid_steps' {config['fid_steps']} exceed 'mcmc_steps' {result['mcmc_steps']}"
         )
     if config["grad_steps"] and not result["mcmc_steps"]:
-        raise UserError("'grad_steps' end chains: without 'mcmc_steps' there are none")
+        raise UserError("'grad_steps' need chains: set 'mcmc_steps' above 0")
     if config["film"] and not result["mcmc_steps"]:
-        raise UserError("'film' shows chains: without 'mcmc_steps' there are none")
+        raise UserError("'film' needs chains: set 'mcmc_steps' above 0")
     return result | {"num_samples": count}

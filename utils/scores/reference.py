@@ -1,4 +1,4 @@
-"""Statistics of features: of samples from their files, of data computed once and kept."""
+"""Statistics of features: of samples from stored files, of data computed once and kept."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 i
 
 
 def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> Statistics:
-    """Return the statistics of features (n, dim) that lie in files, in one pass."""
+    """Return the statistics of stored features (n, dim), in one pass."""
     moments, kept, left = Moments(dim), [], KERNEL_IMAGES
     for features in files.batches():
         moments.add(features)
@@ -35,10 +35,10 @@ def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> S
 def load_reference(
     config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
 ) -> Statistics | None:
-    """Return the statistics of the data that samples are compared with, None where there are none.
+    """Return the statistics of the reference data, None if there are none yet.
 
-    Those of `reference_stats`, else those kept under `<exp_dir>/reference/` by an earlier run.
-    Raises UserError for a file of another extractor, size, rounding or data set.
+    They come from `reference_stats`, else from an earlier run, which keeps them in
+    `<exp_dir>/reference/`. Raises UserError for another extractor, size, rounding or data set.
     """
     metadata = data_metadata(config, extractor, dataset)
     path = config["reference_stats"] or reference_path(config, extractor, metadata)
@@ -54,7 +54,7 @@ def make_reference(
     files: ArrayFiles,
     pause: Callable[[], None],
 ) -> Statistics:
-    """Compute these statistics from the data set, and keep them for other runs."""
+    """Compute these statistics from the data set, and store them for other runs."""
     path = reference_path(config, extractor, data_metadata(config, extractor, dataset))
     count = reference_count(config)
     statistics = data_statistics(config, extractor, dataset, count, files, pause)
@@ -65,14 +65,14 @@ def make_reference(
 
 
 def reference_count(config: Mapping[str, Any]) -> int:
-    """Return how many images of data samples are compared with."""
+    """Return the number of reference images."""
     return config["reference_samples"] or config["num_samples"]
 
 
 def reference_path(
     config: Mapping[str, Any], extractor: Extractor, metadata: Mapping[str, Any]
 ) -> str:
-    """Return where a run keeps and finds the statistics of its data, under a telling name."""
+    """Return the path of the stored statistics of a run's data; its name describes them."""
     labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
@@ -83,13 +83,13 @@ def reference_path(
 def data_metadata(
     config: Mapping[str, Any], extractor: Extractor, dataset: Dataset
 ) -> dict[str, str | int | bool]:
-    """Return what two statistics of data must share, beside the extractor's part."""
+    """Return the metadata of statistics of data: those of the extractor, and those of the data."""
     record = dataset.fingerprint(reference_folder(config))
     own = f"{config['data_type']}-{digest(record)[:12]}"  # the user's own pictures
     size, _, channels = config["image_dims"]
     return {
         **extractor.metadata,
-        **({} if extractor.quantize else {"data_rounded": False}),  # once they always were
+        **({} if extractor.quantize else {"data_rounded": False}),  # older files have no such entry
         "data_set": record.get("data_set", own),
         "split": dataset.split,
         "labels": ", ".join(config["data_labels"] or ["all"]),
@@ -105,9 +105,9 @@ def data_statistics(
     files: ArrayFiles,
     pause: Callable[[], None],
 ) -> Statistics:
-    """Return the statistics of the first `count` images of a split in its shuffled order.
+    """Return the statistics of the first `count` images of a split's shuffled order.
 
-    The files stay, until what they tell is saved elsewhere.
+    The features stay in `files`; the caller drops them after saving the statistics.
     """
     keep_features(config, extractor, dataset, count, files, pause)
     return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))
@@ -121,13 +121,13 @@ def keep_features(
     files: ArrayFiles,
     pause: Callable[[], None],
 ) -> None:
-    """Write the features of the first `count` images (None: all) of a split in its shuffled order.
+    """Store the features of the first `count` images (None: all) of a split's shuffled order.
 
-    Batches whose features lie in `files` already are not computed again; `pause` is called where
-    everything is saved.
+    Batches that are in `files` already are not computed again. `pause` is called after each batch,
+    when everything is saved.
     """
     batch, numbers = config["batch_size"], files.numbers()
-    done = sum(number == place * batch for place, number in enumerate(numbers))  # without a gap
+    done = sum(number == place * batch for place, number in enumerate(numbers))  # up to a gap
     files.drop_from(done * batch)
     batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
     for number, (images, _, _) in enumerate(batches, done):

@@ -1,4 +1,4 @@
-"""Scores of a run and its report: `report.json`, `fid_rec.txt`, and the curve over checkpoints."""
+"""The report of a scoring run: `report.json`, `fid_rec.txt`, and the curve over checkpoints."""
 
 import dataclasses
 import json
@@ -15,16 +15,16 @@ from utils.run.plots import save_figure
 from utils.scores.frechet import Statistics, frechet_distance, kernel_distance, score_line
 from utils.seeds import Purpose, host_rng
 
-SMALLEST_SUBSETS = 20  # images that 10 subsets of KID need; fewer make a single one
+SMALLEST_SUBSETS = 20  # images that 10 subsets of KID need; fewer images make one subset
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How far one set of images is from the data.
+    """The distances of one set of images from the data.
 
-    `of` says what the images are; `checkpoint` is None for data, `steps` for what has no chain.
-    `kid` and its standard error are None where the reference keeps no features, the error alone
-    where the images are too few to tell it.
+    `of` names the images; `checkpoint` is None for data, `steps` for images without a chain. `kid`
+    and its standard error are None if the reference has no features; the error alone is None if
+    there are too few images.
     """
 
     of: str
@@ -39,7 +39,7 @@ class Score:
 
 
 class Subject(NamedTuple):
-    """What the images of a score are: as in `Score`."""
+    """The images of a score; fields as in `Score`."""
 
     of: str
     checkpoint: str | None = None
@@ -53,7 +53,7 @@ class Subject(NamedTuple):
 def score(
     subject: Subject, samples: Statistics, reference: Statistics, *, extractor: str, seed: int
 ) -> Score:
-    """Return the distances of a set of images from the reference, with the line that tells them."""
+    """Return the distances of a set of images from the reference, with their message."""
     fid = frechet_distance(reference, samples)
     line, _, warning = score_line(extractor, reference, samples, fid).partition("\n")
     kid, error = None, None
@@ -70,7 +70,7 @@ def score(
 
 
 class Report:
-    """All scores of a run, with what they are measured by."""
+    """All scores of a run; `head` names the extractor and the reference."""
 
     def __init__(self, folder: str, head: Mapping[str, Any]):
         self.folder, self.head = folder, dict(head)
@@ -87,9 +87,9 @@ class Report:
             self.nearest = stored.get("nearest", {})
 
     def put(self, new: Sequence[Score], validity: Mapping[str, Any] | None = None) -> None:
-        """Add scores, in place of what was measured of the same images, and write all files.
+        """Add scores, or replace those of the same images, and write all files.
 
-        `validity` is that of the checkpoint that all of them are of.
+        `validity` is that of their checkpoint, which must be one and the same.
         """
         if validity is not None:
             self.validity[new[0].checkpoint or "model"] = validity
@@ -98,21 +98,21 @@ class Report:
         self._write()
 
     def put_nearest(self, checkpoint: str | None, nearest: Mapping[str, Any]) -> None:
-        """Add how near training pictures are to samples, and write all files."""
+        """Add the distances from samples to training pictures, and write all files."""
         self.nearest[checkpoint or "model"] = nearest
         self._write()
 
     def leave_out(self, checkpoint: str, reason: str) -> None:
-        """Note that there are no scores of a checkpoint, and write all files."""
+        """Record that a checkpoint has no scores, and write all files."""
         self.left_out[checkpoint] = reason
         self._write()
 
     def best(self) -> Score | None:
-        """Return the sampled checkpoint with the smallest distance at the end of its chains."""
+        """Return the lowest score of a checkpoint at the end of its chains, None without any."""
         return min(self._curve(), key=lambda s: s.fid, default=None)
 
     def tell_best(self) -> None:
-        """Print which checkpoint is best, if there are any."""
+        """Print the best checkpoint, if there is any."""
         if (best := self.best()) is not None:
             print(f"best: checkpoint {best.checkpoint}, {best.line}", flush=True)
 

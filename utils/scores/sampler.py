@@ -1,4 +1,4 @@
-"""The batches of evaluation chains: from image numbers over the replicas to arrays on the host."""
+"""Evaluation chains, batch by batch: from image numbers, over the replicas, to host arrays."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,25 +17,26 @@ from utils.seeds import Purpose
 
 @dataclasses.dataclass
 class ChainStates:
-    """One replica's chains: images (b, h, w, c); trace (b, looks, 4), see `validity.COLUMNS`."""
+    """One replica's chains: images (b, h, w, c); trace (b, records, 4) of `validity.COLUMNS`."""
 
     images: np.ndarray
     trace: np.ndarray
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what a resumed run needs."""
+        """Return the arrays that a resumed run needs."""
         return {"images": self.images, "trace": self.trace}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the arrays of `state`."""
+        """Restore the arrays of `state`."""
         self.images, self.trace = state["images"], state["trace"]
 
 
 class Sampler:
-    """The chains of one batch after the other: batch j holds the images from j `batch_size` on.
+    """Runs chains batch by batch; batch j holds the images from number j * `batch_size` on.
 
-    `start(numbers)` gives one replica's first images, unless a `dataset` gives them;
-    `run_chain(images, numbers, first_step, num_steps, noisy)` its images later and a look at them.
+    `start(numbers)` returns one replica's first images, unless they come from a `dataset`.
+    `run_chain(images, numbers, first_step, num_steps, noisy)` returns its images after the steps,
+    and a record (b, 4) of them. Raises UserError if the data set has too few images.
     """
 
     def __init__(
@@ -61,22 +62,22 @@ class Sampler:
         if dataset is not None and dataset.num_examples < config["num_samples"]:
             raise UserError(
                 f"data set {dataset.name} has {dataset.num_examples} images to start chains "
-                f"from, not 'num_samples' {config['num_samples']}"
+                f"from: set 'num_samples' {config['num_samples']} to at most that"
             )
 
     def numbers(self, batch: int) -> list[np.ndarray]:
-        """Return the numbers of the images of each local replica in a batch."""
+        """Return the image numbers of each local replica in a batch."""
         first = batch * self.config["batch_size"]
         batch, own = self.replicas.batch, np.arange(self.replicas.batch, dtype=np.int32)
         return [first + replica * batch + own for replica in self.replicas.local]
 
     def parts(self) -> dict[str, ChainStates]:
-        """Return the chains by their names in a state, which tell their positions in a batch."""
+        """Return the chains by their names in a state; a name holds the positions in the batch."""
         size = self.replicas.batch
         return {f"chain_{r * size}_{(r + 1) * size}": own for r, own in self.chains.items()}
 
     def advance(self, segment: Segment) -> None:
-        """Take the chains of a batch through a segment, and look at them; raises Diverged."""
+        """Advance the chains of a batch by a segment, and record them; raises Diverged."""
         batch, first, last = segment[1:]
         if last == 0:
             self._begin(batch)
@@ -87,9 +88,9 @@ class Sampler:
             chain.trace = np.concatenate([chain.trace, look[:, np.newaxis]], axis=1)
 
     def finish(self, batch: int) -> np.ndarray:
-        """Return the images `grad_steps` steps without noise later; raises Diverged.
+        """Return the images after `grad_steps` more steps without noise; raises Diverged.
 
-        The chains stay as they are.
+        The stored chains do not change.
         """
         steps = self.config["grad_steps"]
         if not steps:
@@ -103,7 +104,7 @@ class Sampler:
         return np.concatenate([chain.images for chain in self.chains.values()])
 
     def trace(self) -> np.ndarray:
-        """Return the looks at all local replicas' chains, in order."""
+        """Return the traces of all local replicas' chains, in order."""
         return np.concatenate([chain.trace for chain in self.chains.values()])
 
     def _begin(self, batch: int) -> None:
@@ -119,7 +120,7 @@ class Sampler:
             chain.trace = np.zeros((len(images), 0, len(COLUMNS)), np.float32)
 
     def _require_finite(self, ends: list[tuple[np.ndarray, np.ndarray]], where: str) -> None:
-        """Raise Diverged, on all workers, if an image or what is seen of it is NaN or Inf."""
+        """Raise Diverged, on all workers, if an image or its record holds NaN or Inf."""
         harmed = sum(not np.isfinite(array).all() for end in ends for array in end)
         if self.replicas.total(harmed):
             raise Diverged(f"chains diverged {where}: an energy or a pixel is NaN or Inf")
@@ -131,7 +132,7 @@ class Sampler:
         return self._run((first, steps, noisy), images, self.numbers(batch))
 
     def _data(self, dataset: Dataset, batch: int) -> np.ndarray:
-        """Return data to start a batch from, each image of the split at most once."""
+        """Return a batch of data as starts, each image of the split at most once."""
         size = self.config["batch_size"]
         seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
         if batch != self._next:

@@ -1,4 +1,4 @@
-"""The work of a scoring run as a plain list: its chains, cut where they are looked at."""
+"""The work of a scoring run as a plain list of segments: chains, cut where they are recorded."""
 
 import itertools
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LOOKS, LONGEST_SEGMENT = 20, 1000  # at the energy of a chain; steps from one to the next
+LOOKS, LONGEST_SEGMENT = 20, 1000  # records per chain; steps between two records, at most
 FRAMES = 48  # of a film, at most
 
 
@@ -20,7 +20,7 @@ class Segment(NamedTuple):
 
 
 def segments(config: Mapping[str, Any], num_checkpoints: int) -> list[Segment]:
-    """Return all segments in order, equally many per checkpoint."""
+    """Return all segments in order, the same number per checkpoint."""
     return [
         Segment(checkpoint, batch, first, last)
         for checkpoint in range(num_checkpoints)
@@ -30,26 +30,26 @@ def segments(config: Mapping[str, Any], num_checkpoints: int) -> list[Segment]:
 
 
 def scored_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return after how many steps samples are scored: `fid_steps`, and always the last one."""
+    """Return the steps at which samples are scored: `fid_steps`, and always the last step."""
     return sorted({*(config["fid_steps"] or []), config["mcmc_steps"]})
 
 
 def look_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return where chains are looked at: 0, every `segment_steps`, where samples are scored."""
+    """Return the steps at which chains are recorded: 0, every `segment_steps`, scored steps."""
     steps = config["mcmc_steps"]
     every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS))
     return sorted({*range(0, steps, every), *scored_steps(config), 0})
 
 
 def film_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return the steps that a film shows: 0, then evenly spaced by their logarithms."""
+    """Return the steps of a film's frames: 0, then log-spaced up to the last step."""
     if not config["film"]:
         return []
     return sorted({0, *np.geomspace(1, config["mcmc_steps"], FRAMES).round().astype(int).tolist()})
 
 
 def segment_ends(config: Mapping[str, Any], batch: int) -> list[int]:
-    """Return the ends of the segments of a batch: looks, and of the first batch what is filmed."""
+    """Return the ends of a batch's segments: recorded steps, and film steps for the first batch."""
     return sorted({*look_steps(config), *(film_steps(config) if batch == 0 else ())})
 
 

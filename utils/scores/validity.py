@@ -1,7 +1,7 @@
-"""Is a learned potential a valid density? What its long chains say, beside the scores of images.
+"""Validity of a learned potential as a density, measured on its long chains.
 
-Chains that have reached the steady state of a density drift no more: their mean energy stays, as do
-their images. The Metropolis-Hastings acceptance tells how far the Langevin step is from exact.
+Chains in the steady state of a density do not drift: their mean energy and the quality of their
+images stay constant. The Metropolis-Hastings acceptance measures how exact the Langevin step is.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from utils.mcmc.potential import Potential
 from utils.run.plots import save_figure
 from utils.seeds import Purpose, host_rng
 
-SETTLED = 0.5  # share of a chain, its end, over which drift is measured
+SETTLED = 0.5  # the last share of a chain, over which drift is measured
 
 
 class Trace(NamedTuple):
-    """What n chains showed at their looks: (looks,) steps, and (n, looks) arrays.
+    """The records of n chains: steps (records,), and arrays (n, records).
 
-    energies: the whole U; grad_norms: |(eps^2/2) grad U| after clipping; saturated: share of values
-    that lie far outside [-1, 1]; acceptance: probability of a Metropolis-Hastings step. What a look
-    before the first step cannot tell is NaN.
+    energies: the potential U, with all its terms; grad_norms: |(eps^2/2) grad U| after clipping;
+    saturated: share of values far outside [-1, 1]; acceptance: probability of a Metropolis-Hastings
+    step. Values that are undefined before the first step are NaN.
     """
 
     steps: np.ndarray
@@ -35,18 +35,17 @@ class Trace(NamedTuple):
     acceptance: np.ndarray
 
 
-COLUMNS = Trace._fields[1:]  # of each look at an image
+COLUMNS = Trace._fields[1:]  # of a record of an image
 
 
 def acceptance(
     images: tf.Tensor, potential: Potential, epsilon: float, noise: tf.Tensor
 ) -> tf.Tensor:
-    """Return the (b,) probabilities with which Metropolis-Hastings accepts a step from `images`.
+    """Return the probabilities (b,) that Metropolis-Hastings accepts a step from `images`.
 
     The Langevin step with `noise` (b, h, w, c) is the proposal q of the Metropolis-adjusted
-    Langevin algorithm (Roberts and Tweedie 1996): min(1, exp(U(x) - U(y)) q(x|y) / q(y|x)). The
-    proposal is without clipping of the drift. Where `epsilon` is 0 nothing moves and all is
-    accepted.
+    Langevin algorithm (Roberts and Tweedie 1996): min(1, exp(U(x) - U(y)) q(x|y) / q(y|x)). Its
+    drift is not clipped. If `epsilon` is 0 nothing moves, and every step is accepted.
     """
 
     dynamics = Dynamics(potential, epsilon)
@@ -66,7 +65,7 @@ def acceptance(
 
 
 def make_look(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
-    """Return (images, grad_norms (b,), noise) -> the (b, 4) columns of a trace at these images."""
+    """Return (images, grad_norms (b,), noise) -> the record of these images, `COLUMNS` (b, 4)."""
 
     def look(images: tf.Tensor, grad_norms: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         columns = [potential(images), grad_norms, share_saturated(images)]
@@ -78,10 +77,10 @@ def make_look(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
 def data_energies(
     potential: Potential, dataset: Dataset, count: int, *, noise: float, seed: int, batch: int
 ) -> np.ndarray:
-    """Return the (n,) energies U of `count` images of a data set (or of all it has).
+    """Return the energies U (n,) of `count` images of a data set, or of all if it has fewer.
 
-    They are the first of the order that reference statistics are of, and carry Gaussian noise of
-    standard deviation `noise`, as the data that the EBM learned on.
+    They are the first images of the order of reference statistics, plus Gaussian noise of standard
+    deviation `noise`, like the training data of the EBM.
     """
     energies = tf.function(potential)
     found = []
@@ -97,10 +96,10 @@ def data_energies(
 
 
 def drift(steps: np.ndarray | Sequence[int], energies: np.ndarray) -> dict[str, float] | None:
-    """Return the slope of the energies (n, looks) of n independent chains, a 1,000 steps.
+    """Return the slope per 1,000 steps of the energies (n, records) of n independent chains.
 
-    Each chain's least-squares slope over the last half of its steps; mean and standard error over
-    chains. None where there are fewer than 3 looks or 2 chains to tell.
+    It is the mean over chains of the least-squares slope over the last half of the steps, with its
+    standard error. None for fewer than 3 records or 2 chains.
     """
     times = np.asarray(steps, np.float64)
     late = times >= SETTLED * times[-1]
@@ -117,7 +116,7 @@ def drift(steps: np.ndarray | Sequence[int], energies: np.ndarray) -> dict[str, 
 def describe(
     trace: Trace, of_data: np.ndarray, scored: Sequence[int], noise: float
 ) -> dict[str, Any]:
-    """Return the validity of a potential for `report.json`: at each scored step, and the drift."""
+    """Return the validity for `report.json`: means at each scored step, and the drift."""
     looks = [int(np.flatnonzero(trace.steps == step)[0]) for step in scored]
     return {
         "data_noise": noise,
@@ -135,17 +134,17 @@ def describe(
 
 
 def line(validity: Mapping[str, Any]) -> str:
-    """Return the line that tells a validity on the console."""
+    """Return the message of a validity."""
     last = list(validity["at"].values())[-1]
     text = f"energy {last['energy']['mean']:.5g} (data {validity['energy_of_data']['mean']:.5g})"
     if (slope := validity["energy_drift"]) is not None:
         text += f", drift {slope['per_1000_steps']:+.3g} +- {slope['standard_error']:.2g}"
-        text += " a 1,000 steps"
+        text += " per 1,000 steps"
     return f"{text}, acceptance {last['acceptance']:.3f}, saturated {last['saturated']:.4f}"
 
 
 def save_trace(trace: Trace, of_data: np.ndarray | None, path: str) -> None:
-    """Draw what n chains showed along their steps; the energies of data (n,) as a band."""
+    """Plot the records of n chains over their steps, and the energies of data (m,) as a band."""
     figure = Figure(figsize=(9, 7), layout="constrained")
     titles = {
         "energies": "potential energy: median, middle 80%",

@@ -1,1 +1,1 @@
-"""Weights: files of ours, published and foreign ones, and the networks that they are of."""
+"""Weights: the project's files, published checkpoints, other formats, and their networks."""

@@ -1,4 +1,4 @@
-"""Weights that are not files of ours: what published checkpoints show, and what is refused."""
+"""Weights in other formats: sizes from published checkpoints, and advice for the rest."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,42 +9,42 @@ import tensorflow as tf
 from nets import EBMS, GENERATORS
 from utils.errors import UserError, first_line
 
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow puts behind each variable's name
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow's suffix of a variable's name
 TORCH_ENDINGS = (".pth", ".pt", ".bin")
 SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
-NAMED = 5  # files of a folder that an error names
+NAMED = 5  # files listed in an error message
 
 
 def refuse_foreign(path: str) -> None:
-    """Raise UserError for weights that are there, but as nothing that the scripts take.
+    """Raise UserError for weights in a format that the scripts do not read.
 
-    It says what they are and what makes them usable. Checkpoints' prefixes, `.h5` files and what is
-    not there pass.
+    The message names the format and the way to convert it. Prefixes of checkpoints, `.h5` files and
+    missing paths pass.
     """
     prefix, target = SHARD.sub("", path), f"{path.rpartition('.')[0]}.weights.h5"
     if tf.io.gfile.isdir(path):
-        raise UserError(f"weights {path} are a folder: name the weights themselves" + _inside(path))
+        raise UserError(f"weights {path} are a folder: name a file in it" + _inside(path))
     if prefix != path:
         raise UserError(
-            f"weights {path} are a part of a TensorFlow checkpoint: name its prefix {prefix}"
+            f"weights {path} are one file of a TensorFlow checkpoint: name its prefix {prefix}"
         )
     if path.endswith((".h5", ".index")) or not tf.io.gfile.exists(path):
         return
     if path.endswith(TORCH_ENDINGS):
         raise UserError(
-            f"weights {path} are a PyTorch file: `python3 -m utils.import_weights {path} {target} "
-            "--net NET` (--help lists NET) converts generators of Mimicry and "
-            "pytorch-pretrained-biggan"
+            f"weights {path} are a PyTorch file: convert a generator of Mimicry or "
+            f"pytorch-pretrained-biggan by `python3 -m utils.import_weights {path} {target} "
+            "--net NET` (--help lists NET)"
         )
     if path.endswith(".keras"):
         raise UserError(
-            f'weights {path} are a whole model of Keras: `python3 -c "import keras; '
-            f"keras.saving.load_model('{path}').save_weights('{target}')\"` makes weights of it"
+            f'weights {path} are a whole Keras model: save its weights by `python3 -c "import '
+            f"keras; keras.saving.load_model('{path}').save_weights('{target}')\"`"
         )
     if not tf.io.gfile.exists(path + ".index"):
         raise UserError(
             f"weights {path} are neither a .weights.h5 file nor the prefix of a TensorFlow "
-            f"checkpoint ({path}.index)"
+            f"checkpoint ({path}.index): name one of these"
         )
 
 
@@ -56,10 +56,10 @@ def _inside(folder: str) -> str:
 
 
 def checkpoint_sizes(path: str) -> dict[str, int] | None:
-    """Return the sizes of a network that its published checkpoint shows, by the words of our files.
+    """Return the sizes of a network in its published checkpoint, by the names of `NetworkInfo`.
 
-    `width`; of SNGAN generators also `z_sz`; of a classifier `depth` and `classes`. None where
-    there is no such checkpoint; raises UserError for a damaged one.
+    These are `width`, for an SNGAN generator also `z_sz`, and for a classifier `depth` and
+    `classes`. None if there is no checkpoint; raises UserError for a damaged one.
     """
     prefix = path.removesuffix(".index")
     if not tf.io.gfile.exists(prefix + ".index"):
@@ -89,7 +89,7 @@ def checkpoint_sizes(path: str) -> dict[str, int] | None:
 
 
 def serves(image_dims: Sequence[int], info: Mapping[str, Any], kind: str) -> bool:
-    """Return whether a stored network of a kind fits images of a size; some serve several sizes."""
+    """Return whether a stored network fits images of a size; some networks fit several sizes."""
     found, rows = info.get("image_dims", image_dims), {**EBMS, **GENERATORS}.get(kind)
     return found[2] == image_dims[2] and (
         rows is None or rows[1].get(found[0]) == rows[1].get(image_dims[0])

@@ -1,4 +1,4 @@
-"""One way from a path to a network: its sizes, checked against the config, and its weights."""
+"""From a path to a network: check its sizes against the config, build it, load its weights."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,9 +13,9 @@ from utils.weights.published import load_weights
 
 
 class Role(NamedTuple):
-    """A network's part in a config: keys of its path, its type and, by names in files, its sizes.
+    """The config keys of one network: of its path, its type, and its sizes.
 
-    `create(config)` builds it.
+    `sizes` maps names in weights files to config keys; `create(config)` builds the network.
     """
 
     path: str
@@ -33,9 +33,9 @@ CLASSIFIER = Role(
 
 
 def network_at(role: Role, config: Mapping[str, Any]) -> keras.Model:
-    """Return the network of the weights that a config names; without a path as it is built.
+    """Return the network of a config with its weights; without a path, with initial weights.
 
-    Raises UserError where the config asks for another one, or the weights are none.
+    Raises UserError if the weights are missing or damaged, or contradict the config.
     """
     network = role.create(with_stored_sizes(role, config))
     if config[role.path]:
@@ -44,10 +44,9 @@ def network_at(role: Role, config: Mapping[str, Any]) -> keras.Model:
 
 
 def with_stored_sizes(role: Role, config: Any) -> Any:
-    """Return the config (or dict) with a network's sizes taken from its weights.
+    """Return the config (or dict) with a network's sizes taken from its weights file.
 
-    Raises UserError when the config says another size, or the file holds another kind of network or
-    one for other images.
+    Raises UserError if the file holds another size or type, or a network for other images.
     """
     path = config[role.path]
     info = (network_info(path) if path else None) or {}
@@ -72,9 +71,9 @@ def with_stored_sizes(role: Role, config: Any) -> Any:
 
 
 def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
-    """Return the frozen prior EBM with its weights; None without one.
+    """Return the frozen prior EBM with its weights; None if the config has no prior.
 
-    It is as wide as its weights say, else as `ebm_width`.
+    Its width comes from the weights file, otherwise from `ebm_width`.
     """
     if not config["prior_weights"]:
         return None
@@ -83,19 +82,21 @@ def create_prior(config: Mapping[str, Any]) -> keras.Model | None:
 
 
 def load_generator(gen_weights: str, shape: list[int]) -> keras.Model:
-    """Return the generator of a weights file; raises UserError unless it makes such images."""
+    """Return the generator of a weights file; raises UserError if its images have another shape."""
     info = network_info(gen_weights) or {}
     if info.get("image_dims") != shape:
-        raise UserError(f"weights {gen_weights} are not of a generator of {shape} images")
+        raise UserError(
+            f"weights {gen_weights} are not of a generator of {shape} images: name other ones"
+        )
     config = {"gen_weights": gen_weights, "gen_type": info.get("type"), "image_dims": shape}
     return network_at(GENERATOR, config)
 
 
 def load_classifier(clf_weights: str) -> tuple[keras.Model, dict[str, Any]]:
-    """Return the classifier of a weights file, and its `image_dims` and `classes`.
+    """Return the classifier of a weights file, and its description with `image_dims`, `classes`.
 
-    A weights file says its own sizes, and names or the number of classes; a published checkpoint is
-    of the published CIFAR-10 network.
+    `classes` are names, or only their number. A published checkpoint counts as the published
+    CIFAR-10 network.
     """
     info = {"image_dims": [32, 32, 3], "classes": 10, **(network_info(clf_weights) or {})}
     classes = info["classes"]

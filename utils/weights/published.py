@@ -1,4 +1,4 @@
-"""Weights into networks: files of ours, and checkpoints that were published for this project."""
+"""Loading weights into networks: the project's files, and its published checkpoints."""
 
 import contextlib
 import os
@@ -13,15 +13,15 @@ import tensorflow as tf
 from utils.errors import UserError, first_line
 from utils.weights.foreign import VALUE, refuse_foreign
 
-SPECTRAL_VECTOR = "/sn_u"  # beside the kernel `w` and `layer/bias` of a layer that had one
+SPECTRAL_VECTOR = "/sn_u"  # a layer with spectral norm has it beside `w` and `layer/bias`
 NOT_WEIGHTS = ("save_counter", SPECTRAL_VECTOR)
 
 
 def load_weights(model: keras.Model, path: str) -> None:
-    """Load a `.weights.h5`, or the prefix of a published TensorFlow checkpoint, into a model.
+    """Load a `.weights.h5`, or a published TensorFlow checkpoint by its prefix, into a model.
 
-    Every variable of the model must be in the file with its shape, and nothing else; what is not
-    so is listed by name in a UserError, and the model is then not to be used.
+    The file must hold every variable of the model, with its shape, and nothing else. Raises
+    UserError, which lists the differences by name; do not use the model then.
     """
     refuse_foreign(path)
     if path.endswith(".h5"):
@@ -31,7 +31,7 @@ def load_weights(model: keras.Model, path: str) -> None:
 
 
 def assign(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Give every variable of a model its array, by published name; raises UserError, as above."""
+    """Assign arrays, by published name, to all variables of a model; raises UserError as above."""
     variables = {published_name(variable): variable for variable in model.weights}
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
     _check(expected, {name: array.shape for name, array in arrays.items()}, source, model)
@@ -47,8 +47,8 @@ def published_name(variable: keras.Variable) -> str:
 def read_checkpoint(prefix: str) -> dict[str, np.ndarray]:
     """Return the arrays of a published TensorFlow checkpoint, by `published_name`.
 
-    Published EBMs were saved inside a wrapper (`layer_with_weights-0/`). Layers with a spectral
-    norm kept their kernel as `w` and their bias as `layer/bias`; their vector is dropped.
+    Published EBMs were saved inside a wrapper (`layer_with_weights-0/`). Layers with spectral norm
+    stored their kernel as `w` and their bias as `layer/bias`; their vector `sn_u` is dropped.
     """
     prefix = prefix.removesuffix(".index")
     if not tf.io.gfile.exists(prefix + ".index"):
@@ -81,7 +81,7 @@ def _our_name(name: str, spectral: set[str]) -> str:
 def _load_h5(model: keras.Model, path: str) -> None:
     with _local_copy(path) as file:
         found = _h5_shapes(file, path)
-        # Keras overlooks what is left over in a file, so that its own check is half of it.
+        # Keras ignores additional arrays in a file, so that its own check is not enough.
         if len(found) == len(model.weights):
             try:
                 with contextlib.suppress(ValueError, KeyError):
@@ -102,7 +102,7 @@ def _h5_shapes(file: str, path: str) -> dict[str, tuple[int, ...]]:
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
             if item.dtype.kind not in "fiu":
-                raise UserError(f"weights {path} hold no numbers in {name} but {item.dtype}")
+                raise UserError(f"weights {path} are damaged: {name} holds {item.dtype}")
             shapes[name] = tuple(item.shape)
 
     try:
@@ -115,7 +115,7 @@ def _h5_shapes(file: str, path: str) -> dict[str, tuple[int, ...]]:
 
 @contextlib.contextmanager
 def _local_copy(path: str) -> Iterator[str]:
-    """Give the name of a local file with the content of `path`, which may be a `gs://` URL."""
+    """Yield the name of a local file with the content of `path`, which may be a `gs://` URL."""
     if not tf.io.gfile.exists(path):
         raise UserError(f"weights {path} not found")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""Weights of PyTorch generators, read into the names and layouts of our networks.
+"""Weights of PyTorch generators, with the names and layouts of our networks.
 
-Known are the SNGAN generators of Mimicry (a `.pth` with `model_state_dict`; Lee and Town 2020) and
-BigGAN-deep of pytorch-pretrained-biggan (`pytorch_model.bin`). Needs PyTorch
-(requirements_convert.txt) and neither of those packages.
+It reads SNGAN generators of Mimicry (a `.pth` with `model_state_dict`; Lee and Town 2020) and
+BigGAN-deep of pytorch-pretrained-biggan (`pytorch_model.bin`). It needs PyTorch
+(requirements_convert.txt), but neither of these packages.
 """
 
 import io
@@ -22,7 +22,7 @@ NORM_LEAVES = {
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
-# Our batch norm adds 1e-3 to the variance where theirs adds 1e-5: the stored one takes it up.
+# Our batch norm adds 1e-3 to the variance, theirs 1e-5: the stored variance absorbs the difference.
 VARIANCE_SHIFT = 1e-5 - 1e-3
 
 BIGGAN_LEAVES = {
@@ -35,9 +35,10 @@ LAST_NORM_LEAVES = {**BIGGAN_LEAVES, "weight": "w", "bias": "b"}
 
 
 def read_torch(path: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a PyTorch generator by our (published) names and in our layout.
+    """Return the arrays of a PyTorch generator by published name, in our layout.
 
-    Spectral norms are folded in. Raises UserError.
+    Spectral norms are folded into the kernels. Raises UserError if the file is missing, damaged or
+    of another generator, and if PyTorch is not installed.
     """
     state = _load(path)
     try:
@@ -46,7 +47,9 @@ def read_torch(path: str) -> dict[str, np.ndarray]:
         if "generator.gen_z.weight_orig" in state:
             return from_biggan(_arrays(state))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"weights {path} are of no known generator: {first_line(error)}") from error
+        raise UserError(
+            f"weights {path} are of an unknown generator: {first_line(error)}"
+        ) from error
     raise UserError(
         f"{path} is neither a Mimicry checkpoint (no 'model_state_dict') nor a "
         "pytorch-pretrained-biggan model (no 'generator.gen_z.weight_orig')"
@@ -74,7 +77,7 @@ def from_mimicry(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def from_biggan(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Translate the state of a BigGAN-deep generator: `generator.layers.0.conv_0.weight_orig`.
 
-    The kernel of a layer with spectral norm is its weight / sigma, sigma = u^T W v.
+    The kernel of a layer with spectral norm is its weight divided by sigma = u^T W v.
     """
     arrays = {}
     for name, array in state.items():
@@ -92,7 +95,7 @@ def from_biggan(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _kernel_layout(array: np.ndarray) -> np.ndarray:
-    """Return (o, i, h, w) as (h, w, i, o), (o, i) as (i, o), and a bias as it is."""
+    """Transpose (o, i, h, w) to (h, w, i, o) and (o, i) to (i, o); a bias stays as it is."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 
@@ -108,10 +111,10 @@ def _load(path: str) -> Mapping[str, Any]:
             state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
-    except Exception as error:  # PyTorch raises many kinds for files that are not its own
+    except Exception as error:  # PyTorch raises many types of errors for other files
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     if not isinstance(state, Mapping):
-        raise UserError(f"weights {path} are no state of a network but a {type(state).__name__}")
+        raise UserError(f"weights {path} hold a {type(state).__name__}, not the state of a network")
     return state
 
 

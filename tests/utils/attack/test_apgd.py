@@ -25,7 +25,7 @@ def test_auto_pgd_reaches_the_optimum_of_a_linear_loss(rng, norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_steps_halve_until_a_maximum_inside_the_ball_is_met(rng, norm):
-    """Steps of one size would circle around it at their own distance."""
+    """Steps of constant size would circle around it at a distance of one step."""
     own = task(rng, norm, 100)
     top = own.ball.center + 0.03 * rng.uniform(-1, 1, (4, 4, 3)) / (1 if norm == "linf" else 7)
     looks = drive(apgd(own), lambda image: (-((image - top) ** 2).sum(), top - image), 100)
@@ -53,7 +53,7 @@ def test_checkpoints_are_those_of_the_paper():
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", ["pgd", "apgd_ce", "apgd_dlr", "apgd_t"])
 def test_a_linear_classifier_falls_exactly_where_its_margin_is_in_reach(rng, norm, name):
-    """An image stands if radius |w_y - w_k| in the dual norm is below every margin."""
+    """An image stays right if radius |w_y - w_k| in the dual norm is below every margin."""
     size = {"linf": 4.0, "l2": 25.0}[norm]
     *toy, weights = linear(
         rng, attack=name, adv_norm=norm, adv_eps=size, adv_eta=size / 4, adv_steps=20

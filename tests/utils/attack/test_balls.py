@@ -36,7 +36,7 @@ def test_projection_is_in_the_ball_and_the_pixels_range_and_leaves_inner_points(
 
 
 def test_in_l2_what_is_clipped_leaves_its_budget_to_other_pixels(rng):
-    """Half of the pixels are white already and pushed further: the others take all of it."""
+    """Half of the pixels are white and cannot rise: the other half uses the whole budget."""
     center = np.where(np.arange(48).reshape(4, 4, 3) % 2, 1.0, 0.0)
     moved = project(center + 1.0, center, 0.5, "l2")
     assert np.linalg.norm(moved - center) == pytest.approx(0.5)
@@ -65,7 +65,7 @@ def test_random_starts_fill_the_ball(rng, norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_random_perturbations_of_full_size_lie_where_attacks_end(rng, norm):
-    """Every pixel at the radius, or every image: in all directions, and clipped as the attack's."""
+    """`linf`: every pixel is at the radius; `l2`: every image. They have mean 0 and are clipped."""
     centers = np.zeros((2000, 4, 4, 3))
     drawn = random_at_radius(centers, 0.5, norm, [rng] * 2000).reshape(2000, -1)
     sizes = np.abs(drawn) if norm == "linf" else np.linalg.norm(drawn, axis=1)

@@ -1,4 +1,4 @@
-"""What a defence takes for the classes of its data."""
+"""How a classifier's classes are matched to those of the data."""
 
 import pytest
 
@@ -12,7 +12,7 @@ SIZES = {"image_dims": [16, 16, 3], "clf_depth": 10, "clf_width": 1, "num_classe
 
 @pytest.fixture(scope="module")
 def weights_of(tmp_path_factory):
-    """Return (classes) -> path of a small classifier that its file says to be of these classes."""
+    """Return (classes) -> path of a small classifier whose file names these classes."""
     folder, network = tmp_path_factory.mktemp("weights"), create_clf(SIZES)
 
     def save(classes: list[str] | int) -> str:
@@ -36,16 +36,14 @@ def test_classes_of_the_data_are_found_by_name_and_some_may_be_missing(weights_o
         ("dog bird", [2, 0]),
     ):
         assert numbers(path, names) == expected
-    with pytest.raises(UserError, match=r"have fox too: set data_labels to \['cat'\]"):
+    with pytest.raises(UserError, match=r"also have fox: set data_labels to \['cat'\]"):
         numbers(path, "cat fox")
 
 
 def test_classes_without_names_must_be_as_many_as_the_datas(weights_of):
     path = weights_of(3)
     assert numbers(path, "bird cat dog") == [0, 1, 2]
-    with pytest.raises(
-        UserError, match="tell 3 classes apart, without their names; the data have 2"
-    ):
+    with pytest.raises(UserError, match="have 3 classes without names; the data have 2"):
         numbers(path, "bird cat")
 
 

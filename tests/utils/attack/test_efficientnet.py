@@ -1,4 +1,4 @@
-"""Laws of the EfficientNets: B0 with random weights, one for all ways that weights arrive."""
+"""Laws of the EfficientNets: B0 with random weights, the same for every source of weights."""
 
 import functools
 import hashlib
@@ -20,8 +20,8 @@ MEAN, STDDEV = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 @pytest.fixture(scope="module")
 def plain() -> keras.Model:
-    """Return the network as Keras 2.8 had it, 240 layers, with what files hold of ImageNet."""
-    keras.utils.set_random_seed(0)  # its start is Keras' own
+    """Return the 240-layer network of Keras 2.8 with ImageNet's mean and std, as files have it."""
+    keras.utils.set_random_seed(0)  # Keras initialises it
     options = {"weights": None, "input_shape": SHAPE, "classifier_activation": None}
     network = keras.applications.EfficientNetB0(**options)
     normalization = network.layers[2]
@@ -33,7 +33,7 @@ def plain() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, plain) -> dict[str, Path]:
-    """Return the same weights in files of every kind."""
+    """Return the paths of the same weights in files of every format."""
     folder = tmp_path_factory.mktemp("efficientnet")
     paths = {name: folder / name for name in ("240.weights.h5", "whole.h5", "legacy.h5")}
     plain.save_weights(paths["240.weights.h5"])
@@ -57,7 +57,7 @@ def images(rng) -> np.ndarray:
 
 @pytest.fixture
 def fetched(files, tmp_path, monkeypatch):
-    """Let the published weights of B0 be those of `files`, at a `file://` URL."""
+    """Serve the weights of `files` as the published ones of B0, at a `file://` URL."""
     (tmp_path / "origin").mkdir()
     content = files["legacy.h5"].read_bytes()
     (tmp_path / "origin" / "efficientnetb0.h5").write_bytes(content)
@@ -69,7 +69,7 @@ def fetched(files, tmp_path, monkeypatch):
 
 
 def expected(plain: keras.Model, images: np.ndarray, stem: str) -> np.ndarray:
-    """Return the logits of pixels whose distance from the mean is stretched beforehand."""
+    """Return logits of the 240-layer network; for the stem `keras` the pixels are scaled before."""
     if stem == "keras":
         images = 255 * (MEAN + (images / 255 - MEAN) / np.sqrt(STDDEV))
     return plain(images.astype(np.float32), training=False).numpy()
@@ -101,7 +101,7 @@ def test_logits_do_not_depend_on_how_the_weights_arrive(fetched, files, images, 
 
 @pytest.mark.slow
 def test_the_network_is_the_one_that_keras_fetches(files, rng, monkeypatch):
-    """Against `weights="imagenet"`, whose download is answered by the file; so all are named."""
+    """Against `weights="imagenet"`, whose download gets our file: both ask for the same URL."""
     asked = []
 
     def get_file(name, origin, **options):
@@ -125,7 +125,7 @@ def test_the_hashes_are_those_of_keras():
 def test_weights_that_cannot_be_fetched_or_are_others_are_one_line(fetched, monkeypatch):
     monkeypatch.setattr(efficientnet, "MD5", ["0" * 32])
     with pytest.raises(
-        UserError, match=r"cannot fetch efficientnetb0\.h5.*in clf_weights"
+        UserError, match=r"cannot fetch efficientnetb0\.h5.*set clf_weights"
     ) as raised:
         fetched_weights(0)
     assert "\n" not in str(raised.value)

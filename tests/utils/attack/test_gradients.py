@@ -1,4 +1,4 @@
-"""Gradients through chains, against differentiation by TensorFlow and finite differences."""
+"""Gradients through chains, against TensorFlow's autodiff and finite differences."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_replayed_gradients_equal_differentiation_through_the_chain_and_finite_d
 
 
 def test_a_surrogate_has_the_drift_and_the_noise_of_the_chain_in_all():
-    """On a slope without curvature, where each value is a chain: mean and variance of the ends."""
+    """On a linear potential every pixel value is a chain: mean and variance of the ends."""
     force = 2.0
     potential = make_potential(lambda x: force * tf.reduce_sum(x, axis=(1, 2, 3))[:, None], 1.0)
     config = {**BASE, "langevin_steps": 8, "surrogate_steps": 2}
@@ -109,9 +109,9 @@ def test_smoothed_is_exact_where_the_potential_is_quadratic(images, rng):
 
 
 def test_smoothed_sees_kinks_as_the_chain_does_on_average(rng):
-    """Half of the pixels lie in a kink of U = 2 |x|, which contracts them: exactly, nothing does.
+    """Half of the pixels lie in a kink of U = 2 |x|, whose contraction an exact Hessian misses.
 
-    U is separable, so that each value is a chain: truth is how much their means are contracted.
+    U is separable, so that each pixel value is a chain: the truth is how much their means contract.
     """
     shape = (1, 64, 64, 3)
     in_kink = (np.arange(np.prod(shape)).reshape(shape) % 2).astype(np.float32)
@@ -140,7 +140,7 @@ def test_smoothed_sees_kinks_as_the_chain_does_on_average(rng):
 def test_a_path_kept_from_the_prediction_gives_the_gradient_of_a_replayed_one(
     images, weights, kind
 ):
-    """And spares the replay, unless `attack_memory_gb` is too small for it."""
+    """And needs no replay, unless `attack_memory_gb` is too small to keep it."""
     images, results, steps = images.astype(np.float32), [], []
     for memory in (1.0, 1e-9):
         defense = _defense(weights, attack_memory_gb=memory)

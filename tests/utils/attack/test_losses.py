@@ -1,4 +1,4 @@
-"""Losses of attacks against NumPy by hand, one image at a time, and slopes against differences."""
+"""Losses against formulas in NumPy, one image at a time, and slopes against finite differences."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def logits(rng) -> np.ndarray:
     return rng.normal(size=(12, 5))
 
 
-LABELS = np.arange(12) % 5  # of some the label is the largest logit, of others not
+LABELS = np.arange(12) % 5  # for some images the label has the largest logit, for others not
 
 
 def by_hand(name: str, z: np.ndarray, y: int, target: int) -> float:
@@ -42,7 +42,7 @@ def test_values_are_those_of_the_papers_and_slopes_their_derivatives(logits, los
 
 
 def test_the_ratio_does_not_see_the_scale_of_logits_which_hides_gradients(logits):
-    """Why the ratio is raised: cross-entropy of large logits has no slope left in float32."""
+    """Why attacks use the ratio: in float32 the cross-entropy of large logits has no gradient."""
     large = (1000 * logits).astype(np.float32)
     sure = large.argmax(axis=1)
     assert np.abs(cross_entropy(large, sure)[1]).max() < 1e-6

@@ -32,7 +32,7 @@ def test_gradients_that_point_the_wrong_way_are_found_out(rng, monkeypatch):
 
 
 def _bpda_alone(make_gradient):
-    """A function of images keeps no path, through which `smoothed` could be pulled back."""
+    """Return `make_gradient` for `bpda` only: a plain function has no path for the other kinds."""
     return lambda config, kind, *networks: make_gradient(config, "bpda", *networks)
 
 

@@ -18,7 +18,7 @@ def task(rng, norm: str, steps: int) -> Task:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_what_does_not_raise_the_loss_is_taken_back(rng, norm):
-    """The loss is told by a list: the incumbent is the image of its highest value so far."""
+    """Losses come from a list: the incumbent is the image of the highest value so far."""
     told, looks = rng.random(40), []
     search = square(task(rng, norm, 40))
 

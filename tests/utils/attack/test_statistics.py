@@ -14,7 +14,7 @@ def test_intervals_are_wilsons(hits, low, high):
 
 
 def test_the_excess_is_that_of_resampled_pairs(rng):
-    """Against drawing images again one by one; pairs matter, so outcomes go together."""
+    """Against resampling images one by one, each with its pair of outcomes."""
     control = rng.random(60) < 0.9
     robust = control & (rng.random(60) < 0.5)
     found = excess(control.astype(np.uint8), robust.astype(np.uint8))

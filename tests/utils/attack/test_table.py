@@ -9,7 +9,7 @@ from utils.attack.table import DEFENCE
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Return (name, images, who stands, changes of its setting) -> folder of such a run."""
+    """Return (name, indices, right at the end, changes of the config) -> folder of such a run."""
 
     def write(name: str, indices: list[int], stands: list[int], **changes) -> str:
         folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
@@ -31,7 +31,7 @@ def write_run(tmp_path):
 
 
 def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
-    """One run attacked half of the images alone: 1 of 4 is left by all that attacked it."""
+    """One run attacked only half of the images: 1 of 4 stays right under all its attacks."""
     runs = [
         write_run("pgd", [5, 9, 2, 7], [1, 1, 0, 0]),
         write_run("pgd", [9, 5, 7, 2], [0, 1, 0, 1], attack_gradient="smoothed"),

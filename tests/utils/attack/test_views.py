@@ -3,18 +3,18 @@ import pytest
 
 from tests.toys import linear, toy
 from utils.attack.losses import margin
-from utils.attack.views import Round, estimated, look_both_ways, probes
+from utils.attack.views import Round, antithetic_logits, estimated, probes
 
 
 @pytest.mark.parametrize(("norm", "length"), [("l2", 6 * 2 / 255), ("linf", 6 * 2 / 255 * 48**0.5)])
 def test_estimates_are_of_the_gradient_of_a_linear_classifier(rng, norm, length):
-    """In the space of its random directions the estimate is exact: <g, move> is each rise."""
+    """In the space of its random directions the estimate is exact: every rise is <g, move>."""
     _, defense, batch, weights = linear(rng, adv_norm=norm, adv_eta=6.0)
     batch = batch.of(np.arange(6))
-    sight = estimated(defense, batch, Round(7, 0, 40, "bpda"))
+    seen = estimated(defense, batch, Round(7, 0, 40, "bpda"))
     held = np.arange(6) % 3 > 0
-    values, gradient = sight.ascend(held, lambda logits, rows: margin(logits, batch.labels[rows]))
-    expected, slopes = margin(sight.logits[held], batch.labels[held])
+    values, gradient = seen.ascend(held, lambda logits, rows: margin(logits, batch.labels[rows]))
+    expected, slopes = margin(seen.logits[held], batch.labels[held])
     np.testing.assert_array_equal(values, expected)
     moves = probes(defense, batch, 7, 20)
     np.testing.assert_allclose(np.linalg.norm(moves.reshape(6, 20, -1), axis=2), length, rtol=1e-5)
@@ -26,8 +26,8 @@ def test_estimates_are_of_the_gradient_of_a_linear_classifier(rng, norm, length)
 
 
 def test_pairs_share_their_noise_and_no_two_pairs_do(rng):
-    """Moved by nothing, both ways are one; other pairs are other purifications."""
+    """With zero moves both images of a pair are the same; every pair has noise of its own."""
     _, defense, batch = toy(rng)
-    each = look_both_ways(defense, batch, np.zeros((11, 3, 4, 4, 3), np.float32), 0)
+    each = antithetic_logits(defense, batch, np.zeros((11, 3, 4, 4, 3), np.float32), 0)
     np.testing.assert_array_equal(each[:, :, 0], each[:, :, 1])
     assert np.abs(each[:, 0] - each[:, 1]).min() > 0

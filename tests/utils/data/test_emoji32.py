@@ -52,7 +52,7 @@ def test_variants_are_in_the_split_of_their_base_glyph(arrays):
     }
     variants = np.flatnonzero(arrays["is_variant"])
     checked = [i for i in variants if base(arrays["code_points"][i]) in split]
-    assert len(checked) > 1500  # two-person glyphs have variants spelt otherwise
+    assert len(checked) > 1500  # glyphs of two people spell their variants in another way
     assert all(split[base(arrays["code_points"][i])] == arrays["is_test"][i] for i in checked)
 
 

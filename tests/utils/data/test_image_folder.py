@@ -1,4 +1,4 @@
-"""Folders of pictures: their splits, their labels, and what is passed over or refused."""
+"""Folders of pictures: their splits, their labels, and the files that are skipped or refused."""
 
 import shutil
 
@@ -45,16 +45,16 @@ def test_what_is_passed_over_is_counted_in_one_line(pets, capsys):
     for name in ("more/0.png", "more/1.png"):
         picture(pets / "dog" / name)
     (pets / "bird").mkdir()
-    (pets / "export.png").mkdir()  # a folder that is named like a picture
+    (pets / "export.png").mkdir()  # a folder with the name of a picture
     (pets / "notes.txt").write_text("")
     (pets / "cat" / "0.txt").write_text("")
     (pets / "cat" / "2.png").symlink_to("nowhere.png")
     assert open_pictures(pets).num_examples == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        f"warning: {pets}: passed over: files that are no pictures: 2 (.txt); broken links, or "
+        f"warning: {pets}: skipped: files that are no pictures: 2 (.txt); broken links, or "
         "names not in UTF-8: 1 (2.png); pictures one folder too deep: 2 (dog/more); folders "
-        "without pictures, no classes: 2 (bird, export.png)"
+        "without pictures: 2 (bird, export.png)"
     )
 
 
@@ -74,7 +74,7 @@ def test_labels_beside_splits_are_refused_with_what_to_do(pets):
     (pets / "dog").rename(pets / "test" / "fox")
     (pets / "cat").rename(pets / "extra")
     for others in ({"split": "extra"}, {"heldout_split": "extra"}):
-        with pytest.raises(UserError, match="no folder 'train' for that split; it has extra, test"):
+        with pytest.raises(UserError, match="no folder of the split 'train'; it has extra, test"):
             open_pictures(pets, **others)
     assert open_pictures(pets, "extra").num_examples == 2
     assert open_pictures(pets, "test", split="extra").class_names == ("cat", "dog", "fox")
@@ -83,10 +83,10 @@ def test_labels_beside_splits_are_refused_with_what_to_do(pets):
 @pytest.mark.parametrize(
     ("folder", "split", "line"),
     [
-        ("pets", "test", "no folder 'test' for that split"),
-        ("pets/cat/0.png", "train", "0.png is a file: name the folder of the pictures"),
-        (".", "train", r"no pictures \(.*\) in it; some lie deeper, in .*/pets/cat"),
-        ("sets/train", "test", "data_dir is one folder too deep, name .*/sets$"),
+        ("pets", "test", "no folder of the split 'test'"),
+        ("pets/cat/0.png", "train", "0.png is a file: name the folder of pictures"),
+        (".", "train", r"no pictures \(.*\) in it; some are one level deeper, in .*/pets/cat"),
+        ("sets/train", "test", "folder above has it: set data_dir to .*/sets$"),
     ],
 )
 def test_a_wrong_folder_is_one_line_that_names_the_right_one(pets, folder, split, line):

@@ -15,7 +15,7 @@ def made_up(rng, *shape) -> np.ndarray:
 
 
 def pillow_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize in floating point, channel by channel: Pillow's own uint8 rounds between the axes."""
+    """Resize in floating point, channel by channel: in uint8 Pillow rounds between the axes."""
     channels = [
         Image.fromarray(image[..., c].astype(np.float32)).resize(
             (width, height), Image.Resampling.BILINEAR
@@ -26,7 +26,7 @@ def pillow_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def assert_rounded(ours: tf.Tensor, theirs: np.ndarray):
-    """Ours are theirs rounded; values on a half go either way, by float32's last digits."""
+    """Ours equal Pillow's after rounding; halves may go either way, by float32's last digits."""
     assert ours.dtype == tf.uint8
     assert np.abs(np.asarray(ours, np.float64) - theirs).max() <= 0.5 + 1e-3
 

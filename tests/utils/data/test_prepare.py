@@ -1,4 +1,4 @@
-"""Preparing data sets: files put there by hand, what is missing or wrong, and no network."""
+"""Preparing data sets: local files, missing and wrong files, and no network."""
 
 import gzip
 import hashlib
@@ -35,7 +35,7 @@ def no_network(monkeypatch):
 
 
 def fill(folder: Path, name: str, size: int) -> Path:
-    """Write a file of zeros that takes no space."""
+    """Write a sparse file of zeros."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / name).open("wb") as file:
         file.truncate(size)
@@ -165,7 +165,7 @@ def pack(tmp_path, rng, monkeypatch):
 
 
 def test_files_packed_anew_are_taken_for_what_they_hold(pack, capsys):
-    """Both sets have files of the same names, which TFDS extracts to the same names as well."""
+    """Both sets have files of the same names, and TFDS extracts them to the same names."""
     for name in ("fashion_mnist", "mnist"):
         builder, folder, pictures = pack(name)
         known = dict(type(builder).url_infos)
@@ -204,7 +204,7 @@ def write_config(folder: Path, name: str) -> str:
 
 def test_a_manual_dir_that_is_no_folder_is_one_line(tmp_path, fashion):
     path = fill(tmp_path / "files", IMAGES, 1)
-    with pytest.raises(UserError, match=f"{IMAGES} is a file: name the folder that it lies in"):
+    with pytest.raises(UserError, match=f"{IMAGES} is a file: name its folder"):
         prepare(fashion, str(path))
     for read in (prepare, report_missing):  # with --prepare and without
         with pytest.raises(UserError, match="--manual-dir none not found"):
@@ -228,7 +228,7 @@ def test_fashion_mnist_is_prepared_from_files_without_a_network(tmp_path, no_net
 
 @pytest.mark.skipif(not DEBIAN.exists(), reason="apt-get install dataset-fashion-mnist")
 def test_debians_files_with_the_gzip_headers_of_the_originals_are_those_that_tfds_knows(fashion):
-    """So the known contents are those of the originals: Debian strips name and time, no more."""
+    """So `CONTENTS` holds the originals' contents: Debian strips only the name and the time."""
     times = {"t10k": 1504176627, "trai": 1504176606}
     for file in required_files(fashion):
         stripped = (DEBIAN / file.name).read_bytes()

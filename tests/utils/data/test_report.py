@@ -1,4 +1,4 @@
-"""`python3 -m utils.data` as a user calls it."""
+"""`python3 -m utils.data` as a user runs it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Decoded sets: kept or streamed alike, and what happens to pictures that cannot be decoded."""
+"""Decoded sets: in memory and streamed sets are equal; pictures that cannot be decoded."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_no_iterator_has_the_tuner_of_tf_data(config, monkeypatch):
 
 
 def names(images: np.ndarray) -> list[int]:
-    """Return the numbers that `image_folder` hid in its pictures."""
+    """Return the numbers that `image_folder` stored in its pictures."""
     return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
@@ -58,7 +58,7 @@ def test_colour_pictures_become_grey_where_images_have_one_channel(config, image
     for path, picture in zip(paths, luma, strict=True):
         Image.fromarray(picture).save(path)
     np.testing.assert_array_equal(read_all({**config, "image_dims": [12, 12, 1]}), seen)
-    assert "grey" not in capsys.readouterr().out  # they were so before
+    assert "grey" not in capsys.readouterr().out  # they were grey before
     np.testing.assert_array_equal(read_all(config), np.repeat(seen, 3, axis=-1))
 
 
@@ -69,7 +69,7 @@ def test_training_sees_grey_images_of_any_size(config, augmentation):
 
 
 def damage(folder) -> str:
-    """Cut the picture number 4 short and return its name."""
+    """Truncate the file of picture 4 and return its name."""
     path = folder / "train" / "cat" / "4.png"
     path.write_bytes(path.read_bytes()[:100])
     return str(path)
@@ -100,7 +100,7 @@ def test_a_damaged_picture_changes_no_other_batch_of_a_streamed_epoch(config, im
 
 
 def test_workers_replace_damaged_pictures_as_one_process_does(config, image_folder):
-    """Those of a worker whose own pictures of a batch are all damaged, too."""
+    """Also for a worker whose own rows of a batch are all damaged."""
     damage(image_folder)
     settings = {"batch_size": 3, "seed": 2}
     dataset = load_data({**config, "data_memory": 0})
@@ -112,7 +112,7 @@ def test_workers_replace_damaged_pictures_as_one_process_does(config, image_fold
 
 
 def test_batches_without_damaged_pictures_are_full(config, image_folder):
-    """Streamed or kept: a whole batch of damaged ones is none."""
+    """Streamed or in memory: a batch of damaged pictures only is left out."""
     for number in (0, 1, 2, 4):
         (image_folder / "train" / "cat" / f"{number}.png").write_bytes(b"no picture")
     dataset = load_data(config)

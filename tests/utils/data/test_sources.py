@@ -117,15 +117,21 @@ def test_a_folder_of_npz_files_has_splits(npz):
     [
         ({"images": np.zeros((5, 8, 8, 3), np.float32)}, "must be uint8"),
         ({"images": np.zeros((5, 8, 8, 4), np.uint8)}, r"not uint8 of shape \(5, 8, 8, 4\)"),
-        ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "no picture in it"),
+        ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "no pictures: choose"),
         ({"labels": np.zeros(4, np.int64)}, "must be 5 whole numbers"),
         ({"labels": np.zeros(5)}, "not float64"),
-        ({"labels": np.array([0, 1, 2, 3, -1])}, "from 0, not -1"),
-        ({"labels": np.full(5, 2**63, np.uint64)}, "from 0, not 9223372036854775808"),
-        ({"labels": np.arange(5), "class_names": np.array(["one"])}, "5 classes in 'labels', 1"),
-        ({"labels": np.arange(5) + 10**9}, r"up to 1,000,000,004 for 5 images: count classes from"),
+        ({"labels": np.array([0, 1, 2, 3, -1])}, "be 0 or more, not -1"),
+        ({"labels": np.full(5, 2**63, np.uint64)}, "be 0 or more, not 9223372036854775808"),
+        (
+            {"labels": np.arange(5), "class_names": np.array(["one"])},
+            "5 classes in 'labels', but 1",
+        ),
+        (
+            {"labels": np.arange(5) + 10**9},
+            r"up to 1,000,000,004 for 5 images: number classes from",
+        ),
         ({"labels": np.arange(5) + 10**9, "class_names": np.array(["a"])}, "1,000,000,005 classes"),
-        ({"labels": np.arange(5) % 2, "class_names": np.array(["a", "a"])}, "'a' is there twice"),
+        ({"labels": np.arange(5) % 2, "class_names": np.array(["a", "a"])}, "'a' occurs twice"),
         ({"labels": np.arange(5) % 2, "class_names": np.eye(2)}, "must be a list of names"),
         ({"labels": np.zeros(5, int), "class_names": np.array([b"\xe9"])}, "is not UTF-8"),
         ({"labels": np.zeros(5, int), "class_names": np.array(["a"], object)}, "Python objects"),
@@ -164,7 +170,7 @@ def test_classes_without_pictures_are_told(npz, capsys):
 def test_damaged_and_empty_files_are_named(tmp_path):
     np.savez(tmp_path / "train.npz", images=np.zeros((5, 8, 8, 3), np.uint8))
     whole = (tmp_path / "train.npz").read_bytes()
-    place = whole.index(b"PK\x01\x02") + 10  # of the compression, in the list of the archive
+    place = whole.index(b"PK\x01\x02") + 10  # of the compression, in the archive's directory
     unknown = whole[:place] + b"\x63" + whole[place + 1 :]
     for content in (whole[:400], whole[:10], unknown):
         (tmp_path / "train.npz").write_bytes(content)
@@ -187,7 +193,7 @@ def test_damaged_and_empty_files_are_named(tmp_path):
         ({"data_dir": None}, "needs data_dir"),
         ({"data_dir": "nowhere"}, "nowhere not found"),
         ({"data_labels": ["kat"]}, r"no class 'kat' \(did you mean 'cat'\?\)"),
-        ({"data_labels": ["cat", "cat"]}, "data_labels: 'cat' is there twice"),
+        ({"data_labels": ["cat", "cat"]}, "data_labels: 'cat' occurs twice"),
     ],
 )
 def test_folder_errors_are_one_line(image_folder, changes, line):

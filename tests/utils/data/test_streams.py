@@ -1,4 +1,4 @@
-"""Streams and passes: order, augmentation and replicas are functions of seed, epoch and place."""
+"""Streams and passes: order and augmentation are functions of seed, epoch and position."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from utils.seeds import Purpose, host_rng
 
 
 def names(images: np.ndarray) -> list[int]:
-    """Return the numbers that `image_folder` hid in its pictures."""
+    """Return the numbers that `image_folder` stored in its pictures."""
     return np.rint((images[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
@@ -96,7 +96,7 @@ def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_rows_only(config, m
 
 
 class CifarSize:
-    """Stands for 50,000 pictures; notes which batches of an epoch are asked for, and made."""
+    """A stand-in for 50,000 pictures; records which batches are requested, and which are made."""
 
     name, split, has_labels = "cifar-size", "train", False
     num_examples = num_indices = 50_000
@@ -152,13 +152,13 @@ def test_labels_go_with_their_images(config):
 def test_labels_of_classes_without_names_are_refused(config):
     dataset = load_data(config)
     require_labels(dataset)
-    dataset.class_names = None  # as of an attribute of TFDS that is a number
-    with pytest.raises(UserError, match="numbers without names of classes"):
+    dataset.class_names = None  # as for a TFDS attribute that is a number
+    with pytest.raises(UserError, match="labels without class names"):
         require_labels(dataset)
 
 
 def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
-    """TFDS gives -1 to those of test splits that nobody may know."""
+    """TFDS uses -1 for the secret labels of some test splits."""
     for label in (0, 8):  # the first and a later one
         dataset = load_data(config)
         source = getattr(dataset, "source", None)
@@ -177,9 +177,9 @@ def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
             with pytest.raises(UserError, match="without a label"):
                 keep_classes(missing.source, ["cat"])
         assert len(list(evaluation_batches(missing, 12))) == 1
-        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+        with pytest.raises(UserError, match=r"have no label \(-1\)"):
             require_labels(missing)
-        with pytest.raises(UserError, match=r"without a label \(-1\)"):
+        with pytest.raises(UserError, match=r"have no label \(-1\)"):
             TrainingStream(missing, batch_size=12).labelled_batches(0)
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets: the published sets' real path, old folders, labels, orders and errors."""
+"""TensorFlow Datasets: the path of published sets, old versions, labels, orders and errors."""
 
 import json
 import shutil
@@ -72,15 +72,15 @@ def test_a_folder_of_an_older_version_is_used_and_said(tmp_path, write_prepared,
         (older / "dataset_info.json").write_text(json.dumps({**info, "version": version}))
     shutil.rmtree(path)
     assert load_data(config("celeb_a", tmp_path, 64)).num_examples == 3
-    assert f"using version 2.0.1 prepared in {path.with_name('2.0.1')}" in capsys.readouterr().out
+    assert f"using version 2.0.1, prepared in {path.with_name('2.0.1')}" in capsys.readouterr().out
     (path.with_name("2.0.1") / "features.json").unlink()
-    with pytest.raises(UserError, match=r"2\.0\.1 cannot be read by this version of TFDS"):
+    with pytest.raises(UserError, match=r"installed TFDS cannot read .*2\.0\.1"):
         load_data(config("celeb_a", tmp_path, 64))
 
 
 @pytest.fixture
 def sources(emoji_dir):
-    """Return the same split read from its files and through TFDS' own examples."""
+    """Return the same split, read from its files and from TFDS' examples."""
     builder = tfds.builder("emoji32", data_dir=emoji_dir)
     arguments = (builder, "train[10:150]+test[:20]", ("image",), ("label",))
     return data_tfds._from_files(*arguments), data_tfds._from_examples(*arguments)
@@ -154,7 +154,7 @@ def test_a_truncated_file_stops_the_run_in_one_line(tmp_path, write_prepared):
         ({"split": "train[5"}, r"no split 'train\[5'"),
         ({"split": "test[:0]"}, r"'test\[:0\]' is empty|no picture"),
         ({"data_labels": ["Faces"]}, "no class 'Faces'"),
-        ({"label_attribute": "name"}, "'name' of data set emoji32 tells no classes apart"),
+        ({"label_attribute": "name"}, "'name' of emoji32 has no classes"),
     ],
 )
 def test_wrong_names_are_told_in_one_line(emoji_config, changes, line):

@@ -17,7 +17,7 @@ from utils.density.gaussian import Spread, fit_gaussian
 from utils.mcmc.noise import make_image_noise
 from utils.scores.validity import acceptance
 
-WIDTH, CELLS = 4.0, 121  # of the grid that integrates and draws what has no formula
+WIDTH, CELLS = 4.0, 121  # of the grid for integrals and draws without a formula
 
 
 def squares(images, centre, scale):
@@ -35,7 +35,7 @@ def mixture(images):
 
 
 def experts(images):
-    """Student-t experts along some directions, beside a weak Gaussian one (Hinton 2002)."""
+    """Student-t experts along some directions, and a weak Gaussian expert (Hinton 2002)."""
     rows = tf.reshape(images, [-1, int(np.prod(images.shape[1:]))])
     directions = np.random.Generator(np.random.Philox(1)).normal(size=(5, rows.shape[1])).T
     return tf.reduce_sum(tf.math.log1p((4 * (rows @ directions) - 1) ** 2), axis=1) + squares(
@@ -51,7 +51,7 @@ def grid(shape) -> tuple[np.ndarray, float]:
 
 
 def known(potential, shape, count, rng) -> tuple[float, np.ndarray]:
-    """Return log Z by quadrature, and draws from exp(-U): from a cell, and evenly in it."""
+    """Return log Z by quadrature, and draws from exp(-U): a random cell, a uniform point in it."""
     cells, volume = grid(shape)
     weights = np.exp(-np.concatenate([potential(c) for c in np.array_split(cells, 20)]))
     drawn = cells[rng.choice(len(cells), count, p=weights / weights.sum())]
@@ -66,7 +66,7 @@ def base_of(shape):
 
 
 def annealed(potential, images, steps, *, forward, epsilon=0.4):
-    """Return the log weights (n,) of chains from images along an even path."""
+    """Return the log weights (n,) of chains from images along a path of even steps in b."""
     images = tf.constant(images)
     ends = (0.0, 1.0) if forward else (1.0, 0.0)
     betas = tf.linspace(tf.constant(ends[0], tf.float64), ends[1], steps + 1)
@@ -101,7 +101,7 @@ def test_both_directions_bracket_the_known_integral(potential, shape, rng):
     truth, exact = known(potential, shape, 400, rng)
     forth = summarise(annealed(potential, base_draws(shape, 400, rng), 60, forward=True))
     back = summarise(annealed(potential, exact, 60, forward=False))
-    # In expectation; three standard errors are for chance.
+    # The bounds hold in expectation; three standard errors are for chance.
     assert forth["mean_log_weight"] <= truth + 3 * forth["standard_error"]
     assert -back["mean_log_weight"] >= truth - 3 * back["standard_error"]
     assert -back["mean_log_weight"] > forth["mean_log_weight"]
@@ -129,7 +129,7 @@ def test_the_gap_falls_as_one_over_the_number_of_steps(rng):
 
 
 def test_a_path_that_stays_leaves_exact_samples_exact_and_weights_alone(rng):
-    """The chain of a Gaussian keeps its variance, though half of its steps are refused."""
+    """A chain keeps the variance of a Gaussian, though half of its steps are rejected."""
     scale, images = 0.3, tf.constant(rng.normal(0.5, 0.3, (3000, 1, 1, 2)))
     steps = 30
     path = tf.ones([steps + 1], tf.float64), tf.fill([steps], tf.constant(0.45, tf.float64))
@@ -154,7 +154,7 @@ def test_a_path_that_stays_leaves_exact_samples_exact_and_weights_alone(rng):
 
 
 def test_a_step_is_accepted_as_often_as_the_validity_of_chains_says(rng):
-    """Just below that probability, and not just above it."""
+    """A uniform number just below that probability accepts, one just above it rejects."""
     images, noise = (tf.constant(rng.standard_normal((50, 1, 1, 3))) for _ in range(2))
     chance = acceptance(images, experts, 0.3, noise)
     assert 0.05 < np.mean(chance < 1) < 1
@@ -169,7 +169,7 @@ def test_a_step_is_accepted_as_often_as_the_validity_of_chains_says(rng):
 
 
 def test_where_the_energy_is_not_finite_no_chain_goes(rng):
-    """A box: log Z is that of its volume, 2^2."""
+    """In a box log Z is the log of its volume, 2^2."""
 
     def box(images):
         inside = tf.reduce_all(tf.abs(images) < 1, axis=(1, 2, 3))

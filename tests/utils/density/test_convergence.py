@@ -43,7 +43,7 @@ def test_independent_draws_converge_and_separate_chains_do_not(rng):
 
 
 def test_r_hat_sees_chains_of_another_spread(rng):
-    """Which the mean does not tell: that is what ranks of folded values are for."""
+    """Their means are equal: the ranks of folded values show it."""
     rows = chains(rng, 0.0, count=8, looks=100) * np.repeat([1, 10], 4)[:, None]
     assert diagnose({"wide": rows}, 1)["r_hat"]["wide"] > 1.1
 

@@ -1,4 +1,4 @@
-"""Laws of the Gaussian that annealing begins at."""
+"""Laws of the Gaussian base of annealing."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def fitted(covariance, *, noise, full=True):
 
 @pytest.mark.parametrize("full", [True, False])
 def test_its_density_is_the_formula(rng, full):
-    """With the variance of the noise where data never vary."""
+    """Where data never vary, the variance is that of the noise."""
     gaussian = fitted(COVARIANCE, noise=0.1, full=full)
     covariance = (COVARIANCE if full else np.diag(COVARIANCE.diagonal())) + 0.01 * np.eye(3)
     images = rng.standard_normal((5, *SHAPE))
@@ -49,7 +49,7 @@ def test_few_rows_spread_as_their_covariance_says(rng):
 
 @pytest.mark.parametrize("size", [4, 32])
 def test_the_spread_is_that_of_a_split(emoji_config, size):
-    """Of more images than values, and of fewer."""
+    """For more images than values, and for fewer."""
     config = {**emoji_config, "data_labels": ["Flags"], "image_dims": [size, size, 3]}
     dataset = load_data(config, "test")
     rows = dataset.images.reshape(len(dataset.images), -1) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""Laws of AUROC, FPR95 and their intervals, and of the images that they are measured on."""
+"""Laws of AUROC, FPR95, their intervals, and the images that they are measured on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Laws of the pilot and of the path that it fixes."""
+"""Laws of the pilot and of the path that it determines."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from utils.density.schedule import ACCEPTANCE, BETAS, FIRST, Pilot, path_of, tun
 
 
 def pilot(mean) -> Pilot:
-    """Return a pilot that found this mean of U - U_0, and the step size 1 / (1 + b), at each b."""
+    """Return a pilot with this mean of U - U_0, and the step size 1 / (1 + b), at each b."""
     found = Pilot.empty()
     for beta in BETAS:
         found.add(1 / (1 + beta), mean(beta))
@@ -15,7 +15,7 @@ def pilot(mean) -> Pilot:
 
 
 def test_steps_are_even_in_thermodynamic_length():
-    """Of a mean that falls as log(b + c): its slope, the variance, is 1 / (b + c)."""
+    """For a mean that falls as log(b + c), whose slope, the variance, is 1 / (b + c)."""
     betas, _ = path_of(pilot(lambda beta: -np.log(beta + 0.05)), 200, forward=True)
     lengths = np.diff(2 * np.sqrt(betas + 0.05))
     late = betas[1:] > 0.05

@@ -1,4 +1,4 @@
-"""Run folders as the project's own writers leave them, without the runs: one of each kind."""
+"""Run folders of each script, written by the project's own functions without the runs."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ DONE = {"update": 20, "total": 20, "unit": "update", "replicas": 1}
 
 @pytest.fixture
 def begin(tmp_path) -> Callable[..., Path]:
-    """Return (script, name, changes) -> the folder of a run that has done nothing yet."""
+    """Return (script, name, changes) -> the folder of a run before its first step."""
 
     def make(script: str, name: str = "run", *changes: str) -> Path:
         path = str(REPOSITORY / CONFIG_OF[f"{script}.py"] / "smoke.py")
@@ -39,7 +39,7 @@ def begin(tmp_path) -> Callable[..., Path]:
 
 @pytest.fixture
 def finished(begin) -> Callable[..., Path]:
-    """Return (script, name, changes) -> the folder of a run that has come to its end."""
+    """Return (script, name, changes) -> the folder of a finished run."""
 
     def make(script: str, name: str = "run", *changes: str) -> Path:
         folder = begin(script, name, *changes)

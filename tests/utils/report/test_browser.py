@@ -13,7 +13,7 @@ from utils.report.pages import write_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-# In a frame, since windows have a least width of their own.
+# In a frame, because windows have a minimal width.
 FRAME = """<body><iframe src="probed.html" width="{width}" height="900"></iframe><script>
 addEventListener("message", event => document.body.textContent = event.data);
 </script></body>"""
@@ -36,7 +36,7 @@ pytestmark = [
 
 
 def _found(page: Path, width: int) -> dict:
-    """Return what the probe sees in a window of so many pixels."""
+    """Return what the probe measures in a window of `width` pixels."""
     text = page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>")
     page.with_name("probed.html").write_text(text, encoding="utf-8")
     frame = page.with_name("frame.html")

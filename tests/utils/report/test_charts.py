@@ -1,4 +1,4 @@
-"""Laws of curves as SVG: what they show is what was measured, and all of it is drawn."""
+"""Laws of curves as SVG: they show the measured values, and all of them."""
 
 import re
 from xml.etree import ElementTree

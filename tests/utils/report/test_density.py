@@ -1,4 +1,4 @@
-"""The page of a density run: whatever its stages have left, in the sections where people look."""
+"""The page of a density run: the results of each stage in the section of its subject."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Laws of `report.html`: it holds what lies in a run folder, and nothing from outside."""
+"""Laws of `report.html`: it shows the files of a run folder, and nothing from outside."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SCRIPTS = [script.removesuffix(".py") for script in SCRIPT_OF_FOLDER.values()]
 
 
 class Page(HTMLParser):
-    """A page as it is read: the addresses of everything that it would load, and its text."""
+    """A parsed page: the addresses of everything that it would load, and its text."""
 
     def __init__(self, path: Path):
         super().__init__()
@@ -38,7 +38,7 @@ class Page(HTMLParser):
         self.text += f"{data} "
 
     def pictures(self) -> list[Path]:
-        """Return the files that its pictures are, which lie below the page."""
+        """Return the files of its pictures, which are below the page's folder."""
         files = [self.folder / unquote(source) for source in self.sources]
         assert all(file.resolve().is_relative_to(self.folder.resolve()) for file in files)
         return files
@@ -50,7 +50,7 @@ def test_a_page_shows_every_picture_and_leads_nowhere_else(finished, script):
     page = Page(Path(write_page([str(folder)])))
     assert page.folder == folder
     shown = {file.relative_to(folder) for file in page.pictures()}
-    own = {"accuracy_over_attack.png"}  # as a curve, like the others
+    own = {"accuracy_over_attack.png"}  # shown as a chart instead
     there = {file.relative_to(folder) for file in folder.rglob("*.png") if file.name not in own}
     assert shown == there
     assert all(link.startswith("#") for link in page.links)
@@ -61,7 +61,7 @@ def test_a_page_shows_every_picture_and_leads_nowhere_else(finished, script):
 WORDS = {
     "train": ("energy difference", "rollback to 2", "samples", "generator", "0.1 s per update"),
     "train_longrun": ("energy difference",),
-    "train_clf": ("test accuracy at the end", "after epoch 5, chosen among 4 tests", "accuracy"),
+    "train_clf": ("test accuracy at the end", "after epoch 5, the best of 4 tests", "accuracy"),
     "fid": ("FID[random_conv]", "held-out data", "0.4444 ± 0.1", "energy U", "24 training"),
     "attack": ("robust accuracy", "0.500 [0.095, 0.905]", "verified accuracy"),
 }
@@ -88,7 +88,7 @@ def test_an_unfinished_run_says_so_and_shows_what_is_there(finished):
     state = folder / "state/20/state.json"
     state.write_text(state.read_text().replace('"total": 20', '"total": 40'))
     with open(folder / "metrics.csv", "a") as file:
-        file.write("21,0.5,0.")  # a kill broke the row off
+        file.write("21,0.5,0.")  # a kill cut the row
     (folder / "shortrun/generator20.png").unlink()
     page = Page(Path(write_page([str(folder)])))
     assert "20 of 40" in page.text
@@ -129,7 +129,7 @@ def test_a_single_file_holds_its_pictures(finished, tmp_path):
 def test_a_single_file_holds_no_more_than_fits(finished, monkeypatch):
     monkeypatch.setattr(embed, "MOST_PICTURES", 5)
     page = Page(Path(write_page([str(finished("train"))], single_file=True)))
-    assert len(page.sources) == 4  # of both series the last; data; diagnostics
+    assert len(page.sources) == 4  # the last of both series; data; diagnostics
     assert "4 of 8 pictures" in page.text
 
 

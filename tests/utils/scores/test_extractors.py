@@ -1,4 +1,4 @@
-"""Laws of the feature extractors, each against a plain formulation of what it computes."""
+"""Laws of the feature extractors, each against a plain implementation."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ CLF_INFO = {"type": "wrn", "image_dims": [16, 16, 3], "depth": 10, "width": 1, "
 
 @pytest.fixture(scope="module")
 def inception():
-    """Return Keras' InceptionV3 without top, at a random start."""
-    keras.utils.set_random_seed(0)  # its start is Keras' own
+    """Return Keras' InceptionV3 without top, with random weights."""
+    keras.utils.set_random_seed(0)  # Keras initialises it
     return keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, inception):
-    """Return a path of weights for each extractor that takes one."""
+    """Return a path of weights for each extractor that needs one."""
     folder = tmp_path_factory.mktemp("weights")
     paths = {name: str(folder / f"{name}.weights.h5") for name in ("inception_keras", "classifier")}
     inception.save_weights(paths["inception_keras"])
@@ -47,7 +47,7 @@ def extractors(weights):
 
 @pytest.fixture
 def images(rng):
-    """Return (5, 20, 20, 3) images, some of them outside [-1, 1] as chains leave them."""
+    """Return (5, 20, 20, 3) images; like those of chains, some values are outside [-1, 1]."""
     return rng.uniform(-1.2, 1.2, (5, 20, 20, 3)).astype(np.float32)
 
 
@@ -106,13 +106,13 @@ def test_features_of_an_image_do_not_depend_on_its_batch(name, extractors, image
     assert together.dtype == np.float32
     alone = np.concatenate([extractor(images[:1]), extractor(images[1:])])
     pieces = dataclasses.replace(extractor, pieces=3)(images)
-    # float32 sums of other orders; features of random networks are of the size of their spread
+    # float32 sums in another order; features of random networks are as large as their spread
     for other in (alone, pieces):
         np.testing.assert_allclose(other, together, rtol=1e-3, atol=1e-4 * np.abs(together).max())
 
 
 def test_inception_keras_sees_the_clipped_image_enlarged(extractors, inception, images):
-    """Against Pillow's bilinear resize, which for enlarging is half-pixel, in float."""
+    """Against Pillow's bilinear resize in float, which is half-pixel when it enlarges."""
     extractor = dataclasses.replace(extractors["inception_keras"], quantize=False)
 
     def enlarge(image):

@@ -1,4 +1,4 @@
-"""Laws of films: a frame a step, in order, in one file that stays small."""
+"""Laws of films: one frame per step, in order, in a file of limited size."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ from utils.scores.frechet import (
 
 
 def _features(rng, n, d=24):
-    """Return correlated (n, d) float32 features whose means are far from 0 against their spread."""
+    """Return correlated (n, d) float32 features, with means far larger than their spread."""
     return (rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + 50).astype(np.float32)
 
 
@@ -28,7 +28,7 @@ def _gathered(features, sizes=()):
 
 
 def _batch_statistics(features):
-    """Return the statistics as NumPy computes them from all rows at once."""
+    """Return the statistics that NumPy computes from all rows at once."""
     features = features.astype(np.float64)
     return Statistics(features.mean(0), np.cov(features, rowvar=False), len(features))
 
@@ -102,7 +102,7 @@ def test_a_set_in_another_order_has_distance_0(rng, n):
 
 
 def test_sets_of_one_picture_repeated_have_distance_0(rng):
-    """Their covariances are nothing but the rounding of means, of either sign."""
+    """Their covariances are only the rounding of means, of either sign."""
     mean, noise = rng.uniform(0, 1, 64), 1e-33 * rng.normal(size=(2, 64, 64))
     one, other = (Statistics(mean, n + n.T, 24) for n in noise)
     assert frechet_distance(one, other) == frechet_distance(other, one) == 0
@@ -144,7 +144,7 @@ def test_rank_deficient_covariances_have_the_distance_of_their_features(rng, n, 
     x, y = ((f - f.mean(0)) / np.sqrt(len(f) - 1) for f in features)
     expected = np.sum((one.mean - other.mean) ** 2) + (x**2).sum() + (y**2).sum()
     expected -= 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum()
-    # a null eigenvalue is rounding of 1e-16 of the largest: its root, 1e-8, is what it may cost
+    # a zero eigenvalue is rounded to 1e-16 of the largest, and may cost its root, 1e-8
     assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-7)
     assert one.is_rank_deficient
 
@@ -202,7 +202,7 @@ def test_kid_of_one_distribution_is_0_within_its_error_and_of_two_is_not(rng):
 
 def test_the_standard_error_is_the_spread_of_repeated_scores(rng):
     results = np.array([kernel_distance(*rng.normal(size=(2, 200, 3)), rng) for _ in range(300)])
-    # a standard deviation from 300 draws is good to 4%, and tails are heavy
+    # a standard deviation of 300 draws is exact to 4%, and tails are heavy
     assert results[:, 0].std() == pytest.approx(np.sqrt((results[:, 1] ** 2).mean()), rel=0.2)
 
 
@@ -214,7 +214,7 @@ def test_kid_uses_each_image_at_most_once_and_is_a_function_of_its_generator(rng
     mean, error = kernel_distance(x[:40], y, rng, num_subsets=1)
     assert mean == pytest.approx(mmd2(x[:40], y), rel=1e-12)
     assert np.isnan(error)
-    with pytest.raises(UserError, match="30 subsets needs more than 40 images"):
+    with pytest.raises(UserError, match="30 subsets needs at least 60 images, not 40"):
         kernel_distance(x, y, rng, num_subsets=30)
 
 

@@ -1,4 +1,4 @@
-"""Files of statistics: what comes back, what is refused, each in one line."""
+"""Files of statistics: they load as they were saved; each refusal is one line."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ METADATA = {"extractor": "random_conv", "image_dims": "32x32", "quantize": True}
 
 
 def _features(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return correlated (n, 24) float32 features, means far from 0 against their spread."""
+    """Return correlated (n, 24) float32 features, with means far larger than their spread."""
     return (rng.normal(size=(n, 24)) @ rng.normal(size=(24, 24)) + 50).astype(np.float32)
 
 
@@ -57,20 +57,23 @@ def test_bare_mu_and_sigma_are_taken_with_a_warning(tmp_path, capsys):
     loaded = frechet.load_statistics(path, METADATA, dim=3)
     assert loaded.count is None
     assert not loaded.is_rank_deficient
-    assert "do not say what they are of" in capsys.readouterr().out
+    assert "have no metadata" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"mu": np.zeros(4), "sigma": np.eye(4)}, r"'mu' has the shape \(4,\), this run's 3 feat"),
+        ({"mu": np.zeros(4), "sigma": np.eye(4)}, r"'mu' has the shape \(4,\), but the 3 feat"),
         ({"mu": np.zeros((1, 3)), "sigma": np.eye(3)}, r"'mu' has the shape \(1, 3\)"),
         ({"mu": np.zeros(3), "sigma": np.eye(4)}, r"'sigma' has the shape \(4, 4\)"),
         ({"mu": np.full(3, np.nan), "sigma": np.eye(3)}, "'mu' holds NaN or Inf"),
         ({"mu": np.zeros(3), "sigma": np.eye(3) * 1j}, "'sigma' holds no real numbers"),
-        ({"mu": np.zeros(3), "sigma": np.diag([1, 1, -0.1])}, "the eigenvalue -0.1 below 0"),
+        ({"mu": np.zeros(3), "sigma": np.diag([1, 1, -0.1])}, "the negative eigenvalue -0.1"),
         ({"mu": np.zeros(3), "sigma": np.eye(3) + np.eye(3, k=1)}, "'sigma' is not symmetric"),
-        ({**BARE, "n": [50000]}, r"'n' must be one whole number of images from 2, not \[50000\]"),
+        (
+            {**BARE, "n": [50000]},
+            r"'n' must be one whole number of images, at least 2, not \[50000\]",
+        ),
         ({**BARE, "n": 1}, "'n' must be one whole number"),
         ({**BARE, "n": 2.5}, "'n' must be one whole number"),
         ({**BARE, "features": np.zeros((9, 4))}, r"'features' has the shape \(9, 4\)"),
@@ -90,7 +93,7 @@ def test_files_of_other_content_are_refused_in_one_line(tmp_path, arrays, said):
 
 
 def test_a_covariance_summed_in_float32_is_one(tmp_path, rng):
-    """Of fewer images than features: its null eigenvalues are rounding of either sign."""
+    """With fewer images than features its zero eigenvalues are rounded to either sign."""
     features = _features(rng, 12).astype(np.float32)
     rows = features - features.mean(0)
     sigma = (rows.T @ rows / np.float32(11)).astype(np.float32)

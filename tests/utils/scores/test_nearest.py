@@ -1,4 +1,4 @@
-"""Laws of the training pictures next to samples: the nearest of all, whatever the batches."""
+"""Laws of the training pictures nearest to samples; they do not depend on the batches."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def data(rng) -> np.ndarray:
 
 
 def features(images: np.ndarray) -> np.ndarray:
-    """Return rows in which other pictures are near than in pixels."""
+    """Return features whose nearest pictures are not those in pixels."""
     return np.square(images).sum(axis=(2, 3))
 
 
@@ -42,7 +42,7 @@ def test_the_nearest_are_found_in_batches_of_every_size(data, rng, size):
 
 
 def test_a_copy_is_found_out_and_what_was_not_learned_is_farther(data, rng):
-    """Samples that copy have no distance, held-out pictures do: so the medians tell them apart."""
+    """Copies have distance 0, held-out pictures do not: the medians show copies."""
     others = rng.uniform(-1, 1, (5, *SHAPE)).astype(np.float32)
     copies = data[[3, 30, 9]] * 1.0
     copies[0, 0, 0, 0] = 0.5  # almost

@@ -1,4 +1,4 @@
-"""Which weights a scoring run takes, and what it says of those that are not there."""
+"""The weights of a scoring run, and its messages for missing ones."""
 
 import pytest
 
@@ -13,7 +13,7 @@ CONFIG = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return (names) -> a folder of files so named, for the updates 200 and 400 each."""
+    """Return (names) -> a folder with weights of these names, at updates 200 and 400."""
 
     def make(*names: str) -> str:
         for name in names:
@@ -50,9 +50,9 @@ def test_a_generator_without_averages_is_taken_as_it_is(folder):
         ({"min_step": 0, "max_step": 0}, "has no gen_0.weights.h5 and no gen_0.ckpt"),
         ({"max_step": 600}, "has no gen_600.weights.h5"),
         ({"mcmc_init": "noise", "min_step": 0}, "has no ebm_0.weights.h5"),
-        ({"min_step": 0}, ", there are those of updates 200, 400: set min_step, max_step"),
+        ({"min_step": 0}, "; it has updates 200, 400 of gen: set min_step, max_step"),
         ({"use_averages": True}, "has no ebm_ema_200.weights.h5"),
-        ({"use_averages": True}, ", there are those of no update"),
+        ({"use_averages": True}, "; it has no updates of ebm_ema"),
     ],
 )
 def test_the_updates_that_are_there_are_told(folder, changes, words):

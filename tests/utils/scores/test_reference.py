@@ -1,4 +1,4 @@
-"""Statistics of data: kept under what they are of, and whole whatever a kill left behind."""
+"""Statistics of data: stored under a name that identifies the data, and complete after a kill."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def kept_at(config, extractor):
 
 
 def test_arrays_of_ones_own_are_told_apart_by_what_they_hold(npz, extractor):
-    """All of one type, split, size and number, and of one `exp_dir`."""
+    """All have one type, split, size and number, and one `exp_dir`."""
     one, other = npz("one.npz"), npz("other.npz")
     assert kept_at(one, extractor) == kept_at(one, extractor) != kept_at(other, extractor)
     before = kept_at(one, extractor)
@@ -66,7 +66,7 @@ def test_grey_images_have_statistics_of_their_own(npz, extractor):
 
 
 def test_features_with_a_gap_are_computed_anew(npz, extractor, tmp_path):
-    """As a kill while they are deleted would leave them."""
+    """As after a kill while they were deleted."""
     config, files = npz("data.npz"), ArrayFiles(str(tmp_path / "features"))
     dataset = load_data(config)
     whole = data_statistics(config, extractor, dataset, 24, files, lambda: None)
@@ -78,7 +78,7 @@ def test_features_with_a_gap_are_computed_anew(npz, extractor, tmp_path):
 
 
 def test_pictures_of_the_same_names_and_sizes_are_told_apart_by_what_they_show(tmp_path, extractor):
-    """BMP files of one shape have one size, whatever they show."""
+    """BMP files of one shape have the same file size."""
     config = {**CONFIG, "data_type": "image_folder", "data_dir": str(tmp_path / "mine")}
     (tmp_path / "mine").mkdir()
     seen = set()

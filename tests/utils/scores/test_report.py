@@ -1,4 +1,4 @@
-"""Laws of scores: the numbers of `frechet`, the best checkpoint, a report read again."""
+"""Laws of the report: scores equal those of `frechet`, the best checkpoint, reading it again."""
 
 import numpy as np
 import pytest

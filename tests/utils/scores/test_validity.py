@@ -14,7 +14,7 @@ SHAPE = (2, 2, 3)
 
 
 def quartic(images):
-    """A potential with curvature that changes from place to place."""
+    """A potential whose curvature is not constant."""
     return tf.reduce_sum(0.5 * images**2 + 0.1 * images**4, axis=(1, 2, 3))
 
 

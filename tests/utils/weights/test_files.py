@@ -14,7 +14,7 @@ from utils.weights import networks
 
 
 class Arrays:
-    """A part that is nothing but arrays."""
+    """A part of a state that holds arrays only."""
 
     def __init__(self, **arrays):
         self.arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -51,7 +51,7 @@ def test_parts_come_back_to_the_last_bit(tmp_path, rng):
 
 
 def _shelves(size: int, processes: int) -> dict[str, Bank]:
-    """Return the banks of so many processes that share a batch of 8, with places numbered."""
+    """Return the banks of several processes that share a batch of 8, with numbered slots."""
     banks, width = {}, 8 // processes
     for first in range(0, 8, width):
         shelves = Shelves(size, 8, slice(first, first + width))
@@ -181,7 +181,7 @@ def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):
         checkpoint.network_info(str(damaged))
     with h5py.File(damaged, "w") as file:
         file.attrs["network"] = json.dumps({"image_dims": 32})
-    with pytest.raises(UserError, match="are damaged: it says image_dims 32 of its network"):
+    with pytest.raises(UserError, match="damaged: their network cannot have image_dims 32"):
         checkpoint.network_info(str(damaged))
     with pytest.raises(UserError, match="not found"):
         checkpoint.network_info(str(tmp_path / "c.weights.h5"))

@@ -1,4 +1,4 @@
-"""Weights that are there but are something else are named; checkpoints show their own sizes."""
+"""Weights in other formats are refused by name; checkpoints show the sizes of their network."""
 
 import h5py
 import numpy as np
@@ -15,8 +15,8 @@ FOREIGN = {
     "gen.pth": ("a PyTorch file", "utils.import_weights {path} {folder}/gen.weights.h5 --net"),
     "gen.pt": ("a PyTorch file", "utils.import_weights"),
     "pytorch_model.bin": ("a PyTorch file", "utils.import_weights"),
-    "clf.keras": ("a whole model of Keras", ".save_weights('{folder}/clf.weights.h5')"),
-    "ebm_1.ckpt.data-00000-of-00001": ("a part of a", "name its prefix {folder}/ebm_1.ckpt"),
+    "clf.keras": ("a whole Keras model", ".save_weights('{folder}/clf.weights.h5')"),
+    "ebm_1.ckpt.data-00000-of-00001": ("one file of a", "name its prefix {folder}/ebm_1.ckpt"),
     "bank.npz": ("neither a .weights.h5 file nor the prefix", "bank.npz.index"),
 }
 
@@ -97,4 +97,4 @@ def test_text_in_the_place_of_weights_is_refused(tmp_path):
         shape = file[names[0]].shape
         del file[names[0]]
         file[names[0]] = np.ones(shape, "S1")
-    assert "hold no numbers in" in _refused(lambda path: load_weights(network, path), str(path))
+    assert "are damaged: " in _refused(lambda path: load_weights(network, path), str(path))

@@ -1,4 +1,4 @@
-"""One way from a path to a network, whatever its part in a config."""
+"""One way from a path to a network, for every network of a config."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from utils.weights.files import save_weights
 from utils.weights.networks import CLASSIFIER, EBM, GENERATOR, network_at
 
 SHAPE = [32, 32, 3]
-CASES = {  # role, what its config says, what its file says
+CASES = {  # role, its config, the sizes in its file
     "ebm": (EBM, {"net_type": "ebm_sngan"}, {"width": 4}),
     "generator": (GENERATOR, {"gen_type": "gen_sngan"}, {"width": 4, "z_sz": 8}),
     "classifier": (CLASSIFIER, {"clf_type": "wrn", "num_classes": 3}, {"width": 1, "depth": 10}),

@@ -1,4 +1,4 @@
-"""Converted PyTorch generators draw the images that PyTorch draws."""
+"""Converted PyTorch generators make the same images as in PyTorch."""
 
 import importlib
 import importlib.util
@@ -21,11 +21,11 @@ BIGGAN_LAYERS = {  # of the published configurations
     128: "F16-16 T16-16 F16-16 T16-8 F8-8 T8-4 F4-4 T4-2 F2-2 T2-1",
     256: "F16-16 T16-16 F16-16 T16-8 F8-8 T8-8 F8-8 T8-4 F4-4 T4-2 F2-2 T2-1",
 }
-TRUNCATIONS = {128: (0.02, 0.5, 1.0), 256: (0.4,)}  # at stored rows
+TRUNCATIONS = {128: (0.02, 0.5, 1.0), 256: (0.4,)}  # for which statistics are stored
 
 
 def import_without_inits(monkeypatch, packages: tuple[str, ...], module: str, **stubs):
-    """Import one module of a package, and not what the `__init__` of its packages imports."""
+    """Import one module of a package without running the `__init__` of its packages."""
     top = packages[0]
     spec = importlib.util.find_spec(top)
     assert spec is not None, f"pip install --no-deps {top.replace('_', '-')}"
@@ -42,7 +42,7 @@ def import_without_inits(monkeypatch, packages: tuple[str, ...], module: str, **
 
 @pytest.fixture(autouse=True)
 def seed_torch() -> None:
-    """Let PyTorch's own initial weights be the same in every run and any order of tests."""
+    """Seed PyTorch, so that its initial weights are the same in every run and order of tests."""
     torch.manual_seed(0)
 
 
@@ -65,7 +65,7 @@ def biggan_generator(monkeypatch, size: int, width: int):
 
 
 def train_like(model) -> None:
-    """Move every parameter and statistic off its start, seeded.
+    """Move every parameter and statistic off its initial value, by seeded noise.
 
     The stored vectors of a spectral norm come near the singular ones, as power iteration has it.
     """
@@ -161,8 +161,8 @@ def test_a_generator_of_another_size_is_told_by_name(monkeypatch, save, tmp_path
     ("state", "expected"),
     [
         ({"weight": torch.zeros(1)}, "is neither a Mimicry checkpoint"),
-        (torch.zeros(1), "are no state of a network but a Tensor"),
-        ({"model_state_dict": {"l1.weight": 5}}, "are of no known generator: 'int' object"),
+        (torch.zeros(1), "hold a Tensor, not the state of a network"),
+        ({"model_state_dict": {"l1.weight": 5}}, "are of an unknown generator: 'int' object"),
         ({"model_state_dict": Path("code that would run on loading")}, "are damaged: "),
     ],
 )

@@ -1,6 +1,6 @@
-"""The segments of a density run: images looked at, chains, the pilot, annealing.
+"""The sampler of a density run: it does the work of segments, and stores results per batch.
 
-What they leave behind lies in files, one a batch.
+Segments measure images, run the config's chains, tune the pilot, or anneal chains.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ from utils.density.chains import (
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
-from utils.density.sight import SEEN, Sight
 from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, Segment, density_segments
+from utils.density.statistics import STATISTICS, ImageStatistics
 from utils.images import save_grid
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import Sampling
@@ -36,12 +36,12 @@ from utils.scores.validity import COLUMNS
 from utils.seeds import Purpose
 
 NUM_SHOWN = 64  # images in a picture
-DATA = "data"  # the start of the chains that reverse annealing begins with
-ENDS, FEATURES = "ends", "features"  # of chains, beside their traces
+DATA = "data"  # start of the chains whose ends begin reverse annealing
+ENDS, FEATURES = "ends", "features"  # stored per chain, in addition to the traces
 
 
-class Walkers:
-    """What takes chains through segments; `chains` and `pilot` are what must survive a kill."""
+class DensitySampler:
+    """Advances chains segment by segment; `chains` and `pilot` are parts of the run's state."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Walkers:
         images: tuple[Dataset, Pictures],
     ):
         self.config, self.size, (self.dataset, self.pictures) = config, config["batch_size"], images
-        self.sight = Sight(config, replicas.pieces * len(replicas.local))
+        self.statistics = ImageStatistics(config, replicas.pieces * len(replicas.local))
         self.chains, self.pilot = ChainStates(np.zeros(0, np.float32), np.zeros(0)), Pilot.empty()
         full = config["ais_base"] == "full"
         spread = spread_of(self.dataset, int(np.prod(config["image_dims"])), full=full)
@@ -70,27 +70,27 @@ class Walkers:
         self.work = density_segments(config, self.pictures.names, self.starts)
 
     def begin(self, run: Run) -> None:
-        """Keep the files of a run from here on."""
+        """Store the results in the folder of this run from now on."""
         self.run = run
 
     def files(self, stage: str, of: str | int, what: str = "") -> ArrayFiles:
-        """Return the arrays that a stage leaves behind, batch by batch."""
+        """Return the stored arrays of a stage, one file per batch."""
         return self.run.files(f"{stage} {of} {what}".strip().replace(" ", "_").replace("/", "-"))
 
     def all_files(self) -> list[ArrayFiles]:
-        """Return those of all stages."""
+        """Return the stored arrays of all stages."""
         kept = [self.files(*stage) for stage in dict.fromkeys(own[:2] for own in self.work)]
         return kept + [self.files(WALK, of, w) for of in self.starts for w in (ENDS, FEATURES)]
 
     def rows(self, stage: str, of: str | int, what: str = "") -> np.ndarray:
-        """Return what a stage has left behind, without the rows that fill the last batch up."""
+        """Return the stored rows of a stage, without the padding of the last batch."""
         rows = np.concatenate([*self.files(stage, of, what).batches()])
         return rows if stage == IMAGES else rows[: self.config["num_samples"]]
 
     def advance(self, segment: Segment) -> None:
         """Do the work of a segment; raises Diverged."""
         if segment.stage == IMAGES:
-            self._look_at_images(str(segment.of))
+            self._measure_images(str(segment.of))
         elif segment.stage == PILOT:
             self._tune(segment.last)
         elif segment.stage == WALK:
@@ -99,36 +99,36 @@ class Walkers:
             self._anneal_on(segment)
 
     def time(self, steps: int) -> Callable[[int], Any]:
-        """Return a function that anneals `steps` steps of a batch, for how long they take."""
+        """Return a function that anneals a batch for `steps` steps, to be timed."""
         images, numbers = self._draw_base((0,), self._numbers(0)), self._numbers(0)
         path = filled_up((np.zeros(steps + 1), np.full(steps, 1e-3)), 0, steps)
         return lambda _: self._anneal((0, 0, steps, path), images, numbers)
 
-    def _look_at_images(self, name: str) -> None:
+    def _measure_images(self, name: str) -> None:
         rows = []
         for images in self.pictures.batches(name, self.size):
             measured = self._measure(images)
             require_finite(f"images of '{name}'", measured)
-            classes, doubts = self.sight.judged(images)
+            classes, doubts = self.statistics.classify(images)
             pixels = self._pixels.potential(tf.constant(images)).numpy()
             rows.append(np.stack([*measured.T, pixels, doubts, classes], axis=1))
         self.files(IMAGES, name).put(0, np.concatenate(rows))
 
     def _walk_on(self, segment: Segment) -> None:
-        """Take the config's own chains through a segment, and look at them."""
+        """Advance the config's own chains by a segment, and record them."""
         _, start, batch, first, last = segment
         numbers, start = self._numbers(batch), str(start)
-        # Chains from other starts must not share their noise.
+        # Chains from different starts must not share noise.
         own = numbers + np.int32(
             self.starts.index(start) * (self.config["num_samples"] + self.size)
         )
         if last == 0:
             images = self._data(batch) if start == DATA else self._starts[start]((), own)
-            self._place(images, len(COLUMNS) + len(SEEN))
+            self._place(images, len(COLUMNS) + len(STATISTICS))
         images, look = self._walk((first, last - first), self.chains.images, own)
         require_finite(f"chains from {start} diverged before step {last}", images, look)
-        seen, features = self.sight(images)
-        self._note(images, np.concatenate([look, seen], axis=1))
+        seen, features = self.statistics(images)
+        self._record(images, np.concatenate([look, seen], axis=1))
         if last == self.config["mcmc_steps"]:
             self.files(WALK, start).put(numbers[0], self.chains.trace)
             self.files(WALK, start, ENDS).put(numbers[0], images)
@@ -136,7 +136,7 @@ class Walkers:
             self._show(segment)
 
     def _tune(self, node: int) -> None:
-        """Take the pilot's chains to its next node; node 0 is the base."""
+        """Advance the pilot's chains to the next node; node 0 is the base."""
         numbers = self._numbers(0)
         beta, epsilon, rounds, steps = BETAS[node], self.config["data_epsilon"], 1, 0
         if node == 0:
@@ -152,10 +152,10 @@ class Walkers:
         self.pilot.add(epsilon, float(np.mean(look[:, 3] - look[:, 2])))
 
     def _anneal_on(self, segment: Segment) -> None:
-        """Take annealed chains through a segment of their path."""
+        """Advance annealed chains by a segment of their path."""
         stage, of, batch, first, last = segment
         numbers, steps, forward = self._numbers(batch), int(of), stage == FORWARD
-        stream = 2 * steps + forward  # its own, whatever else is annealed
+        stream = 2 * steps + forward  # one per direction and number of steps
         if last == 0:
             if forward:
                 starts = self._draw_base((stream,), numbers)
@@ -166,8 +166,8 @@ class Walkers:
         shared = (stream, first, last - first, filled_up(path, first, last))
         images, look = self._anneal(shared, self.chains.images, numbers)
         require_finite(f"annealed chains before step {last}", images, look)
-        look[:, 1] *= last - first  # steps that were accepted
-        self._note(images, look)
+        look[:, 1] *= last - first  # a count of accepted steps
+        self._record(images, look)
         if last == steps:
             log_weights, accepted = self.chains.trace[..., :2].sum(axis=1).T
             rows = np.stack([log_weights, accepted / steps], axis=1)
@@ -175,10 +175,10 @@ class Walkers:
             self._show(segment)
 
     def _place(self, images: np.ndarray, columns: int) -> None:
-        """Put the chains at their starts; looks at them have so many columns."""
+        """Put the chains at their starts; their records will have `columns` columns."""
         self.chains.images, self.chains.trace = images, np.zeros((self.size, 0, columns))
 
-    def _note(self, images: np.ndarray, look: np.ndarray) -> None:
+    def _record(self, images: np.ndarray, look: np.ndarray) -> None:
         self.chains.images = images
         self.chains.trace = np.concatenate([self.chains.trace, look[:, np.newaxis]], axis=1)
 
@@ -186,13 +186,13 @@ class Walkers:
         return np.arange(batch * self.size, (batch + 1) * self.size, dtype=np.int32)
 
     def _show(self, segment: Segment) -> None:
-        """Save a picture of the first batch where its chains end."""
+        """Save a picture of the last states of the first batch."""
         if segment.batch == 0:
             name = f"{segment.stage} {segment.of} {segment.last}".replace(" ", "_")
             save_grid(self.chains.images[:NUM_SHOWN], self.run.path("images", f"{name}.png"))
 
     def _data(self, batch: int) -> np.ndarray:
-        """Return a batch of data to start from, filled up by repeating them."""
+        """Return a batch of data as starts; repeated images fill up the last batch."""
         seed, count = self.config["seed"], self.config["num_samples"]
         batches = evaluation_batches(
             self.dataset, self.size, seed=seed, purpose=Purpose.CHAIN_DATA, start=batch, count=count

@@ -1,4 +1,4 @@
-"""Verdicts on images by fresh purifications, and the control that tells breaks by chance."""
+"""Verification of breaks by fresh purifications, and the control that measures breaks by chance."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from utils.seeds import Purpose, host_rng
 
 
 class Vote(NamedTuple):
-    """What fresh purifications say of n images, together and one by one.
+    """The classification of n images by fresh purifications.
 
-    logits: (n, classes), averaged; right: (n,) bool, by them; wrong: (n,), how many purifications
-    are wrong by themselves.
+    logits: (n, classes), their mean; right: (n,) bool, by the mean logits; wrong: (n,), the number
+    of purifications that are wrong when each is classified by itself.
     """
 
     logits: np.ndarray
@@ -24,7 +24,7 @@ class Vote(NamedTuple):
 
 
 def vote(config: Mapping[str, Any], defense: Defense, batch: Batch, use: Use, number: int) -> Vote:
-    """Return the vote on each image of `eot_defense_reps` purifications."""
+    """Return the vote of `eot_defense_reps` purifications on each image."""
     images, labels, indices = batch
     purified = defense.purify(images, indices, use, number, config["eot_defense_reps"])
     each = defense.logits(purified)
@@ -35,7 +35,10 @@ def vote(config: Mapping[str, Any], defense: Defense, batch: Batch, use: Use, nu
 def verify(
     config: Mapping[str, Any], defense: Defense, batch: Batch, candidates: np.ndarray, number: int
 ) -> np.ndarray:
-    """Return which candidates fresh purifications get right, all together or one by one."""
+    """Return which candidates (n,) stay right under fresh purifications: (n,) bool.
+
+    With `attack_packing` all are purified together, else one by one.
+    """
     groups = [candidates] if config["attack_packing"] else candidates[:, np.newaxis]
     verdicts = [
         vote(config, defense, batch.of(rows), Use.VERIFY, number).right
@@ -50,8 +53,8 @@ def control(
 ) -> dict[str, np.ndarray]:
     """Return which images stay right under random perturbations of the attack's full size.
 
-    Each is verified as often as the attack `found` it worth, at least once; so one sees breaks by
-    chance. Of the first time, how many purifications are wrong.
+    `control`: right after as many verifications as the attack took, and at least one; so it counts
+    breaks by chance. `control_wrong`: wrong purifications in the first verification.
     """
     right = found["class_path"][0].astype(bool)
     trials, wrong = np.maximum(found["verifications"], 1), np.full(len(right), copies_of(config))
@@ -79,10 +82,10 @@ def perturbed(config: Mapping[str, Any], batch: Batch, trial: int) -> Batch:
 def at_the_end(
     config: Mapping[str, Any], defense: Defense, found: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return one fresh vote on the image that each attack ended with.
+    """Return one fresh vote on the last image of each attack.
 
-    `one_shot`: which are right by it; `wrong`: how many of its purifications are wrong. What was
-    wrong before the attack is wrong here.
+    `one_shot`: which images it gets right; `wrong`: how many of its purifications are wrong. Images
+    that were wrong before the attack count as wrong.
     """
     natural = found["class_path"][0].astype(bool)
     rows, right = np.flatnonzero(natural), natural.copy()
@@ -95,5 +98,5 @@ def at_the_end(
 
 
 def copies_of(config: Mapping[str, Any]) -> int:
-    """Return the purifications of a vote: without Langevin steps one is as good as many."""
+    """Return the number of purifications per vote; without Langevin steps one is enough."""
     return config["eot_defense_reps"] if config["langevin_steps"] else 1

@@ -1,4 +1,4 @@
-"""The rules of verdicts, on toys."""
+"""The rules by which attacks are evaluated, on toys."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.toys import attacked, chain_of, linear, purified_by, toy
 from utils.attack import defense as defense_module
-from utils.attack import verdicts
+from utils.attack import verification
 from utils.attack.attacks import ATTACKS
 from utils.attack.defense import Use
 from utils.attack.statistics import resubmission
@@ -15,7 +15,7 @@ from utils.errors import UserError
 
 
 def again(rng, make, *changes: dict) -> list[dict[str, np.ndarray]]:
-    """Attack the same toy under several changes of its rules."""
+    """Return the results of attacks on the same toy under several changes of its config."""
     state, found = rng.bit_generator.state, []
     for change in changes:
         rng.bit_generator.state = state
@@ -40,7 +40,7 @@ def test_a_transfer_attack_takes_the_steps_of_one_on_the_bare_classifier(rng):
     )  # fmt: skip
     for name in old:
         np.testing.assert_array_equal(old[name], new[name], err_msg=name)
-    both = (old["class_path"][1] & bare["class_path"][1]).astype(bool)  # those that were stepped on
+    both = (old["class_path"][1] & bare["class_path"][1]).astype(bool)  # those that took a step
     assert both.any()
     np.testing.assert_array_equal(old["ims_adv"][both], bare["ims_adv"][both])
 
@@ -51,13 +51,13 @@ def test_no_verdict_comes_of_a_diverged_purification(rng):
 
 
 def test_only_verified_breaks_count(rng, monkeypatch):
-    vote = verdicts.vote
+    vote = verification.vote
 
     def hard_to_verify(config, defense, batch, use, number):
         found = vote(config, defense, batch, use, number)
         return found._replace(right=found.right | (use == Use.VERIFY))
 
-    monkeypatch.setattr(verdicts, "vote", hard_to_verify)
+    monkeypatch.setattr(verification, "vote", hard_to_verify)
     found = attacked(*toy(rng, attack_control=False))
     assert found["verifications"].sum() > 0
     np.testing.assert_array_equal(found["class_path"][-1], found["class_path"][0])
@@ -66,7 +66,7 @@ def test_only_verified_breaks_count(rng, monkeypatch):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_budget_of_nothing_breaks_nobody_and_a_huge_one_everybody(rng, norm, name):
-    # Without noise of purification, so that chance breaks none.
+    # Without purification there is no noise, and no break by chance.
     rules = {"attack": name, "adv_norm": norm, "eot_attack_reps": 8}
     none, huge = again(
         rng, lambda rng, **changes: linear(rng, **rules, **changes)[:3],
@@ -91,7 +91,7 @@ def test_restarts_and_an_ensemble_attack_what_the_search_before_leaves(rng):
         np.testing.assert_array_equal(longer["ims_adv"][broken], one["ims_adv"][broken])
 
 
-# Purifiers that are no chains, instead of those of the toy
+# Deterministic functions in place of the toy's Langevin chains
 
 
 def behind(purifier, rng, monkeypatch, **changes):
@@ -125,12 +125,12 @@ def test_black_boxes_break_what_a_wrong_gradient_does_not(rng, monkeypatch):
 
 @pytest.mark.parametrize("name", [*GRADIENT_ATTACKS, "square", "nes", "transfer"])
 def test_all_verdicts_agree_on_a_deterministic_purifier(rng, monkeypatch, name):
-    size = 10.0 if name in ("square", "nes") else 4.0  # they break some, not all
+    size = 10.0 if name in ("square", "nes") else 4.0  # breaks some images, not all
     rules = {"attack": name, "adv_steps": 4, "adv_eps": size, "adv_eta": 2.0}
     rules |= {"eot_attack_reps": 2}
     config, defense, batch = behind(lambda x: 0.9 * x, rng, monkeypatch, **rules)
     found = attacked(config, defense, batch)
-    found |= verdicts.at_the_end(config, defense, found)
+    found |= verification.at_the_end(config, defense, found)
     robust = found["class_path"][-1]
     assert 0 < robust.sum() < len(robust)
     np.testing.assert_array_equal(found["one_shot"], robust)
@@ -139,7 +139,7 @@ def test_all_verdicts_agree_on_a_deterministic_purifier(rng, monkeypatch, name):
 
 
 def test_of_images_that_stand_the_look_with_the_largest_margin_is_kept(rng):
-    """The last leg does nearly nothing: random search."""
+    """The last leg is random search, which changes almost nothing."""
     found = again(
         rng, lambda rng, **changes: linear(rng, adv_eps=3.0, adv_steps=5, **changes)[:3],
         *({"attack": "ensemble", "attack_list": own} for own in (["apgd_ce"], ["random"])),
