@@ -34,7 +34,7 @@ WRONG = {
     "no classifier": ("feature_net=classifier clf_weights=None", "train_clf.py"),
     "no graph": ("feature_net=inception_tf1 inception_weights=no.pb", "no.pb not found"),
     "few data": ("reference_samples=5000", "images, but this score needs 5000"),
-    "few held out": ("num_samples=100 heldout_split=test", "split test", "not the 100"),
+    "few held out": ("num_samples=100 heldout_split=test", "split test", "needs 100"),
     "few starts": ("mcmc_init=data num_samples=2000", "images to start chains"),
     "bank": ("mcmc_init=persistent", "'mcmc_init'", "coop"),
     "generated data": ("data_type=generator", "'data_type' must be a data set"),
@@ -96,7 +96,7 @@ def test_damaged_pictures_are_no_starts_of_chains(tmp_path, monkeypatch, capsys,
     with pytest.raises(SystemExit) as stop:
         fid.main(["configs_fid/smoke.py", "--set", "ebm_width=4", "exp_dir=runs", *changes])
     assert stop.value.code == 2
-    assert "5 pictures beside 1 damaged ones, not the 6 asked for" in capsys.readouterr().err
+    assert "5 pictures beside 1 damaged ones, not the required 6" in capsys.readouterr().err
 
 
 def _checkpoint(step: int, width: int = 4, scale: float = 1) -> None:

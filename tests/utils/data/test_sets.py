@@ -133,9 +133,11 @@ def test_as_many_images_as_asked_for_or_one_line(config, image_folder):
         batches = list(evaluation_batches(dataset, 3, seed=1, count=count))
         assert sum(len(images) for images, _, _ in batches) == count
         assert all(len(images) == 3 for images, _, _ in batches[:-1])
-    with pytest.raises(UserError, match="11 pictures beside 1 damaged ones, not the 12") as error:
+    with pytest.raises(
+        UserError, match="11 pictures beside 1 damaged ones, not the required 12"
+    ) as error:
         list(evaluation_batches(dataset, 3, seed=1, count=12))
-    with pytest.raises(UserError, match="not the 12"):
+    with pytest.raises(UserError, match="not the required 12"):
         next(evaluation_batches(dataset, 12, count=12))
     assert "\n" not in str(error.value)
 
@@ -169,5 +171,7 @@ def test_a_data_set_of_damaged_pictures_is_refused(config, image_folder):
         path.write_bytes(b"no picture")
     for read in (lambda data: TrainingStream(data, batch_size=3).batches(0),
                  lambda data: list(evaluation_batches(data, 3))):  # fmt: skip
-        with pytest.raises(UserError, match=r"decode|0 pictures beside 12 damaged"):
+        with pytest.raises(
+            UserError, match=r"are damaged; replace them|0 pictures beside 12 damaged"
+        ):
             read(load_data(config))

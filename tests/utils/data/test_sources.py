@@ -41,7 +41,7 @@ def test_folders_of_a_split_are_its_labels(image_folder):
 def test_a_folder_without_splits_is_the_training_split(image_folder):
     dataset = load_data(config("image_folder", image_folder / "train"))
     assert (dataset.num_examples, dataset.class_names) == (12, ("cat", "dog"))
-    with pytest.raises(UserError, match="no folder 'test'"):
+    with pytest.raises(UserError, match="no folder of the split 'test'"):
         load_data(config("image_folder", image_folder / "train", split="test"))
 
 

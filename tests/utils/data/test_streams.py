@@ -174,7 +174,7 @@ def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
             missing = StreamedDataset(
                 dataclasses.replace(source, parse=parse), [12, 12, 3], Augmentation(), "skip"
             )
-            with pytest.raises(UserError, match="without a label"):
+            with pytest.raises(UserError, match="have no label"):
                 keep_classes(missing.source, ["cat"])
         assert len(list(evaluation_batches(missing, 12))) == 1
         with pytest.raises(UserError, match=r"have no label \(-1\)"):
