@@ -219,6 +219,6 @@ def test_what_a_kill_left_half_written_goes_with_the_next_resume(start):
 
 
 def test_a_rollback_needs_two_states():
-    with pytest.raises(UserError, match="'keep_states' must be 2 or more"):
+    with pytest.raises(UserError, match="'keep_states' must be at least 2"):
         load_config("configs/smoke.py", ["keep_states=1"])
     assert load_config("configs/smoke.py", ["keep_states=1", "on_divergence=stop"])
