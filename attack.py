@@ -1,12 +1,14 @@
-"""Attack a classifier behind Langevin purification, and say what the defence is worth.
+"""Attack a classifier behind Langevin purification, and measure what the defence is worth.
 
-    python3 attack.py configs_attack/emoji32.py [--set KEY=VALUE ...] [--dry-run]
-    python3 attack.py configs_attack/emoji32.py --run-dir DIR  # begin there, or go on
+    python3 attack.py configs_attack/emoji32.py [--set KEY=VALUE ...]
+    python3 attack.py configs_attack/emoji32.py --dry-run
+    python3 attack.py configs_attack/emoji32.py --run-dir DIR
     python3 attack.py --resume RUN_DIR [--set KEY=VALUE ...]
 
-`attack` says how: by default BPDA + EOT, projected gradient ascent by gradients averaged over
-purifications of an image. An image that seems broken is verified by fresh purifications; only
-verified breaks count. `python3 -m utils.attack RUN_DIR ...` puts several attacks into one table.
+The key `attack` names the attack. The default is BPDA + EOT: projected gradient ascent with
+gradients averaged over purifications of an image. An image that seems broken is verified by fresh
+purifications; only verified breaks count. `python3 -m utils.attack RUN_DIR ...` prints one table
+of several attacks.
 """
 
 import functools
@@ -28,7 +30,7 @@ from utils.attack.task import Batch
 from utils.attack.verification import at_the_end
 from utils.config.load import parse_command
 from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
-from utils.errors import UserError, one_line_errors, tell_what_fills_memory
+from utils.errors import UserError, one_line_errors, record_memory_key
 from utils.files.whole import join
 from utils.replicas import Replicas
 from utils.report.pages import write_own_page
@@ -38,20 +40,20 @@ from utils.run.states import list_states
 from utils.run.training import time_update
 from utils.seeds import Purpose
 
-NUM_SHOWN = 8  # broken and defended images in the picture, each
+NUM_SHOWN = 8  # broken images in the picture, and as many defended ones
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Attack as the command line says."""
+    """Run the attack of a config, or resume it."""
     command = parse_command("attack", __doc__, argv)
     replicas = Replicas(command.config)
-    config = command.config | {"pieces": replicas.pieces}  # a resumed run finds the number, too
+    config = command.config | {"pieces": replicas.pieces}  # as `config.json` records it
     dataset = load_data(config, config["split"])
     class_names = require_labels(dataset)
     first, last = batch_range(config, dataset)
     defense = create_defense(config, class_names, replicas)
-    tell_what_fills_memory(f"chain_batch than {defense.chains}")
+    record_memory_key(f"chain_batch than {defense.chains}")
     if command.resuming:
         require_end(config, first, max(list_states(join(command.run_dir, "state")), default=0))
     if command.dry_run:
@@ -64,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         command, replicas, {"record": record},
         total=last - first, unit="batch", inputs=Inputs([dataset]),
     )  # fmt: skip
-    tell = functools.partial(after_round, run)
+    report_round = functools.partial(after_round, run)
     batches = batches_from(config, dataset, first + run.step, last)
     for number, batch in zip(run.steps(), batches, strict=False):
         before = defense.image_steps
-        results = attack_batch(config, defense, batch, tell)
+        results = attack_batch(config, defense, batch, report_round)
         seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
         results |= at_the_end(config, defense, results)
-        # Purified on all workers together, drawn by the chief.
+        # All workers purify together; the chief plots.
         examples = None if number else find_examples(defense, results)
         if config["attack_checks"] and not number:
             few = batch.of(np.arange(len(batch.labels)) < config["attack_checks"])
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:
-    """Print a line where one is due; stop here if any worker was told to."""
+    """Print a line if one is due; stop the run if any worker got a signal."""
     last = rounds_of(run.config) - 1
     if number in (0, last) or (number + 1) % run.config["log_freq"] == 0:
         print(
@@ -96,11 +98,14 @@ def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None
             flush=True,
         )
     if run.is_told_to_stop():
-        run.stop("all saved but the batch under way")
+        run.stop("all saved but the current batch")
 
 
 def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
-    """Return the first batch, and the one behind the last, counted from 1."""
+    """Return the first batch and the one after the last, counted from 1.
+
+    Raises UserError where the split has fewer batches.
+    """
     count = -(-dataset.num_examples // config["batch_size"])
     if config["start_batch"] > count:
         raise UserError(
@@ -111,11 +116,11 @@ def batch_range(config: Mapping[str, Any], dataset: Dataset) -> tuple[int, int]:
 
 
 def require_end(config: Mapping[str, Any], first: int, done: int) -> None:
-    """Raise UserError if a run that goes on shall end before the last batch that is done."""
+    """Raise UserError if a resumed run would end before the last batch that is done."""
     last = first + done - 1
     if config["end_batch"] is not None and config["end_batch"] < last:
         raise UserError(
-            f"'end_batch' is {config['end_batch']}, but batch {last} is done: to go on add "
+            f"'end_batch' is {config['end_batch']}, but batch {last} is done: to continue add "
             f"--set end_batch={last + done}, or None"
         )
 
@@ -125,7 +130,7 @@ def batches_from(
 ) -> Iterator[Batch]:
     """Yield the batches `first` to `last` - 1 of a data set, counted from 1.
 
-    Labels are the classifier's numbers.
+    Labels are the class numbers of the classifier.
     """
     numbers = class_numbers(config, require_labels(dataset))
     seed = config["seed"] if config["shuffle"] else None
@@ -139,8 +144,10 @@ def batches_from(
 def find_examples(
     defense: Defense, results: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return broken and defended images of a batch, if there are any: as they were, attacked,
-    and purified after it."""
+    """Return broken and defended images of a batch: original, adversarial, and purified.
+
+    None if the batch has neither.
+    """
     natural, robust = results["class_path"][[0, -1]].astype(bool)
     broken, defended = np.flatnonzero(natural & ~robust), np.flatnonzero(robust)
     rows = np.concatenate([broken[:NUM_SHOWN], defended[:NUM_SHOWN]])
@@ -154,16 +161,15 @@ def find_examples(
 def time_rounds(
     config: Mapping[str, Any], defense: Defense, dataset: Dataset, batches: int
 ) -> None:
-    """Time rounds on the first batch, of which nothing is broken yet; verifications are left out.
+    """Time rounds on the first batch, before any image is broken; verifications are left out.
 
-    Natural predictions, the control and the votes at the end are counted as the rounds that they
-    take as long as.
+    Natural predictions, control and final votes are converted to an equivalent number of rounds.
     """
     batch = next(batches_from(config, dataset, config["start_batch"], 2**31))
     apart = (2 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
     attack_round = time_round(config, defense, batch)
     time_update(attack_round, round(batches * (rounds_of(config) + apart)), {}, "round")
-    print("verifications of what seems broken come on top")
+    print("verifications of images that seem broken take additional time")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Score an EBM: draw samples by Langevin chains and tell how far they are from data.
+"""Score an EBM: draw samples by Langevin chains and measure how far they are from data.
 
-    python3 fid.py configs_fid/emoji32_shortrun.py [--set KEY=VALUE ...] [--dry-run]
-    python3 fid.py configs_fid/emoji32_shortrun.py --run-dir DIR  # begin there, or go on
+    python3 fid.py configs_fid/emoji32_shortrun.py [--set KEY=VALUE ...]
+    python3 fid.py configs_fid/emoji32_shortrun.py --dry-run
+    python3 fid.py configs_fid/emoji32_shortrun.py --run-dir DIR
     python3 fid.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 Chains start at the generator's images (or data, or noise), run `mcmc_steps` Langevin steps, then
 `grad_steps` without noise. Their images are compared with data in the features of `feature_net`,
-by the Fréchet distance and by KID, after as many steps of one chain as `fid_steps` asks. `exp_type`
-`folder` does so for each checkpoint of a training run and leaves out those whose chains diverge;
-`sample` only draws and saves images. `density` measures what the density is worth: log Z and
-likelihood, convergence, modes, outliers.
+by the Fréchet distance and by KID, also after the steps that `fid_steps` lists. With `exp_type`
+`folder` this is done for each checkpoint of a training run; checkpoints whose chains diverge are
+left out. `sample` only draws and saves images. `density` measures the density: log Z, likelihood,
+convergence, modes and outliers.
 """
 
 import dataclasses
@@ -63,12 +64,12 @@ from utils.scores.segments import (
 from utils.scores.validity import Trace, data_energies, describe, make_look, save_trace
 from utils.seeds import Purpose
 
-NUM_SHOWN = 64  # images in a picture
+NUM_SHOWN = 64  # images per picture
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Score or draw as the command line says."""
+    """Score the EBM of a config or draw its samples, or resume such a run."""
     command = parse_command("fid", __doc__, argv)
     replicas = Replicas(command.config)
     if not command.resuming:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoints = list_checkpoints(config)
     networks = create_networks(config, replicas)
     if config["exp_type"] == "density":
-        # Here, for it imports statistics that no other run needs.
+        # Imported here: no other run needs its statistics packages.
         from utils.density.evaluation import measure_density
 
         load_networks(networks, checkpoints[0])
@@ -89,10 +90,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         config, replicas, make_start(config, networks), make_chain(config, networks),
         dataset if from_data else None,
     )  # fmt: skip
-    for checkpoint in reversed(checkpoints):  # all of them: a wrong one is told before any chain
+    for checkpoint in reversed(checkpoints):  # a wrong one must be found before any chain runs
         load_networks(networks, checkpoint)
     pieces = replicas.pieces * len(replicas.local)
-    # Where there are scores there are data.
+    # A run with scores has a data set.
     measure = Measure(config, dataset, pieces) if scores else None  # pyright: ignore[reportArgumentType]
     inputs = list_inputs(config, checkpoints, dataset, measure)
     if command.dry_run:
@@ -111,11 +112,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_own_page(run)
 
 
-class Looks(NamedTuple):
-    """What the chains of a checkpoint showed, in files of one batch each; `stem` begins names."""
+class Records(NamedTuple):
+    """What a run records of the chains of a checkpoint, one file per batch."""
 
-    stem: str
-    features: dict[int, ArrayFiles]  # by the step of a chain
+    stem: str  # the beginning of the names of files
+    features: dict[int, ArrayFiles]  # by step
     traces: ArrayFiles
     film: ArrayFiles  # by step
     first: ArrayFiles  # samples
@@ -125,11 +126,11 @@ class Looks(NamedTuple):
         return [*self.features.values(), self.traces, self.film, self.first]
 
 
-def open_looks(run: Run, checkpoint: Checkpoint) -> Looks:
-    """Return the files of a checkpoint, which a run needs until it is scored."""
+def open_records(run: Run, checkpoint: Checkpoint) -> Records:
+    """Return the records of a checkpoint, which a run keeps until it is scored."""
     stem = f"{checkpoint.name}_" if checkpoint.name else ""
     features = {step: run.files(f"{stem}features_{step}") for step in scored_steps(run.config)}
-    return Looks(stem, features, *(run.files(f"{stem}{name}") for name in Looks._fields[2:]))
+    return Records(stem, features, *(run.files(f"{stem}{name}") for name in Records._fields[2:]))
 
 
 def draw_samples(
@@ -140,21 +141,21 @@ def draw_samples(
     sampler: Sampler,
     measure: Measure | None,
 ) -> None:
-    """Draw and score segment by segment; a checkpoint whose chains diverge is left out."""
+    """Draw samples segment by segment and score them; leave out checkpoints that diverge."""
     taken = [0, *itertools.accumulate(segment.last - segment.first for segment in work)]
     size, batches = run.config["batch_size"], count_batches(run.config)
     progress = ChainProgress(total=taken[-1], done=taken[run.step], images=size)
-    loaded, looks = 0, [open_looks(run, checkpoint) for checkpoint in checkpoints]
+    loaded, records = 0, [open_records(run, checkpoint) for checkpoint in checkpoints]
     for number in run.steps():
         segment = work[number]
-        own, name = looks[segment.checkpoint], checkpoints[segment.checkpoint].name
+        own, name = records[segment.checkpoint], checkpoints[segment.checkpoint].name
         end = (segment.checkpoint + 1) * len(work) // len(checkpoints) - 1
         if loaded != segment.checkpoint:
             load_networks(networks, checkpoints[segment.checkpoint])
             loaded = segment.checkpoint
         try:
             sampler.advance(segment)
-            keep_look(run, sampler, measure, own, segment)
+            record(run, sampler, measure, own, segment)
             if segment.last:
                 text = f"{own.stem}batch {segment.batch + 1}/{batches}"
                 progress.show(taken[number + 1], text)
@@ -168,52 +169,52 @@ def draw_samples(
         run.done(number)
         if number == end:
             run.drop(*own.files())
-    left = [run.files(TRAINING), *(files for each in looks for files in each.files())]
-    run.drop(*left)  # and what a kill left
+    left = [run.files(TRAINING), *(files for each in records for files in each.files())]
+    run.drop(*left)  # also what a killed run left
 
 
-def keep_look(
-    run: Run, sampler: Sampler, measure: Measure | None, looks: Looks, segment: Segment
+def record(
+    run: Run, sampler: Sampler, measure: Measure | None, records: Records, segment: Segment
 ) -> None:
-    """Keep what the end of a segment shows: a picture, images or their features, the trace."""
+    """Record the end of a segment: a picture, images or their features, the trace."""
     config, step = run.config, segment.last
     first = sampler.numbers(segment.batch)[0][0]
-    if step == 0 or step in looks.features:
+    if step == 0 or step in records.features:
         images = sampler.finish(segment.batch) if step else sampler.images()
         images = images[: max(0, config["num_samples"] - first)]
         if segment.batch == 0 and run.chief:
-            save_grid(images[:NUM_SHOWN], run.path("images", f"{looks.stem}grid_{step}.png"))
-        if step in looks.features and len(images):
+            save_grid(images[:NUM_SHOWN], run.path("images", f"{records.stem}grid_{step}.png"))
+        if step in records.features and len(images):
             if config["save_images"] or measure is None:
-                save_images(images, run.path("images", f"{looks.stem}samples_{step}"), first)
+                save_images(images, run.path("images", f"{records.stem}samples_{step}"), first)
             if measure is not None:
-                looks.features[step].put(first, measure.extractor(images))
+                records.features[step].put(first, measure.extractor(images))
             if segment.batch == 0 and step == config["mcmc_steps"] and run.chief:
-                looks.first.put(0, images[:QUERIES])
+                records.first.put(0, images[:QUERIES])
     if segment.batch == 0 and step in film_steps(config) and run.chief:
-        looks.film.put(step, to_uint8(sampler.images()[: min(CHAINS, config["num_samples"])]))
+        records.film.put(step, to_uint8(sampler.images()[: min(CHAINS, config["num_samples"])]))
     if step == config["mcmc_steps"]:
-        are_looks = np.isin(segment_ends(config, segment.batch), look_steps(config))
-        looks.traces.put(first, sampler.trace()[:, are_looks])
+        in_trace = np.isin(segment_ends(config, segment.batch), look_steps(config))
+        records.traces.put(first, sampler.trace()[:, in_trace])
 
 
 def score(
-    run: Run, networks: Networks, measure: Measure | None, name: str | None, looks: Looks
+    run: Run, networks: Networks, measure: Measure | None, name: str | None, records: Records
 ) -> None:
-    """Tell what the chains of a checkpoint showed, and score its samples."""
+    """Report the chains of a checkpoint, and score its samples."""
     data, validity = measure and measure.dataset, None
     if run.chief:
-        validity = tell_trace(run, networks, data, looks)
-        if frames := dict(zip(looks.film.numbers(), looks.film.batches(), strict=True)):
-            save_film(frames, run.path("images", f"{looks.stem}film.png"))
+        validity = report_trace(run, networks, data, records)
+        if frames := dict(zip(records.film.numbers(), records.film.batches(), strict=True)):
+            save_film(frames, run.path("images", f"{records.stem}film.png"))
     if measure is not None:
-        measure(name, looks.features, looks.first, validity)
+        measure(name, records.features, records.first, validity)
 
 
 def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., Any]:
-    """Return the chains of one replica: images and their numbers in; images and a look out.
+    """Return the chains of one replica: images and their numbers -> images and a row of the trace.
 
-    Images are (b, h, w, 3) around [-1, 1]; the look is (b, 4), the columns of `validity.Trace`.
+    Images are (b, h, w, c) around [-1, 1]; the row is (b, 4), the columns of `validity.Trace`.
     """
     sampling = Sampling.of_config(config)
     potential = sampling.potential(networks.ebm, networks.prior)
@@ -234,7 +235,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
 
 
 def make_start(config: Mapping[str, Any], networks: Networks) -> Starts:
-    """Return image numbers -> the first states of their chains, for those that are not data."""
+    """Return image numbers -> the starts of their chains, for starts that are not data."""
     if networks.gen is not None and config["mcmc_init"] == "coop":
         return generated_starts(networks.gen, config["seed"])
     return uniform_starts(config["image_dims"], config["seed"])
@@ -246,7 +247,7 @@ def list_inputs(
     dataset: Dataset | None,
     measure: Measure | None,
 ) -> Inputs:
-    """Return the data sets that a run reads and, in folder mode, the files of its checkpoints."""
+    """Return the data sets that a run reads and, with `exp_type` folder, its checkpoint files."""
     datasets, files = [dataset, measure and measure.held_out], {}
     if config["exp_type"] == "folder":
         own = [path for each in checkpoints for path in (each.ebm, each.gen) if path]
@@ -255,17 +256,17 @@ def list_inputs(
     return Inputs([each for each in datasets if each is not None], files)
 
 
-def tell_trace(
-    run: Run, networks: Networks, dataset: Dataset | None, looks: Looks
+def report_trace(
+    run: Run, networks: Networks, dataset: Dataset | None, records: Records
 ) -> dict[str, Any] | None:
-    """Save and draw what the chains showed; return the validity of the potential for the report.
+    """Save and plot the trace of the chains; return the validity of the potential for the report.
 
-    Without data, which samples alone do not need, there is none.
+    Without a data set, which a run that only draws samples does not need, return None.
     """
-    config, stem = run.config, looks.stem
-    rows = np.concatenate(list(looks.traces.batches()))[: config["num_samples"]]
+    config, stem = run.config, records.stem
+    rows = np.concatenate(list(records.traces.batches()))[: config["num_samples"]]
     trace = Trace(np.array(look_steps(config)), *np.moveaxis(rows, -1, 0))
-    trace.grad_norms[:, 0] = np.nan  # no step was taken
+    trace.grad_norms[:, 0] = np.nan  # before the first step
     with whole_file(run.path("numpy", f"{stem}chains.npz")) as path:
         np.savez(path, **trace._asdict())
     noise, of_data = config["data_epsilon"], None
@@ -282,7 +283,7 @@ def tell_trace(
 def time_segments(
     config: Mapping[str, Any], networks: Networks, sampler: Sampler, num_checkpoints: int
 ) -> None:
-    """Tell what a run costs, by segments of the longest kind."""
+    """Print the time that a run takes, measured on the longest segments."""
     sampler.advance(Segment(0, 0, 0, 0))
     steps = int(max(np.diff(look_steps(config)), default=0))
     saved = {"ebm": SavedNetwork(networks.ebm, None, lambda _: {"type": config["net_type"]})}

@@ -1,12 +1,13 @@
 """Learn an energy-based model with Langevin chains: shortrun, midrun, and longrun's prior.
 
-    python3 train.py configs/quickstart.py [--set KEY=VALUE ...] [--dry-run]
-    python3 train.py configs/quickstart.py --run-dir DIR  # begin there, or go on
+    python3 train.py configs/quickstart.py [--set KEY=VALUE ...]
+    python3 train.py configs/quickstart.py --dry-run
+    python3 train.py configs/quickstart.py --run-dir DIR
     python3 train.py --resume RUN_DIR [--set KEY=VALUE ...]
 
 One update draws chain states from a bank, rejuvenates some of them, runs K Langevin steps, learns
-the energy by maximum likelihood against these samples, lets the generator follow them, and puts
-the states back. How long chains run before they are rejuvenated decides what the model is for.
+the energy by maximum likelihood against these samples, trains the generator on them, and puts the
+states back. How long chains run before they are rejuvenated decides what the model is for.
 """
 
 import dataclasses
@@ -37,12 +38,12 @@ from utils.run.plan import EBM_PLAN
 from utils.run.training import Outcome, Training, require_length, time_update
 from utils.seeds import Key, Purpose, host_rng
 
-NUM_SHOWN = 64  # images in a picture
+NUM_SHOWN = 64  # images per picture
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train as the command line says."""
+    """Train the model of a config, or resume its training."""
     command = sized(parse_command("train", __doc__, argv))
     config, resuming = command.config, command.resuming
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         plan=dataclasses.replace(EBM_PLAN, pictures=make_pictures(config, models, bank)),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
+        run.plot({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
     write_own_page(run)
@@ -79,18 +80,18 @@ def make_update(
     models: Models,
     bank: Bank,
 ) -> Callable[[int, int], Outcome]:
-    """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
+    """Return the update, (step, retry) -> Outcome: the replicas' part, and the host's around it."""
     sampling = Sampling.of_config(config)
     chain = sampling.chains(sampling.potential(models.ebm.network, models.prior), replicas.pieces)
     positives = make_positives(config, models, replicas)
     burns_in = any(row[1] for row in config["mcmc_step_info"])
 
     def replica_update(key: Key, steps, burn_in, data: tf.Tensor, start: Start):
-        with tf.GradientTape() as tape:  # of the one pass of the generator, which learns below
+        with tf.GradientTape() as tape:  # the generator runs once, here, and learns below
             images, latents, generated = starts.rejuvenate(
                 config, models.gen, key, start, replicas.pieces
             )
-        if burns_in:  # the whole batch, so that shapes stay fixed (TPUs need that)
+        if burns_in:  # the whole batch burns in, because TPUs need fixed shapes
             noise = make_noise(key(Purpose.BURN_IN), images, key.share)
             burnt = chain(images, num_steps=burn_in, noise=noise)
             images = tf.where(start.fresh[:, None, None, None], burnt.images, images)
@@ -110,14 +111,14 @@ def make_update(
 
     on_replicas = replicas.compile(replica_update, config["seed"], then=models.update_averages)
 
-    def update(number: int, retry: int = 0) -> Outcome:
-        steps, burn_in, probability, _ = row_at(config["mcmc_step_info"], number)
-        rates = models.set_rates(number, rate_scale(retry))
-        start = draw(config, sources, bank, probability, (number, retry))
+    def update(step: int, retry: int = 0) -> Outcome:
+        steps, burn_in, probability, _ = row_at(config["mcmc_step_info"], step)
+        rates = models.set_rates(step, rate_scale(retry))
+        start = draw(config, sources, bank, probability, (step, retry))
         (samples, latents), metrics = on_replicas(
-            (number, retry), (steps, burn_in), sources.batches(number), start
+            (step, retry), (steps, burn_in), sources.batches(step), start
         )
-        bank.put(start.places, samples, latents, (start.counts + 1) * ~start.rejuvenated)
+        bank.put(start.slots, samples, latents, (start.age + 1) * ~start.rejuvenated)
         return Outcome(metrics | rates, steps + burn_in, samples)
 
     return update
@@ -128,24 +129,28 @@ def draw(
     sources: starts.Sources,
     bank: Bank,
     probability: float,
-    step: tuple[int, int],
+    step_and_retry: tuple[int, int],
 ) -> Start:
-    """Draw states and decide who is rejuvenated, from noise or data here and now."""
+    """Draw states from the bank, and rejuvenate some of them by noise or data.
+
+    New states of a generator are made on the replicas.
+    """
     if config["mcmc_init"] not in BANK_INITS:
         probability = 1.0
-    rng, new = host_rng(config["seed"], Purpose.BANK_DRAW, *step), sources.new_states(*step)
-    places, images, latents, counts, untouched = bank.draw(rng)
+    rng = host_rng(config["seed"], Purpose.BANK_DRAW, *step_and_retry)
+    slots, images, latents, age, untouched = bank.draw(rng)
     draws = rng.random(config["batch_size"])[bank.shelves.positions]
-    rejuvenated = choose_rejuvenated(counts, probability, config["max_mcmc_updates"], draws)
-    if len(new):  # else it is the generator's turn, on the replicas
+    rejuvenated = choose_rejuvenated(age, probability, config["max_mcmc_updates"], draws)
+    new = sources.new_states(*step_and_retry)
+    if len(new):
         images[rejuvenated] = new[rejuvenated]
-    return Start(places, images, latents, counts, rejuvenated, rejuvenated | untouched)
+    return Start(slots, images, latents, age, rejuvenated, rejuvenated | untouched)
 
 
 def make_pictures(
     config: Mapping[str, Any], models: Models, bank: Bank
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Return samples -> the images to draw by name: samples, bank and generator."""
+    """Return samples -> the images to plot, by name: samples, bank and generator."""
 
     def pictures(samples: np.ndarray) -> dict[str, np.ndarray]:
         images = {"shortrun": samples[:NUM_SHOWN]}

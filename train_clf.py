@@ -1,11 +1,12 @@
-"""Train a Wide ResNet classifier, the one that `attack.py` attacks and an EBM defends.
+"""Train a Wide ResNet classifier, which `attack.py` attacks and an EBM defends.
 
-    python3 train_clf.py configs_clf/emoji32_wrn.py [--set KEY=VALUE ...] [--dry-run]
-    python3 train_clf.py configs_clf/emoji32_wrn.py --run-dir DIR  # begin there, or go on
+    python3 train_clf.py configs_clf/emoji32_wrn.py [--set KEY=VALUE ...]
+    python3 train_clf.py configs_clf/emoji32_wrn.py --dry-run
+    python3 train_clf.py configs_clf/emoji32_wrn.py --run-dir DIR
     python3 train_clf.py --resume RUN_DIR [--set KEY=VALUE ...]
 
-An update descends the cross-entropy and the weight decay by SGD; an epoch is one pass over the
-training split, now and then followed by a test on the whole test split.
+An update is a step of SGD on cross-entropy plus weight decay. An epoch is one pass over the
+training split; after every few epochs the whole test split is evaluated.
 """
 
 import json
@@ -43,12 +44,12 @@ from utils.run.training import Outcome, Training, due, require_length, time_upda
 from utils.seeds import Key, Purpose
 
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
-FREE_ROLLBACKS = 0  # pictures come in the same order again: without dropout a retry is a replay
+FREE_ROLLBACKS = 0  # a retry sees the same batches: without dropout it would diverge again
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train as the command line says."""
+    """Train the classifier of a config, or resume its training."""
     command = parse_command("train_clf", __doc__, argv)
     config = command.config
     replicas = Replicas(config)
@@ -79,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if is_tested:
             metrics |= evaluate(classify, test, config["batch_size"])
         run.after(epoch, Outcome(metrics))
-    tell_best(run)
+    report_best(run)
     write_own_page(run)
 
 
 def create_learner(
     config: Mapping[str, Any], class_names: Sequence[str], replicas: Replicas
 ) -> Learner:
-    """Build the classifier and its SGD; its learning rates are rows [rate, from epoch]."""
+    """Build the classifier and its SGD, with learning rates as rows [rate, from epoch]."""
     with replicas.strategy.scope():
         network = create_clf({**config, "num_classes": len(class_names)})
         optimizer = keras.optimizers.SGD(momentum=config["momentum"], nesterov=config["nesterov"])
@@ -99,9 +100,10 @@ def create_learner(
 def make_update(
     config: Mapping[str, Any], replicas: Replicas, learner: Learner, stream: TrainingStream
 ) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return (number, retry) -> loss and accuracy of one update over all replicas.
+    """Return (step, retry) -> loss and accuracy of one update over all replicas.
 
-    Weight decay is times sum v^2 / 2 over all trainable variables; the reported loss is without.
+    The gradient is that of the loss plus `weight_decay` times sum v^2 / 2 over all trainable
+    variables; the returned loss is without this term.
     """
     class_weights, pieces = config["class_weights"], replicas.pieces
 
@@ -123,8 +125,8 @@ def make_update(
 
     on_replicas = replicas.compile(replica_update, config["seed"])
 
-    def update(number: int, retry: int = 0) -> dict[str, tf.Tensor]:
-        return on_replicas((number, retry), (), *stream.labelled_batches(number))[1]
+    def update(step: int, retry: int = 0) -> dict[str, tf.Tensor]:
+        return on_replicas((step, retry), (), *stream.labelled_batches(step))[1]
 
     return update
 
@@ -132,16 +134,15 @@ def make_update(
 def train_epoch(
     learner: Learner, update: Callable, epoch: int, steps: int, retry: int
 ) -> dict[str, float]:
-    """Run the updates of an epoch (from 0); return the learning rate and mean loss and accuracy."""
+    """Run the `steps` updates of an epoch (from 0); return mean loss, mean accuracy and rate."""
     rate = learner.set_rate(epoch, rate_scale(retry, FREE_ROLLBACKS))
-    numbers = range(epoch * steps, (epoch + 1) * steps)
-    metrics = [update(number, retry) for number in numbers]
+    metrics = [update(step, retry) for step in range(epoch * steps, (epoch + 1) * steps)]
     means = {name: float(np.mean([m[name] for m in metrics])) for name in metrics[0]}
     return {**means, "lr": rate}
 
 
 def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str, float]:
-    """Return the mean loss and the accuracy on a whole split, its last partial batch included."""
+    """Return mean loss and accuracy on a whole split, including its last, partial batch."""
     losses, hits = [], []
     for images, labels, _ in evaluation_batches(dataset, batch_size):
         logits = classify(images)
@@ -154,25 +155,26 @@ def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str,
 def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> list[str]:
     """Return the names of the classes.
 
-    Raises UserError for splits without labels or of different classes, and for class weights of
-    another number of classes.
+    Raises UserError for splits without labels or with different classes, and where the number of
+    class weights is not that of classes.
     """
     known, tested = (list(require_labels(dataset)) for dataset in (train, test))
     if tested != known[: len(tested)]:
         raise UserError(
             f"split '{TRAIN_SPLIT}' has the classes {', '.join(known)}, split "
-            f"'{TEST_SPLIT}' {', '.join(tested)}: name those of both in data_labels"
+            f"'{TEST_SPLIT}' {', '.join(tested)}: name the common ones in data_labels"
         )
     weights = config["class_weights"]
     if weights is not None and len(weights) != len(known):
         raise UserError(
-            f"'class_weights' are {len(weights)} for {len(known)} classes: {', '.join(known)}"
+            f"'class_weights' has {len(weights)} numbers for {len(known)} classes: "
+            f"{', '.join(known)}"
         )
     return known
 
 
 def describe(config: Mapping[str, Any], learner: Learner, classes: Sequence[str]) -> dict[str, Any]:
-    """Return what the weights files say of the network."""
+    """Return the description of the network for its weights files."""
     network = learner.network
     return {
         "type": "wrn",
@@ -184,7 +186,7 @@ def describe(config: Mapping[str, Any], learner: Learner, classes: Sequence[str]
 
 
 def make_plan() -> Plan:
-    """Return what a run counts, records, guards, shows and draws."""
+    """Return what a run counts, records, guards, shows and plots."""
     return Plan(
         unit="epoch",
         length_key="num_epochs",
@@ -199,21 +201,21 @@ def make_plan() -> Plan:
             ("accuracy", "accuracy", ".4f"),
             ("test accuracy", "test_accuracy", ".4f"),
         ),
-        draw=draw_curves,
+        plot=plot_curves,
         free_rollbacks=FREE_ROLLBACKS,
         measures_result=True,
     )  # fmt: skip
 
 
-def draw_curves(metrics: Metrics, folder: str) -> None:
-    """Draw loss and accuracy on both splits."""
+def plot_curves(metrics: Metrics, folder: str) -> None:
+    """Plot loss and accuracy on both splits."""
     train = {name: metrics.series(name) for name in ("loss", "accuracy")}
     test = {name: metrics.series(f"test_{name}") for name in train}
     save_learning(train, test, join(folder, "curves.png"))
 
 
-def tell_best(run: Training) -> None:
-    """Print and write the epoch of the highest test accuracy, the first of equals: `best.json`."""
+def report_best(run: Training) -> None:
+    """Print the epoch of the highest test accuracy (the first of equals); write `best.json`."""
     accuracy = run.metrics.series("test_accuracy")
     epoch = int(np.nanargmax(accuracy))
     best = {

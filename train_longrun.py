@@ -1,12 +1,13 @@
 """Learn a density that lasts: an energy-based model that corrects a prior, on burnt-in chains.
 
-    python3 train_longrun.py configs_lr/emoji32_conv.py [--set KEY=VALUE ...] [--dry-run]
-    python3 train_longrun.py configs_lr/emoji32_conv.py --run-dir DIR  # begin there, or go on
+    python3 train_longrun.py configs_lr/emoji32_conv.py [--set KEY=VALUE ...]
+    python3 train_longrun.py configs_lr/emoji32_conv.py --dry-run
+    python3 train_longrun.py configs_lr/emoji32_conv.py --run-dir DIR
     python3 train_longrun.py --resume RUN_DIR [--set KEY=VALUE ...]
 
-The potential is that of a frozen prior EBM (learned by `train.py`) plus that of the EBM learned
-here. Chains start in a burn-in bank, where nothing is learned from them. Those drawn often enough
-to be near the steady state move to the update bank, which gives the negative samples.
+The potential is the sum of a frozen prior EBM (learned by `train.py`) and the EBM learned here.
+Chains start in a burn-in bank; nothing is learned from them there. Chains that were drawn often
+enough to be near the steady state move to the update bank, which gives the negative samples.
 """
 
 import dataclasses
@@ -38,27 +39,27 @@ from utils.run.plan import EBM_PLAN, Plan
 from utils.run.training import Outcome, Training, require_length, time_update
 from utils.seeds import Key, Purpose, host_rng
 
-NUM_SHOWN = 64  # images in a picture
+NUM_SHOWN = 64  # images per picture
 
 
 class Banks(NamedTuple):
-    """The two banks of a process, or what an update drew of them.
+    """The two banks of a process, or what an update drew from them.
 
-    Counts of `burn_in` are draws, those of `update` the Langevin steps taken so far. The draws with
-    which the burn-in bank begins at a new row of the schedule count as made.
+    `burn_in` counts the draws of an image, `update` the Langevin steps that it has taken. When a
+    row of the schedule begins, the images of the burn-in bank get new counts of draws.
     """
 
-    update: Any  # a Bank, or the Drawn of it
+    update: Any  # a Bank or a Drawn
     burn_in: Any
 
     def parts(self) -> dict[str, Bank]:
-        """Return the banks by their names in a state."""
+        """Return the banks as parts of a state, by name."""
         return self.update.parts("bank") | self.burn_in.parts("burnin")
 
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train as the command line says."""
+    """Train the model of a config, or resume its training."""
     command = sized(parse_command("train_longrun", __doc__, argv))
     config, resuming = command.config, command.resuming
 
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks=networks, plan=make_plan(config, banks), inputs=Inputs(sources.datasets),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.draw({"data": sources.batches(0)[:NUM_SHOWN]})
+        run.plot({"data": sources.batches(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
     write_own_page(run)
@@ -95,7 +96,7 @@ def create_banks(
     *,
     empty: bool,
 ) -> Banks:
-    """Return this process's shelves of both banks; they share no picture and keep no latents."""
+    """Return this process's shelves of both banks; they share no image and keep no latents."""
     filled = (
         starts.create_bank(config, replicas, models.gen, sources, empty=empty, size=size)
         for size in ("persistent_size", "burnin_size")
@@ -110,7 +111,7 @@ def make_update(
     models: Models,
     banks: Banks,
 ) -> Callable[[int, int], Outcome]:
-    """Return the update, (number, retry) -> outcome: a replica's part, and the host around it."""
+    """Return the update, (step, retry) -> Outcome: the replicas' part, and the host's around it."""
     sampling = Sampling.of_config(config)
     chain = sampling.chains(sampling.potential(models.ebm.network, models.prior), replicas.pieces)
     positives = make_positives(config, models, replicas)
@@ -137,36 +138,35 @@ def make_update(
 
     on_replicas = replicas.compile(replica_update, config["seed"], then=models.update_averages)
 
-    def update(number: int, retry: int = 0) -> Outcome:
-        row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], number)
-        rates = models.set_rates(number, rate_scale(retry))
-        drawn = draw(config, banks, (number, retry))
+    def update(step: int, retry: int = 0) -> Outcome:
+        row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], step)
+        rates = models.set_rates(step, rate_scale(retry))
+        drawn = draw(config, banks, step, retry)
         scalars = (steps, burn_in, steps == burn_in and replicas.pieces == 1)
-        ends, metrics = on_replicas((number, retry), scalars, sources.batches(number), drawn)
-        (samples, burnt, generated), new = ends, sources.new_states(number, retry)
+        ends, metrics = on_replicas((step, retry), scalars, sources.batches(step), drawn)
+        (samples, burnt, generated), new = ends, sources.new_states(step, retry)
         put_back(banks, drawn, (samples, burnt, new if len(new) else generated), row)
         return Outcome(metrics | rates, steps + burn_in, samples)
 
     return update
 
 
-def draw(config: Mapping[str, Any], banks: Banks, step: tuple[int, int]) -> Banks:
-    """Draw states of both banks; where a row of the schedule begins, new counts."""
-    number, _ = step
-    _, _, threshold, from_update = row_at(config["mcmc_step_info"], number)
-    if number == from_update:  # the first row too
-        rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, *step)
+def draw(config: Mapping[str, Any], banks: Banks, step: int, retry: int) -> Banks:
+    """Draw states from both banks; where a row of the schedule begins, first redraw the counts."""
+    _, _, threshold, from_update = row_at(config["mcmc_step_info"], step)
+    if step == from_update:  # true for the first row too
+        rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, step, retry)
         redraw_counts(banks.burn_in, threshold, rng)
-    rng = host_rng(config["seed"], Purpose.BANK_DRAW, *step)
+    rng = host_rng(config["seed"], Purpose.BANK_DRAW, step, retry)
     return Banks(*(bank.draw(rng) for bank in banks))
 
 
 def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequence[int]) -> None:
-    """Put the ends of the chains back, and move those that have burnt in.
+    """Put the ends of the chains back, and move burnt-in images to the update bank.
 
-    `ends` are samples, burnt images and new ones, (b, h, w, c) each; `row` is that of the schedule.
-    A burnt image drawn `threshold` times before takes the place of the sample at its position of
-    the batch; a new one burns in instead.
+    `ends` are samples, burnt images and new images, (b, h, w, c) each; `row` is a row of the
+    schedule. A burnt image that was drawn `threshold` times before replaces the sample at its
+    position of the batch, and a new image takes its slot in the burn-in bank.
     """
     (samples, burnt, new), (updated, burning) = ends, drawn
     steps, burn_in, threshold, _ = row
@@ -174,19 +174,19 @@ def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequen
     choose = moved[:, np.newaxis, np.newaxis, np.newaxis]
     taken, draws = updated.counts + steps, burning.counts + 1
     banks.update.put(
-        updated.places,
+        updated.slots,
         np.where(choose, burnt, samples),
         updated.latents,
         np.where(moved, draws * burn_in, taken),
     )
-    banks.burn_in.put(burning.places, np.where(choose, new, burnt), burning.latents, draws * ~moved)
+    banks.burn_in.put(burning.slots, np.where(choose, new, burnt), burning.latents, draws * ~moved)
 
 
 def make_plan(config: Mapping[str, Any], banks: Banks) -> Plan:
-    """Return what a run records and draws: also the length of chains, and both banks."""
+    """Return what a run records and plots: the length of chains and both banks, too."""
 
-    def draw(metrics, folder: str) -> None:
-        EBM_PLAN.draw(metrics, folder)
+    def plot(metrics, folder: str) -> None:
+        EBM_PLAN.plot(metrics, folder)
         threshold = row_at(config["mcmc_step_info"], len(metrics.series("update")) - 1)[2]
         plots.save_counts(banks.burn_in.counts, threshold, join(folder, "burn_in_counts.png"))
 
@@ -205,7 +205,7 @@ def make_plan(config: Mapping[str, Any], banks: Banks) -> Plan:
         ),
         limits=LIMITS,
         shown=(*EBM_PLAN.shown, ("steps of a sample", "chain_steps", ".0f")),
-        draw=draw,
+        plot=plot,
         pictures=pictures,
     )  # fmt: skip
 

@@ -1,11 +1,11 @@
-"""Seconds that attacks take per image, and a round of theirs, beside projected gradient ascent.
+"""Seconds per image and per round of each attack, compared with projected gradient ascent.
 
     python3 -m benchmarks.attack [CONFIG] [--set KEY=VALUE ...] [--images 64] [--repeats 3]
 
-Runs the attacks of attack.py, on the defence that attack.py builds, on the first images of the
-config's split. They take turns; numbers are medians over the repeats. `plain` is the schedule that
-carries broken images along (`attack_packing` False). A round is one in which all images stand.
-Behind an EBM: --set langevin_steps=20 ebm_weights=PATH adv_steps=10.
+Runs the attacks of attack.py on its defence, with the first images of the config's split. Attacks
+take turns; numbers are medians over the repeats. `plain` is the schedule that keeps broken images
+in the batch (`attack_packing` False). Rounds are timed while no image is broken. Behind an EBM:
+--set langevin_steps=20 ebm_weights=PATH adv_steps=10.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from utils.data.streams import load_data, require_labels
 from utils.errors import one_line_errors
 from utils.replicas import Replicas
 
-ROUNDS = 3  # timed, of each attack and repeat
-ATTACKS = {  # changes of the config; the first is what the others are compared with
+ROUNDS = 3  # timed per attack and repeat
+ATTACKS = {  # changes of the config; all attacks are compared with the first
     "pgd": {"attack": "pgd"},
     "pgd, plain": {"attack": "pgd", "attack_packing": False},
     **{name: {"attack": name} for name in ("apgd_ce", "apgd_dlr", "apgd_t", "transfer")},
@@ -39,7 +39,7 @@ REPLAYED = {name: {"attack_gradient": name} for name in ("full", "smoothed", "su
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print one row an attack."""
+    """Print one row per attack."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default="configs_attack/emoji32.py")
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def attacked(
     config: Mapping[str, Any], defense: Defense, batch: Batch
 ) -> tuple[float, float, int, np.ndarray]:
-    """Attack a batch; return seconds, those of a round, image-steps, and who was right when."""
+    """Attack a batch; return its seconds, the seconds of a round, image-steps and `class_path`."""
     start, before = time.perf_counter(), defense.image_steps
     results = attack_batch(config, defense, batch, lambda number, right, verified: None)
     seconds, steps = time.perf_counter() - start, defense.image_steps - before
@@ -81,15 +81,15 @@ def attacked(
 
 
 def print_table(runs: Mapping[str, Sequence[tuple]], count: int) -> None:
-    """Print the attacks of `count` images, and whether both schedules come to the same verdicts."""
+    """Print the attacks of `count` images, and how many verdicts of both schedules differ."""
     print(
-        "| attack | seconds an image [min, max] | x pgd | a round, seconds | x pgd | "
-        "image-steps an image | robust |"
+        "| attack | seconds per image [min, max] | x pgd | seconds per round | x pgd | "
+        "image-steps per image | robust |"
     )
     print("|---" * 7 + "|")
-    whole, single = (np.array([run[place] for run in runs["pgd"]]) for place in (0, 1))
+    whole, single = (np.array([run[i] for run in runs["pgd"]]) for i in (0, 1))
     for name, repeats in runs.items():
-        seconds, rounds = (np.array([run[place] for run in repeats]) for place in (0, 1))
+        seconds, rounds = (np.array([run[i] for run in repeats]) for i in (0, 1))
         low, middle, high = (f(seconds) / count for f in (np.min, np.median, np.max))
         _, _, image_steps, path = repeats[0]
         print(

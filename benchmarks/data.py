@@ -1,12 +1,13 @@
-"""How fast data come, and what they cost: preparing, opening, streaming, resuming, memory.
+"""Speed and memory of data sets: preparing, opening, streaming and resuming.
 
     python3 -m benchmarks.data [--image-steps 2000] [--folder DIR]
 
-Made-up pictures in the published sets' own TFDS format: 50,000 of CIFAR-10's size (kept in
-memory), 4,000 JPEGs of CelebA's and 1,000 of ImageNet's usual size (decoded as they are read). A
-K = 20 update reads one image for 20 image-steps, so `--image-steps`, the image-steps/s of a
-width-32 EBM here (`train.py CONFIG --dry-run` prints it), tells what training consumes. Opening
-and memory are measured in a fresh process each. Linux only.
+Generated pictures in the TFDS formats of the published sets: 50,000 of CIFAR-10's size (kept in
+memory), 4,000 JPEGs of CelebA's size and 1,000 of ImageNet's usual size (decoded as they are read).
+An update with K = 20 reads one image per 20 image-steps; therefore `--image-steps`, the
+image-steps/s of a width-32 EBM on this machine (`train.py CONFIG --dry-run` prints it), gives the
+images/s that training reads. Each measurement of opening and memory has a fresh process. Linux
+only.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from utils.data.streams import TrainingStream, load_data
 from utils.errors import one_line_errors
 from utils.mcmc.banks import Bank, Shelves
 
-STEPS = 20  # of Langevin per update
+STEPS = 20  # Langevin steps per update
 BATCH = 32
 BANK = 10_000
 SETS = (  # name, pictures, height, width, then size and random_crop of each measurement
@@ -43,14 +44,14 @@ FRESH = "fresh"  # first argument of the processes that this one starts
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure everything and print it, one line each."""
+    """Measure everything and print one line per data set and size."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == [FRESH]:
         print(json.dumps(opened_in_this_process(json.loads(arguments[1]))))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--image-steps", type=float, default=2000)
-    parser.add_argument("--folder", help="where made-up data are kept; default: thrown away")
+    parser.add_argument("--folder", help="keep the generated data here; default: delete them")
     options = parser.parse_args(arguments)
     consumed = options.image_steps / STEPS
     print(f"training at width 32, K = {STEPS}, consumes {consumed:.0f} images/s\n")
@@ -61,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_made_up(name, folder, count, height, width)
             for size, crop in measurements:
                 config = {"data_type": name, "data_dir": str(folder), "random_crop": crop}
-                memory = 1024 if name == "cifar10" else 0  # as the sets' real numbers have it
+                memory = 1024 if name == "cifar10" else 0  # as for the real, larger sets
                 measure({**config, "image_dims": [size, size, 3], "data_memory": memory}, consumed)
 
 
 def measure_emoji32(folder: Path) -> None:
-    """Print how long the embedded data set takes to prepare."""
+    """Print the seconds that the embedded data set takes to prepare."""
     builder = tfds.builder("emoji32", data_dir=folder)
     start = time.perf_counter()
     if not builder.is_prepared():
@@ -75,7 +76,7 @@ def measure_emoji32(folder: Path) -> None:
 
 
 def measure(config: dict, consumed: float) -> None:
-    """Print one configuration's opening, rate, resumption and memory."""
+    """Print opening time, rate, resuming time and memory of one configuration."""
     command = [sys.executable, "-m", "benchmarks.data", FRESH, json.dumps(config)]
     fresh = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     stream = TrainingStream(load_data(config), batch_size=BATCH)
@@ -84,14 +85,14 @@ def measure(config: dict, consumed: float) -> None:
     print(
         f"{config['data_type']} at {config['image_dims'][0]}{crop}: first batch after "
         f"{fresh['seconds']:.2f} s ({fresh['cpu']:.2f} s of CPU), then {rate:,.0f} images/s "
-        f"({rate / consumed:.0f} times the consumption at 32), opened at update {fresh['update']} "
+        f"({rate / consumed:.0f} times training's rate at 32), opened at update {fresh['update']} "
         f"in {fresh['resume']:.2f} s, peak memory {fresh['memory']:.2f} GB with a bank of "
         f"{BANK:,} at 32"
     )
 
 
 def images_per_second(stream: TrainingStream, seconds: float = 5.0) -> float:
-    """Return how many images a second a stream gives once it runs."""
+    """Return the images/s of a stream after its first batch."""
     stream.batches(0)
     start, update = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -101,7 +102,7 @@ def images_per_second(stream: TrainingStream, seconds: float = 5.0) -> float:
 
 
 def opened_in_this_process(config: dict) -> dict[str, float]:
-    """Return the time to the first batch, to resume in mid-epoch, and the peak memory in GB."""
+    """Return the seconds to the first batch and to resume in mid-epoch, and peak memory in GB."""
     start, cpu_start = time.perf_counter(), time.process_time()
     stream = TrainingStream(load_data(config), batch_size=BATCH)
     stream.batches(0)
@@ -118,7 +119,7 @@ def opened_in_this_process(config: dict) -> dict[str, float]:
 
 
 def write_made_up(name: str, folder: Path, count: int, height: int, width: int) -> None:
-    """Write the training split of a TFDS data set, unless it is there."""
+    """Write a generated training split of a TFDS data set, unless it exists."""
     builder = tfds.builder(name, data_dir=folder)
     if builder.is_prepared():
         return
@@ -134,7 +135,7 @@ def write_made_up(name: str, folder: Path, count: int, height: int, width: int) 
 
 
 def made_up_pictures(count: int, height: int, width: int) -> Iterator[np.ndarray]:
-    """Yield (height, width, 3) uint8 pictures that compress about as photographs do."""
+    """Yield (height, width, 3) uint8 pictures that compress about as well as photographs."""
     rng = np.random.Generator(np.random.Philox(0))
     for _ in range(count):
         coarse = rng.integers(0, 256, (height // 8, width // 8, 3)).astype(np.uint8)

@@ -1,11 +1,11 @@
-"""What annealing costs: a Metropolis-adjusted step beside a plain Langevin step, and its memory.
+"""Time and memory of annealing: a Metropolis-adjusted step compared with a Langevin step.
 
     python3 -m benchmarks.density [--widths 32 64] [--chains 64] [--steps 40] [--repeats 5]
 
-Both run the same chains of an EBM of 32 pixels, with the noise of evaluation chains, in turns;
-seconds are medians over repeats, and the ratio is the median of the repeats' own. The base has a
-full covariance. Memory is the peak of the process while chains take so many steps, and four times
-as many. A prior is a second network of the same width in both.
+Both run the same chains of an EBM at 32 pixels, with the noise of evaluation chains, and take
+turns. Seconds are medians over repeats; the ratio is the median of the ratios of repeats. The base
+has a full covariance. Memory is the peak of the process for `--steps` steps and for four times as
+many. A prior is a second network of the same width.
 """
 
 import argparse
@@ -33,10 +33,10 @@ from utils.replicas import Replicas
 from utils.seeds import Purpose
 
 SHAPE = [32, 32, 3]
-EPSILON, NOISE = 1e-3, 0.03  # nothing leaves the images
+EPSILON, NOISE = 1e-3, 0.03  # so small that images stay in range
 DEVICE = {"device_type": "cpu", "num_replicas": 1, "jit": False, "pieces": None, "conv": None}
 
-Run = Callable[[int], object]  # steps -> what chains end at
+Run = Callable[[int], object]  # steps -> last states of the chains
 
 
 @one_line_errors
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     replicas = Replicas({**DEVICE, "batch_size": arguments.chains})
     print(f"{machine()}\n\n{arguments.chains} chains of {SHAPE}, {replicas.pieces} pieces\n")
-    print("| network | Langevin, ms a step | annealing, ms a step | ratio | MiB, 1x and 4x steps |")
+    print("| network | Langevin, ms/step | annealing, ms/step | ratio | MiB, 1x and 4x steps |")
     print("|---|---|---|---|---|")
     for width in arguments.widths:
         for prior in (False, True):
@@ -60,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             plain, annealed = (1000 * statistics.median(s) / arguments.steps for s in seconds)
             peaks = [peak(runs[1], times * arguments.steps) for times in (1, 4)]
             name = f"width {width}{', prior' if prior else ''}"
-            told = " and ".join(f"{mebibytes:,.0f}" for mebibytes in peaks)
-            print(f"| {name} | {plain:.1f} | {annealed:.1f} | {ratio:.2f} | {told} |", flush=True)
+            memory = " and ".join(f"{mebibytes:,.0f}" for mebibytes in peaks)
+            print(f"| {name} | {plain:.1f} | {annealed:.1f} | {ratio:.2f} | {memory} |", flush=True)
 
 
 def potential_of(width: int, prior: bool) -> Potential:
-    """Return the potential of a random EBM, with a second one as its prior if asked."""
+    """Return the potential of a random EBM, with `prior` plus a second one."""
     ebm, other = (
         create_ebm({"net_type": "ebm_sngan", "image_dims": SHAPE, "ebm_width": width, "seed": seed})
         for seed in (0, 1)
@@ -75,7 +75,7 @@ def potential_of(width: int, prior: bool) -> Potential:
 
 
 def make_runs(replicas: Replicas, potential: Potential) -> tuple[Run, Run]:
-    """Return steps -> ends of plain chains, and of annealed ones, from the same images."""
+    """Return two functions, steps -> last states: of Langevin chains and of annealed chains."""
     size = int(np.prod(SHAPE))
     spread = Spread(np.zeros(size), np.ones(size), np.ones(size), np.eye(size))
     base = fit_gaussian(spread, SHAPE, noise=NOISE, full=True)
@@ -99,7 +99,7 @@ def make_runs(replicas: Replicas, potential: Potential) -> tuple[Run, Run]:
 
 
 def measure(runs: Sequence[Run], steps: int, repeats: int) -> list[list[float]]:
-    """Return the seconds of each repeat of each run, taken in turns; the first, traced, apart."""
+    """Return the seconds of each repeat of each run; runs take turns, and are traced before."""
     for run in runs:
         run(1)
     seconds: list[list[float]] = [[] for _ in runs]
@@ -113,7 +113,7 @@ def measure(runs: Sequence[Run], steps: int, repeats: int) -> list[list[float]]:
 
 def peak(run: Run, steps: int) -> float:
     """Return the peak memory of the process during one run, in MiB (Linux only)."""
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     run(steps)
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024

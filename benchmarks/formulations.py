@@ -1,7 +1,7 @@
-"""One Langevin chain, formulated in several ways: what `benchmarks.langevin` sets against another.
+"""One Langevin chain in several formulations, which `benchmarks.langevin` compares.
 
-All compute the same function, an SNGAN energy at a temperature, with weights drawn from one seed,
-and all start from the same images.
+All compute the same function, an SNGAN energy at a temperature, with the same seeded weights and
+from the same start images.
 """
 
 import functools
@@ -34,14 +34,14 @@ class Case(NamedTuple):
 
 
 class Formulation(NamedTuple):
-    """`energies()` gives the (b,) energies of the start images, `run(n)` waits for n steps."""
+    """`energies()` returns the (b,) energies of the start images, `run(n)` runs n steps."""
 
     energies: Callable[[], np.ndarray]
     run: Callable[[int], None]
 
 
 def create_network(case: Case, precision: str, conv: str | None = None) -> keras.Model:
-    """Return the EBM of a case; biases are off zero, so that a comparison of energies sees them."""
+    """Return the EBM of a case, with biases other than 0, so that energies depend on them."""
     config = {"net_type": "ebm_sngan", "image_dims": [case.size, case.size, 3], "seed": SEED}
     ebm = create_ebm({**config, "ebm_width": case.width, "precision": precision, "conv": conv})
     for number, variable in enumerate(ebm.variables):
@@ -57,10 +57,10 @@ def start_images(case: Case) -> tf.Tensor:
 
 
 def plain(case: Case) -> Formulation:
-    """Return the published loop, in TensorFlow: nothing fused, means after the convolutions.
+    """Return the published loop in TensorFlow: nothing fused, means after the convolutions.
 
-    Its noise is `tf.random.normal`, with hidden state, as in the published scripts: what a draw
-    costs there belongs to the comparison.
+    Its noise is `tf.random.normal`, which has a hidden state, as in the published scripts: the time
+    of these draws is part of the comparison.
     """
     ebm, images = create_network(case, "float32"), start_images(case)
 
@@ -82,7 +82,7 @@ def plain(case: Case) -> Formulation:
 def ours(
     case: Case, precision: str = "float32", conv: str | None = None, jit: bool = False
 ) -> Formulation:
-    """Return the project's chain, as training runs it; images and their sums stay in float32."""
+    """Return the chain of this project, as in training; images and sums stay in float32."""
     ebm, images = create_network(case, precision, conv), start_images(case)
     sampling = Sampling(epsilon=EPSILON, temperature=TEMPERATURE)
     on_cpu = not tf.config.list_logical_devices("GPU")
@@ -99,7 +99,7 @@ def ours(
 def traced(
     energies: Callable[[], tf.Tensor], chain: Callable[[tf.Tensor], tf.Tensor], jit: bool = False
 ) -> Formulation:
-    """Return a formulation in TensorFlow, each function traced and run once, here."""
+    """Return a formulation in TensorFlow whose functions were traced and run once."""
     graph = functools.partial(tf.function, jit_compile=jit or None)
     energies, chain = graph(energies), graph(chain)
     energies(), chain(tf.constant(1))
@@ -112,12 +112,12 @@ def torch_eager(case: Case) -> Formulation:
 
 
 def torch_compiled(case: Case) -> Formulation:
-    """Return the same through `torch.compile`."""
+    """Return the same with `torch.compile`."""
     return in_torch(case, compiled=True)
 
 
 def in_torch(case: Case, *, compiled: bool) -> Formulation:
-    """Return the chain in PyTorch; only the images require gradients."""
+    """Return the chain in PyTorch, with gradients of the images only."""
     import torch
 
     ebm = create_network(case, "float32")
@@ -132,7 +132,7 @@ def in_torch(case: Case, *, compiled: bool) -> Formulation:
         return torch_energies(weights, case.size, x)
 
     if compiled:
-        torch.compiler.reset()  # every case compiles anew, without what others left behind
+        torch.compiler.reset()  # every case compiles anew
         energies = torch.compile(energies, dynamic=False)
 
     def run(num_steps: int) -> None:
@@ -148,7 +148,7 @@ def in_torch(case: Case, *, compiled: bool) -> Formulation:
 
 
 def torch_weight(value: np.ndarray):
-    """Return a (h, w, i, o) kernel as PyTorch's (o, i, h, w), channels last; others as they are."""
+    """Return a kernel (h, w, i, o) as PyTorch's (o, i, h, w), channels last; others unchanged."""
     import torch
 
     if value.ndim < 4:
@@ -158,7 +158,7 @@ def torch_weight(value: np.ndarray):
 
 
 def torch_energies(weights: dict, size: int, x):
-    """Return the (b,) energies of (b, 3, size, size) images by the published EBM-SNGAN."""
+    """Return the (b,) energies of (b, 3, size, size) images, as the published EBM-SNGAN does."""
     from torch.nn.functional import avg_pool2d, conv2d, relu
 
     def conv(name, x):
@@ -199,8 +199,8 @@ ON_ACCELERATORS = {"plain": plain} | {
 def multiply_adds(case: Case, *, reduced: bool) -> int:
     """Return the multiply-adds of an image-step: a forward pass, and as many for its gradient.
 
-    `reduced`: the mean pool folded into the convolution before it (9 products an output instead of
-    36), 1x1 shortcuts after pooling. Otherwise as published.
+    `reduced` counts mean pooling as part of the convolution before it (9 products per output
+    instead of 36) and 1x1 shortcuts after pooling; otherwise as published.
     """
     _, rows = sngan.EBM_BLOCKS[case.size]
     side, inputs, total = case.size, 3, 0

@@ -1,11 +1,11 @@
-"""Our statistics and Fréchet distance against the usual ways, measured in one run.
+"""Our statistics and Fréchet distance compared with the usual methods, in one run.
 
     python3 -m benchmarks.frechet [--images 50000] [--dim 2048] [--repeats 3] [--json PATH]
 
-Streaming is held against this machine's float64 dsyrk rate and against `numpy.cov` of all features
-in memory; the distance against `scipy.linalg.sqrtm`. Repeats are interleaved. Seconds are the
-best of the repeats, with the median behind; memory is the peak of the process beyond what it held
-before, inputs included (Linux only).
+Streamed statistics are compared with this machine's float64 rate of dsyrk and with `numpy.cov` of
+all features in memory, the distance with `scipy.linalg.sqrtm`. Tasks take turns. Seconds are the
+best and the median of the repeats; memory is the growth of the process at its peak, inputs
+included (Linux only).
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw_features(images: int, dim: int) -> np.ndarray:
-    """Return (images, dim) float32: correlated, not negative, as pooled features are."""
+    """Return (images, dim) float32 features: correlated and not negative, like pooled features."""
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(0)))
     mixing = rng.normal(size=(dim, dim)).astype(np.float32) / np.sqrt(dim, dtype=np.float32)
     scales = np.exp(-4 * np.arange(dim, dtype=np.float32) / dim)
@@ -68,7 +68,7 @@ def draw_features(images: int, dim: int) -> np.ndarray:
 
 
 def make_tasks(features: np.ndarray) -> dict[str, Callable[[], Any]]:
-    """Return what is measured, by name; all take the same features."""
+    """Return the measured tasks by name; all use the same features."""
     one, other = (_numpy_statistics(half) for half in np.array_split(features[:8192], 2))
     return {
         "dsyrk alone": make_dsyrk(*features.shape),
@@ -80,7 +80,7 @@ def make_tasks(features: np.ndarray) -> dict[str, Callable[[], Any]]:
 
 
 def make_dsyrk(images: int, dim: int) -> Callable[[], None]:
-    """Return a function that spends the arithmetic of the statistics in dsyrk calls alone."""
+    """Return a function that does the arithmetic of the statistics by calls of dsyrk alone."""
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(1)))
     block, gram = rng.normal(size=(dim, BLOCK)).copy(order="F"), np.zeros((dim, dim), order="F")
 
@@ -93,7 +93,7 @@ def make_dsyrk(images: int, dim: int) -> Callable[[], None]:
 
 
 def stream(features: np.ndarray) -> Statistics:
-    """Return the statistics of features that come in batches."""
+    """Return the statistics of features, added batch by batch."""
     moments = Moments(features.shape[1])
     for start in range(0, len(features), BATCH):
         moments.add(features[start : start + BATCH])
@@ -106,7 +106,7 @@ def _numpy_statistics(features: np.ndarray) -> Statistics:
 
 
 def sqrtm_distance(one: Statistics, other: Statistics) -> float:
-    """Return the distance as the field's tools compute it, where their matrices are regular."""
+    """Return the distance as the usual tools compute it, for regular matrices."""
     root = scipy.linalg.sqrtm(one.covariance @ other.covariance)
     spread = np.trace(one.covariance) + np.trace(other.covariance) - 2 * np.trace(root.real)
     return float(np.sum((one.mean - other.mean) ** 2) + spread)
@@ -120,9 +120,9 @@ def timed(task: Callable[[], Any]) -> float:
 
 
 def peak_megabytes(task: Callable[[], Any]) -> float:
-    """Return how much the process grows at most during one call; NaN where nobody tells."""
+    """Return the largest growth of the process during one call, in MB; NaN if it is unknown."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = _resident("VmRSS")
         task()
         return _resident("VmHWM") - before
@@ -136,7 +136,7 @@ def _resident(field: str) -> float:
 
 
 def compare(features: np.ndarray, rows: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Return the ratios that the table is for, and how far results differ."""
+    """Return the rate of dsyrk, our share of it, and the differences of results."""
     images, dim = features.shape
     dsyrk_seconds = rows["dsyrk alone"]["best_seconds"]
     tasks = make_tasks(features)

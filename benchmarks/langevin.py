@@ -1,17 +1,19 @@
-"""How fast Langevin chains are: ours, the published loop and PyTorch, in one run, taking turns.
+"""Speed of Langevin chains: ours, the published loop and PyTorch, in one run, taking turns.
 
     python3 -m benchmarks.langevin [--widths 32 64 256] [--batches 16 64 128] [--repeats 5]
     python3 -m benchmarks.langevin --device gpu --sizes 32 --batches 100
 
-A repeat times each variant, and large matrix products, once; numbers are medians over repeats, and
-ratios and shares are medians of the repeats' own. Beside each rate: the multiply-adds of an
-image-step as published; the share of this machine's matmul rate (in bfloat16 for bfloat16) that
-they would amount to, over 100% where a formulation needs fewer; and the share of the
-operation-reduced bound, the rate at which the fewest multiply-adds that our networks need would
-run at that matmul rate. On a GPU ours comes by formulation of the convolutions (key `conv`),
-precision, and with and without `jit`. Writes langevin.json and langevin.png, too. Needs a machine
-with nothing else to do: PyTorch's threads spin as they wait for each other, and suffer most from
-company.
+Each repeat times each variant once, and large matrix products. Numbers are medians over repeats;
+ratios and shares are medians of those of the repeats. The table also gives:
+- the multiply-adds of an image-step as published;
+- their share of this machine's matmul rate (in bfloat16 for bfloat16), which is over 100% if a
+  formulation needs fewer;
+- the share of the operation-reduced bound: the rate at which the fewest multiply-adds that our
+  networks need would run at that matmul rate.
+
+On a GPU our chain is timed for each formulation of the convolutions (key `conv`), each precision,
+with and without `jit`. Writes langevin.json and langevin.png. Nothing else should run on the
+machine: PyTorch's threads spin while they wait for each other and lose most from other processes.
 """
 
 import argparse
@@ -51,9 +53,9 @@ from utils.errors import first_line, one_line_errors
 from utils.files.whole import make_folder
 from utils.run.plots import save_figure
 
-Ask = Callable[..., Any]  # (variant, function, *arguments) -> what it returns in its process
+Ask = Callable[..., Any]  # (variant, function, *arguments) -> its result in the variant's process
 
-SECONDS = 1.0  # that one timing takes, about
+SECONDS = 1.0  # of one timing, roughly
 MATMUL = {"cpu": 2048, "gpu": 8192}  # side of the matrices
 OURS = ("float32", "bfloat16")  # on CPUs
 ON_DEVICE = {
@@ -64,7 +66,7 @@ ON_DEVICE = {
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, print a Markdown row a variant, write JSON and picture."""
+    """Measure, print one Markdown row per variant, write JSON and picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=MATMUL, default="cpu")
     parser.add_argument("--sizes", type=int, nargs="+", choices=EBM_BLOCKS, default=[32, 64, 128])
@@ -77,9 +79,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--large-batches", type=int, nargs="+", default=[16], help="at 64 and 128 px"
     )
-    parser.add_argument("--threads", default="1", help="an operation of ours; 1: by parts")
+    parser.add_argument("--threads", default="1", help="per operation of ours; 1: pieces")
     parser.add_argument(
-        "--steps", type=whole_number(1), help="of every timing; default: about a second's"
+        "--steps", type=whole_number(1), help="per timing; default: as many as take a second"
     )
     parser.add_argument("--repeats", type=whole_number(1), default=5)
     parser.add_argument("--variants", nargs="+", choices=FORMULATIONS | ON_ACCELERATORS)
@@ -114,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def cases(arguments: argparse.Namespace) -> Iterator[Case]:
-    """Yield what to measure; networks above 32 px come at their published width."""
+    """Yield the measured cases; networks above 32 px have their published width."""
     for size in arguments.sizes:
         widths, batches = arguments.widths, arguments.batches
         if size > 32:
@@ -124,10 +126,11 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def processes(variants: Sequence[str], device: str, threads: str) -> Iterator[Ask]:
-    """Give each variant a process, which can be asked until the context ends.
+    """Start one process per variant, which runs functions until the context ends.
 
-    For threads are a process's own: ours takes `threads` an operation, one for pieces; the others
-    and the matrix products TensorFlow's and PyTorch's default, all cores. A GPU is shared.
+    Each process has its own threads: ours has `threads` per operation (1 for pieces); the other
+    variants and the matrix products use the default of TensorFlow and PyTorch, all cores. All
+    processes share a GPU.
     """
     with contextlib.ExitStack() as stack:
         own, starts = {}, []
@@ -145,23 +148,23 @@ def processes(variants: Sequence[str], device: str, threads: str) -> Iterator[As
 
 
 def start(device: str) -> None:
-    """Set TensorFlow up as the scripts do."""
+    """Set TensorFlow up like the scripts."""
     make_strategy(device, deterministic=False)  # the published noise has hidden state
 
 
 def measure(
     case: Case, variants: Sequence[str], ask: Ask, arguments: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Return a row for each variant of a case; one that does not work here is said and left out."""
+    """Return a row for each variant of a case; variants that fail are printed and left out."""
     side = MATMUL[arguments.device]
     variants = [name for name in variants if name not in failing(case, variants, ask)]
-    tasks = {name: name for name in variants}  # task: whose process
+    tasks = {name: name for name in variants}  # task: the variant in whose process it runs
     tasks |= {f"matmul {dtype_of(name)} {side}": "plain" for name in variants}
     lengths = {
         task: arguments.steps or ask(process, fitting_length, task, case)
         for task, process in tasks.items()
     }
-    rates: dict[str, list[float]] = {task: [] for task in tasks}  # steps, or products, a second
+    rates: dict[str, list[float]] = {task: [] for task in tasks}  # steps or products per second
     for _ in range(arguments.repeats):
         for task, process in tasks.items():
             seconds = ask(process, seconds_of, task, case, lengths[task])
@@ -170,34 +173,34 @@ def measure(
 
 
 def dtype_of(variant: str) -> str:
-    """Return what a variant multiplies in."""
+    """Return the type of a variant's products."""
     return "bfloat16" if "bfloat16" in variant else "float32"
 
 
 def failing(case: Case, variants: Sequence[str], ask: Ask) -> list[str]:
-    """Return the variants that do not work here, after a look that others compute one energy."""
+    """Return the variants that fail here; check that all others compute the same energies."""
     failed, reference = [], None
     for name in variants:
-        energies = ask(name, look, name, case)
+        energies = ask(name, energies_or_reason, name, case)
         if isinstance(energies, str):
             print(f"(no torch.compile: {energies})")
             failed.append(name)
             continue
-        reference = energies if reference is None else reference  # those of plain
+        reference = energies if reference is None else reference  # of plain
         error = np.max(np.abs(energies - reference)) / np.max(np.abs(reference))
-        # Of random weights an energy is a sum that nearly cancels: 8 bits, or TF32's 11, tell it
-        # roughly.
+        # With random weights an energy is a sum that nearly cancels: 8 bits, or the 11 of TF32,
+        # give it roughly.
         on_cpu = name in FORMULATIONS
         tolerance = 0.5 if dtype_of(name) == "bfloat16" else 1e-3 if on_cpu else 0.1
         assert error <= tolerance, f"{name} at {case}: energies differ by {error:.1e}"
     return failed
 
 
-def look(name: str, case: Case) -> np.ndarray | str:
-    """Return the energies of a variant's start images, or why it does not compile here."""
+def energies_or_reason(name: str, case: Case) -> np.ndarray | str:
+    """Return the (b,) energies of a variant's start images, or why it does not compile here."""
     try:
         return formulation(name, case).energies()
-    except Exception as error:  # a compiler that is not there raises many kinds
+    except Exception as error:  # a missing compiler raises exceptions of many types
         if name != "torch-compile":
             raise
         return f"{type(error).__name__}: {first_line(error)}"
@@ -205,14 +208,14 @@ def look(name: str, case: Case) -> np.ndarray | str:
 
 @functools.lru_cache(maxsize=1)
 def formulation(name: str, case: Case) -> Formulation:
-    """Return a variant of the case under way; the one before is forgotten."""
+    """Return a variant of the current case; only the last one is kept."""
     keras.backend.clear_session()
     gc.collect()
     return (FORMULATIONS | ON_ACCELERATORS)[name](case)
 
 
 def runner(task: str, case: Case) -> Callable[[int], None]:
-    """Return what a task does n times: steps of a variant, or products."""
+    """Return the function that runs n steps of a variant, or n products."""
     if task.startswith("matmul "):
         _, dtype, side = task.split()
         return make_matmul(dtype, int(side))
@@ -235,7 +238,7 @@ def make_matmul(dtype: str, side: int) -> Callable[[int], None]:
 
 
 def fitting_length(task: str, case: Case) -> int:
-    """Return how many steps take about `SECONDS`, at least one."""
+    """Return the number of steps that take about `SECONDS`, at least 1."""
     length = 1
     seconds_of(task, case, length)
     while (seconds := seconds_of(task, case, length)) < SECONDS / 4:
@@ -254,7 +257,7 @@ def seconds_of(task: str, case: Case, length: int) -> float:
 def summary(
     case: Case, name: str, steps: int, rates: dict[str, list[float]], side: int
 ) -> dict[str, Any]:
-    """Return what is told of one variant, from all rates of its case."""
+    """Return the row of one variant, from all rates of its case."""
     image_steps = case.batch * np.array(rates[name])
     multiply_adds_per_second = side**3 * np.array(rates[f"matmul {dtype_of(name)} {side}"])
     published = multiply_adds(case, reduced=False)
@@ -275,7 +278,7 @@ def summary(
 
 
 def torch_version() -> dict[str, str]:
-    """Return PyTorch's version, if it is installed."""
+    """Return the version of PyTorch if it is installed."""
     if not HAS_TORCH:
         return {}
     import torch

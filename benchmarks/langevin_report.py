@@ -1,4 +1,4 @@
-"""What `benchmarks.langevin` tells: a row of a table for each variant, and a picture."""
+"""The report of `benchmarks.langevin`: a table with one row per variant, and a picture."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def table_row(row: dict[str, Any]) -> str:
 
 
 def bars(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Return ratios to plain as bars, a group a case; a stroke is where our bound lies."""
+    """Plot the ratios to plain as bars, one group per case; black lines are our bounds."""
     groups = list(dict.fromkeys((row["size"], row["width"], row["batch"]) for row in rows))
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     figure = Figure(figsize=(5 + len(groups), 4.5), layout="constrained")
@@ -37,15 +37,15 @@ def bars(rows: Sequence[dict[str, Any]]) -> Figure:
     for number, name in enumerate(variants):
         own = [row for row in rows if row["variant"] == name]
         groups_of = [groups.index((row["size"], row["width"], row["batch"])) for row in own]
-        places = np.array(groups_of) + (number - (len(variants) - 1) / 2) * width
-        axes.bar(places, [row["ratio"] for row in own], width, label=NAMES.get(name, name))
+        centres = np.array(groups_of) + (number - (len(variants) - 1) / 2) * width
+        axes.bar(centres, [row["ratio"] for row in own], width, label=NAMES.get(name, name))
         if name != "plain" and not name.startswith("torch"):
             bounds = [row["ratio"] / row["share_of_bound"] for row in own]
-            axes.hlines(bounds, places - width / 2, places + width / 2, color="black")
+            axes.hlines(bounds, centres - width / 2, centres + width / 2, color="black")
     axes.axhline(1, color="grey", linewidth=0.6)
     labels = [f"{size} px\nwidth {width}\nbatch {batch}" for size, width, batch in groups]
     axes.set_xticks(range(len(groups)), labels)
-    axes.set(ylabel="image-steps/s, ratio to plain", title="strokes: operation-reduced bound")
-    axes.set_ylim(0, 1.4 * max(row["ratio"] for row in rows))  # far bounds stay out of sight
+    axes.set(ylabel="image-steps/s, ratio to plain", title="black lines: operation-reduced bound")
+    axes.set_ylim(0, 1.4 * max(row["ratio"] for row in rows))  # distant bounds are cut off
     axes.legend(loc="upper left", ncols=min(5, len(variants)))
     return figure

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and with."""
+"""The machine and the software of a benchmark."""
 
 import platform
 from pathlib import Path
@@ -10,7 +10,7 @@ from utils.devices.strategy import CORES
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """Return processor and cores, the versions in use, and the GPU where that is the device."""
+    """Return processor, cores and versions, and the GPU if it is the device."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,12 +1,11 @@
-"""How fast the networks are, against the published order of operations, measured in one run.
+"""Speed of the networks, compared with the published order of operations, in one run.
 
     python3 -m benchmarks.networks [--only ebm_sngan_32 ...] [--repeats 7] [--json PATH]
 
-Energies: image-steps/s of what a Langevin step needs, value and input gradient. Generators and
-classifier: images/s of their images and logits. As published: means after the convolutions,
-shortcuts convolve large images, all channels of BigGAN's last layer are computed, and every
-convolution is TensorFlow's own. The four variants of a network take turns; rates are medians, best
-in brackets.
+EBMs: image-steps/s, where a step computes energy and input gradient. Generators and classifier:
+images/s. "As published" means: pooling after the convolutions, shortcuts that convolve large
+images, all channels of BigGAN's last layer, and TensorFlow's own convolutions. The four variants
+of a network take turns; rates are medians, with the best in brackets.
 """
 
 import argparse
@@ -51,11 +50,11 @@ PRECISIONS = ("float32", "bfloat16")
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print one table row a network."""
+    """Measure and print one table row per network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--repeats", type=whole_number(1), default=7)
-    parser.add_argument("--json", type=Path, help="where to write the rates as well")
+    parser.add_argument("--json", type=Path, help="also write the rates to this file")
     arguments = parser.parse_args(argv)
     print("| network | batch | parameters | as published | ours | ratio | bf16 | ours | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -68,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(kind: str, size: int, width: int | None, batch: int, *, repeats: int) -> dict[str, Any]:
-    """Return parameters, and the rates (median, best) of the variants of one network."""
+    """Return batch, parameters, and the rates (median, best) of the variants of a network."""
     passes: dict[str, Callable] = {}
     for precision in PRECISIONS:
         model = create(kind, size, width, precision)
@@ -86,7 +85,7 @@ def measure(kind: str, size: int, width: int | None, batch: int, *, repeats: int
 
 
 def create(kind: str, size: int, width: int | None, precision: str) -> keras.Model:
-    """Return one network of the table."""
+    """Return a network of the table."""
     config = {"image_dims": [size, size, 3], "precision": precision}
     if kind == "wrn":
         return create_clf({**config, "num_classes": 10, "clf_width": width})
@@ -96,7 +95,7 @@ def create(kind: str, size: int, width: int | None, precision: str) -> keras.Mod
 
 
 def traced(model: keras.Model, kind: str, size: int, batch: int) -> Callable[[], np.ndarray]:
-    """Return a pass of the network over a fixed batch, traced and run once."""
+    """Return a pass of the network over a fixed batch, which was traced and run once."""
     if kind.startswith("gen"):
         x = model.sample_latents(batch, tf.constant([0, 0]))
     else:
@@ -119,7 +118,7 @@ def traced(model: keras.Model, kind: str, size: int, batch: int) -> Callable[[],
 
 @contextlib.contextmanager
 def as_published() -> Iterator[None]:
-    """Let networks that are traced inside use the published order of operations."""
+    """Trace networks inside this context with the published order of operations."""
     replaced = {
         (layers, "conv_mean_pool"): lambda x, kernel: layers.mean_pool(
             tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -129,18 +128,18 @@ def as_published() -> Iterator[None]:
         (sngan.EbmBlock, "call"): published_ebm_block,
         (sngan.GenBlock, "call"): published_gen_block,
     }
-    ours = {place: getattr(*place) for place in replaced}
-    for place, function in replaced.items():
-        setattr(*place, function)
+    ours = {target: getattr(*target) for target in replaced}
+    for target, function in replaced.items():
+        setattr(*target, function)
     try:
         yield
     finally:
-        for place, function in ours.items():
-            setattr(*place, function)
+        for target, function in ours.items():
+            setattr(*target, function)
 
 
 def convolve_all(conv: layers.Conv, x: tf.Tensor) -> tf.Tensor:
-    """`Conv.call` that drops channels after computing them."""
+    """`Conv.call`, which drops channels after computing them."""
     keep, conv.keep = conv.keep, None
     y = OUR_CONV_CALL(conv, x)
     conv.keep = keep
@@ -151,7 +150,7 @@ OUR_CONV_CALL = layers.Conv.call
 
 
 def published_ebm_block(block: sngan.EbmBlock, x: tf.Tensor) -> tf.Tensor:
-    """`EbmBlock.call` with pooling after the shortcut's convolution, all but the stem's."""
+    """`EbmBlock.call`, with pooling after the convolution of the shortcut, except in the stem."""
     y = block.conv_2(tf.nn.relu(block.conv_1(x if block.is_stem else tf.nn.relu(x))))
     if block.is_stem:
         return y + block.sc(layers.mean_pool(x))
@@ -160,7 +159,7 @@ def published_ebm_block(block: sngan.EbmBlock, x: tf.Tensor) -> tf.Tensor:
 
 
 def published_gen_block(block: sngan.GenBlock, x: tf.Tensor, **_) -> tf.Tensor:
-    """`GenBlock.call` whose shortcut convolves the large image."""
+    """`GenBlock.call`, whose shortcut convolves the large image."""
     y = layers.upsample_bilinear(tf.nn.relu(block.bn_1(x)))
     y = block.conv_2(tf.nn.relu(block.bn_2(block.conv_1(y))))
     return y + block.sc(layers.upsample_bilinear(x))

@@ -1,13 +1,13 @@
-"""What an update of train.py or train_longrun.py spends its time on, at several bank sizes.
+"""How the time of an update of train.py or train_longrun.py is spent, at several bank sizes.
 
     python3 -m benchmarks.update configs/quickstart.py [--set KEY=VALUE ...] [--sizes 1000 10000]
     python3 -m benchmarks.update configs_lr/emoji32_conv.py --set prior_weights=PATH
 
-Times the script's own update and three others, which take turns with it: without Langevin steps;
-and without the generator; and without networks, so that only drawing from and writing to the bank,
-the data batch, transfers, and TensorFlow's call are left. Parts are the medians of the differences
-in a turn. Both banks of train_longrun.py have the given size. Peak memory is that of the process
-beyond the banks' own bytes (Linux only).
+Times the script's update and three others, in turns: without Langevin steps; also without the
+generator; also without networks, so that only the draw from the bank, the return to it, the data
+batch, transfers and TensorFlow's call remain. Parts are medians of the differences within a turn.
+Both banks of train_longrun.py have the given size. Peak memory is that of the process minus the
+bytes of the banks (Linux only).
 """
 
 import argparse
@@ -40,7 +40,7 @@ from utils.seeds import Key
 SCRIPTS = {"configs": train, "configs_lr": train_longrun}  # by the folder of a config
 BANK_SIZES = {train: ("persistent_size",), train_longrun: ("persistent_size", "burnin_size")}
 
-ENDS = {  # what an update brings back, of the states that it drew
+ENDS = {  # the states that an update returns, chosen from those that it drew
     train: lambda start: (start.images, start.latents),
     train_longrun: lambda drawn: (drawn.update.images, *[drawn.burn_in.images] * 2),
 }
@@ -48,16 +48,16 @@ ENDS = {  # what an update brings back, of the states that it drew
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print one row a bank size."""
+    """Print one row per bank size."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("config")
     parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
     parser.add_argument("--sizes", type=whole_number(1), nargs="+", default=[1000, 10_000, 50_000])
     parser.add_argument("--repeats", type=whole_number(1), default=20)
     arguments = parser.parse_args(argv)
-    print("| bank | ms an update | chain | learning | generator | everything else | "
+    print("| bank | ms per update | chain | learning | generator | everything else | "
           "GB beyond the bank |\n|---|---|---|---|---|---|---|")  # fmt: skip
-    # A process a size: memory never falls below its peak.
+    # One process per size, because the peak of memory never falls.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as processes:
         for size in arguments.sizes:
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
-    """Return the table's row of one bank size."""
+    """Return the row of one bank size."""
     script = SCRIPTS[Path(path).parent.name]
     sizes = [f"{key}={size}" for key in BANK_SIZES[script]]
     config = load_config(path, ["device_type=cpu", *overrides, *sizes], script.__name__)
@@ -96,14 +96,14 @@ def make_updates(
     models: Models,
     banks: Any,
 ) -> list[Callable[[int], object]]:
-    """Return the whole update, that without steps, and without generator, and without networks."""
+    """Return four updates: whole, without steps, also without generator, also without networks."""
     still = {**config, "mcmc_step_info": [[0, 0, *row[2:]] for row in config["mcmc_step_info"]]}
     alone, learners, states = still, models, sources
-    if config["mcmc_init"].startswith("coop"):  # as if what the generator makes were there
+    if config["mcmc_init"].startswith("coop"):  # zeros replace the generator's images
         alone = {**still, "mcmc_init": "persistent"}
         learners = dataclasses.replace(models, gen_learner=None)
         made = np.zeros((replicas.batch_size, *config["image_dims"]), np.float32)
-        states = sources._replace(new_states=lambda number, retry: made)
+        states = sources._replace(new_states=lambda update, retry: made)
     unaveraged = dataclasses.replace(learners, ebm=dataclasses.replace(models.ebm, average=None))
     return [
         script.make_update(config, replicas, sources, models, banks),
@@ -114,32 +114,32 @@ def make_updates(
 
 
 class Idle(Replicas):
-    """The same replicas, which return the states that they get and run no network."""
+    """The same replicas, which return the states that they receive and run no network."""
 
     def __init__(self, replicas: Replicas, ends: Callable[[Any], tuple]):
         vars(self).update(vars(replicas))
         self.ends = ends
 
     def compile(self, function: Callable, *arguments: Any, **keywords: Any) -> Callable:
-        """Return what `Replicas.compile` does of a function that only hands back."""
+        """Return `Replicas.compile` of a function that only returns its states."""
 
-        def hand_back(key: Key, *inputs: Any) -> tuple:
+        def give_back(key: Key, *inputs: Any) -> tuple:
             return self.ends(inputs[-1]), {"energy_diff": tf.constant(0.0)}
 
-        return super().compile(hand_back, *arguments, **keywords)
+        return super().compile(give_back, *arguments, **keywords)
 
 
 def seconds_in_turn(updates: Sequence[Callable[[int], object]], repeats: int) -> np.ndarray:
-    """Return the (updates, repeats) seconds of updates that are called in turn."""
+    """Return the seconds (updates, repeats) of updates that take turns."""
     for update in updates:
         update(0)  # traces
     seconds = np.zeros((len(updates), repeats))
-    numbers = itertools.count(1)  # no number twice: going back would open an epoch anew
+    steps = itertools.count(1)  # never back to an earlier step, which would open its epoch anew
     for turn in range(repeats):
-        for place, update in enumerate(updates):
+        for number, update in enumerate(updates):
             start = time.perf_counter()
-            update(next(numbers))
-            seconds[place, turn] = time.perf_counter() - start
+            update(next(steps))
+            seconds[number, turn] = time.perf_counter() - start
     return seconds
 
 

@@ -1,11 +1,12 @@
-"""Every attack on one defence, one after the other, and their tables.
+"""All attacks on one defence, one after the other, and their tables.
 
     python3 -m examples.attacks CONFIG [--set KEY=VALUE ...] [--work DIR] [--only GROUP ...]
 
-CONFIG is one of `configs_attack/`, whose `start_batch` 2 leaves a batch to choose settings on. Each
-attack is a run of attack.py in a folder of its own below DIR, by a command that is printed; the
-same command goes on after a kill. The dear ones take the first 16 of the images. `--only` names
-groups: `linf`, `three` of these, `l2`, `bare`. `--dry-run` prints the commands alone.
+CONFIG is one of `configs_attack/`, where `start_batch` 2 leaves the first batch for the choice of
+settings. Each attack is a run of attack.py in its own folder below DIR; its command is printed.
+After a kill, give the same command again to continue. Expensive attacks use the first 16 images
+only. `--only` names groups: `linf`, `three` of these, `l2`, `bare`. `--dry-run` only prints the
+commands.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from utils.attack.table import read_attack, rows_of
 from utils.config.load import REPOSITORY, load_config
 from utils.errors import UserError, one_line_errors
 
-FEW = 16  # images of the dear attacks
+FEW = 16  # images of expensive attacks
 NAMES = ("pgd", "apgd_ce", "apgd_dlr", "apgd_t", "transfer")
 BY_QUERIES = {
     "square": ["attack=square", "adv_steps=300", "eot_attack_reps=4"],
@@ -33,7 +34,7 @@ CHEAP = {
     **{name: [f"attack={name}"] for name in NAMES[1:]},
     "smoothed": ["attack_gradient=smoothed"],
 }
-DEAR = {
+EXPENSIVE = {
     "full": ["attack_gradient=full"],
     "surrogate": ["attack_gradient=surrogate", "surrogate_steps={surrogate}"],
     **BY_QUERIES,
@@ -47,13 +48,13 @@ BARE_IMAGES = 200
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what is not finished, and print the tables."""
+    """Run the attacks that are not finished, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", help="config file of attack.py")
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     parser.add_argument("--work", type=Path, help="run folders; default tf_out/attacks/<exp_name>")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=["linf", "l2", "bare"])
-    parser.add_argument("--dry-run", action="store_true", help="print the commands alone")
+    parser.add_argument("--dry-run", action="store_true", help="only print the commands")
     arguments = parser.parse_args(argv)
     config = load_config(arguments.config, arguments.set, "attack")
     work = arguments.work or Path("tf_out") / "attacks" / config.exp_name
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def attacks_of(group: str, config: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each attack of a group, and what it changes of the config."""
+    """Yield the name of each attack of a group, and its changes of the config."""
     if group == "bare":
         for name in NAMES:
             yield name, [*BARE, *whole_batches(config, BARE_IMAGES), f"attack={name}"]
@@ -80,13 +81,13 @@ def attacks_of(group: str, config: Any) -> Iterator[tuple[str, list[str]]]:
         yield from ((name, [*L2 * (group == "l2"), *CHEAP[name]]) for name in THREE)
         return
     yield from CHEAP.items()
-    for name, own in DEAR.items():
+    for name, own in EXPENSIVE.items():
         surrogate = max(1, config.langevin_steps // 4)
         yield name, [*first_images(config), *(key.format(surrogate=surrogate) for key in own)]
 
 
 def first_images(config: Any) -> list[str]:
-    """Return the changes that leave the first `FEW` images of the config's."""
+    """Return the changes that select the first `FEW` images of the config's images."""
     before = (config.start_batch - 1) * config.batch_size
     if before % FEW:
         raise UserError(f"'batch_size' {config.batch_size} must be a multiple of {FEW}")
@@ -95,13 +96,13 @@ def first_images(config: Any) -> list[str]:
 
 
 def whole_batches(config: Any, images: int) -> list[str]:
-    """Return the changes that attack at least so many images in batches of the config."""
+    """Return the changes that attack `images` images, rounded down to whole batches."""
     count = images // config.batch_size
     return [f"end_batch={config.start_batch + count - 1}"]
 
 
 def run(command: Sequence[str], *, only_print: bool) -> None:
-    """Run a script of the repository by a command that is printed; exit as it does if it fails."""
+    """Print a command and run it; exit with its status if it fails."""
     print(f"python3 {shlex.join(command)}", flush=True)
     if only_print:
         return

@@ -1,14 +1,14 @@
-"""The whole life cycle on one laptop: what chains of different length make of an EBM.
+"""The whole life cycle on one laptop: how the length of chains decides what an EBM becomes.
 
     python3 -m examples.life_cycle [--data NAME] [--quick] [--work DIR] [--out DIR]
 
-Runs the five scripts, each by a command that it prints: trains a classifier, and a shortrun, a
-midrun, and a longrun EBM with its prior; follows chains of all three from the same generator for 1,
-10 and 100 times the chain that they were trained with; and attacks the classifier, bare and behind
-each of them. Writes results.json, table.md, picture.png and log.txt. On emoji32, the default, it
-takes 103 minutes on two cores of an AMD EPYC, with --quick some six. On fashion_mnist it takes many
-hours, for chains go on to 100,000 steps, some to 1,000,000. After a kill the same command goes on,
-and what is finished is not repeated.
+Runs the five scripts by commands that it prints. It trains a classifier, a shortrun EBM, a midrun
+EBM, and a longrun EBM with its prior; runs chains of the three EBMs from the same generator for 1,
+10 and 100 times the length of their training chains; and attacks the classifier, bare and behind
+each EBM. Writes results.json, table.md, picture.png and log.txt. On emoji32, the default, it takes
+103 minutes on two cores of an AMD EPYC, with --quick about six. On fashion_mnist it takes many
+hours, because chains have up to 100,000 steps, some 1,000,000. After a kill, give the same command
+again: finished stages are not repeated.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from utils.errors import one_line_errors
 from utils.files.whole import make_folder
 from utils.run.signals import Interruption
 
-DATA = {  # what --data names: how the names of its configs begin, and what they lack
+DATA = {  # value of --data: the beginning of the names of its configs, and changes of all of them
     "emoji32": ("emoji32", ""),
     "fashion_mnist": ("fashion", "data_download=True"),
 }
@@ -48,12 +48,12 @@ ATTACK = (
     "configs_attack/{}.py",
     "batch_size=8 end_batch=1 adv_steps=3 langevin_steps=20",
 )
-# Up to a factor: chains in full, with --quick.
+# Up to a factor: number of chains, and with --quick.
 CHAINS = {"emoji32": {10: (256, 16), 100: (32, 8)}, "fashion_mnist": {100: (256, 8)}}
-# Up to these steps: how many chains, of which regimes; and samples of the shortrun model.
+# Up to these steps: number of chains, and regimes.
 LONG = {"fashion_mnist": {100_000: (16, REGIMES), 1_000_000: (8, ("longrun",))}}
-SAMPLES = {"fashion_mnist": 5000}
-ATTACKS = {  # by data: how the name of an attack goes on, and its changes
+SAMPLES = {"fashion_mnist": 5000}  # of the shortrun model
+ATTACKS = {  # by data: the ending of an attack's name, and its changes
     "emoji32": {"": ()},
     "fashion_mnist": {
         "": (),
@@ -65,10 +65,10 @@ ATTACKS = {  # by data: how the name of an attack goes on, and its changes
 
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what is not finished, then write the results."""
+    """Run the stages that are not finished, then write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=DATA, default="emoji32", help="default emoji32")
-    parser.add_argument("--quick", action="store_true", help="in minutes; says nothing")
+    parser.add_argument("--quick", action="store_true", help="in minutes; results mean nothing")
     parser.add_argument("--work", type=Path, help="run folders; default tf_out/life_cycle")
     parser.add_argument("--out", type=Path, help="results; default examples/life_cycle")
     arguments = parser.parse_args(argv)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Cycle:
-    """The commands of all stages in their order, and the steps of each regime's own chains."""
+    """The commands of all stages, in order, and the length of each regime's training chains."""
 
     def __init__(self, root: Path, quick: bool, data: str = "emoji32"):
         self.root, self.quick, self.commands, self.configs = root, quick, {}, {}
@@ -114,14 +114,14 @@ class Cycle:
             (name, ending)
             for ending, changes in ATTACKS[data].items()
             for name in ("bare", *REGIMES)
-            # No gradient goes through a purification that there is not.
+            # The bare classifier has no purification, so `attack_gradient` has no effect.
             if name != "bare" or not any(c.startswith("attack_gradient") for c in changes)
         ]
         for name, ending in self.attacked:
             self._attack(name, ending, ATTACKS[data][ending])
 
     def _add(self, name: str, stage: Sequence[str], changes: Sequence[str]) -> Mapping[str, Any]:
-        """Add the command of a stage and return its config; raises UserError for a wrong one."""
+        """Add the command of a stage; return its config. Raises UserError for a wrong config."""
         script, path, short = stage
         path = path.format(self.prefix)
         changes = [*self.changes.split(), *short.split() * self.quick, *changes]
@@ -142,25 +142,25 @@ class Cycle:
         return [f"prior_weights={self._weights('prior')}", f"prior_temp={temperature}"]
 
     def _score_along(self, name: str, factor: int, chains: int) -> None:
-        """Score a regime's chains where any regime has its 1x, 10x or 100x: at equal numbers."""
+        """Score a regime's chains at the 1x, 10x and 100x steps of all regimes, for comparison."""
         last = self.steps[name] * factor
         ends = {steps * each for steps in self.steps.values() for each in FACTORS}
         held_out = "test" if factor == max(self.chains) else None
-        looks = [0, *(end for end in ends if end <= last)]
-        self._score(f"{name}_{factor}x", name, chains, looks, f"heldout_split={held_out}")
+        scored = [0, *(end for end in ends if end <= last)]
+        self._score(f"{name}_{factor}x", name, chains, scored, f"heldout_split={held_out}")
 
     def _score(
-        self, stage: str, name: str, chains: int, looks: Sequence[int],
+        self, stage: str, name: str, chains: int, scored: Sequence[int],
         held_out: str = "heldout_split=None",
     ) -> None:  # fmt: skip
-        """Score a regime's chains, or only look at a few of them, after these steps."""
+        """Score a regime's chains after the steps `scored`."""
         changes = (
             f"ebm_weights={self._weights(name)}",
             f"clf_weights={self._weights('classifier', 'clf')}", *self._prior(name),
             f"gen_weights={self._weights('shortrun', 'gen')}",
             f"num_samples={chains}", f"batch_size={min(chains, 64)}", held_out,
-            f"mcmc_steps={max(looks)}",
-            f"fid_steps={sorted(looks)}".replace(" ", ""),
+            f"mcmc_steps={max(scored)}",
+            f"fid_steps={sorted(scored)}".replace(" ", ""),
         )  # fmt: skip
         self._add(stage, SCORE, changes)
 
@@ -174,12 +174,13 @@ class Cycle:
 
 
 def mean_chain_steps(config: Mapping[str, Any]) -> float:
-    """Return the mean number of Langevin steps behind a negative sample, in the steady state.
+    """Return the mean number of Langevin steps of a negative sample in the steady state.
 
-    Of `train.py`: each draw rejuvenates a state with a probability p, and when it is older than
-    `max_mcmc_updates`. Of `train_longrun.py`: an image burns in for `threshold` + 1 draws, and each
-    draw from the update bank replaces it with probability 1 / (threshold + 1): of banks much larger
-    than a batch. (On small shelves images burn in at regular times: 1% less for `emoji32_conv.py`.)
+    In `train.py` each draw rejuvenates a state with probability p, or if it is older than
+    `max_mcmc_updates`. In `train_longrun.py` an image burns in for `threshold` + 1 draws, and each
+    draw from the update bank replaces it with probability 1 / (threshold + 1), if banks are much
+    larger than a batch. (On small shelves images burn in at regular intervals, which gives 1% less
+    for `emoji32_conv.py`.)
     """
     steps, burn_in, rule, _ = config["mcmc_step_info"][-1]
     if "burnin_size" in config:
@@ -190,7 +191,7 @@ def mean_chain_steps(config: Mapping[str, Any]) -> float:
 
 
 class Work:
-    """Runs commands in turn; `root` keeps their log, their seconds, and which are finished."""
+    """Runs commands; the folder `root` keeps their log, their seconds, and the finished ones."""
 
     def __init__(self, root: Path):
         make_folder(str(root))
@@ -199,10 +200,7 @@ class Work:
         self.seconds, self.finished = known.get("seconds", {}), known.get("finished", {})
 
     def run(self, name: str, command: list[str]) -> None:
-        """Run a command to its end, from where it was, and hand signals on to it.
-
-        Exits with its status where it does not come to its end.
-        """
+        """Run or continue a command and pass signals on to it; exit with its status if it fails."""
         self.say(f"# {name}: {shlex.join(['python3', *command])}")
         began, interruption = time.monotonic() - self.seconds.get(name, 0.0), Interruption()
         process = subprocess.Popen(
@@ -210,22 +208,22 @@ class Work:
             stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         try:
-            hand_on = interruption.noted(lambda: process.send_signal(interruption.number))
-            with hand_on, process.stdout as lines:
+            pass_on = interruption.noted(lambda: process.send_signal(interruption.number))
+            with pass_on, process.stdout as lines:
                 for line in lines:
                     self.say(line.rstrip("\n"))
                     self._note(name, time.monotonic() - began)
                 status = process.wait()
         finally:
-            process.kill()  # nobody listens to it any more
+            process.kill()  # nothing reads its output any more
         if status:
-            self.say(f"{name} ended with exit status {status}; the same command goes on")
+            self.say(f"{name} ended with exit status {status}; the same command continues it")
             sys.exit(status)
         self.finished[name] = command
         self._note(name, time.monotonic() - began)
 
     def say(self, line: str) -> None:
-        """Print a line, and write it to the log of all sittings."""
+        """Print a line and append it to the log."""
         print(line, flush=True)
         with open(self.log, "a") as file:
             file.write(f"{line}\n")

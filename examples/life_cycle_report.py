@@ -1,4 +1,4 @@
-"""What the life cycle measured: results.json, table.md, picture.png and log.txt, of its folders."""
+"""The results of the life cycle, from its run folders: results.json, table.md, picture.png."""
 
 import csv
 import json
@@ -22,18 +22,18 @@ ACCURACIES = ("natural", "control", "robust")
 
 
 def report(out: Path, cycle: Any, work: Any) -> None:
-    """Write all results of a finished `Cycle` into a folder; `work` knows its seconds and log."""
+    """Write all results of a finished `Cycle` into a folder; `work` holds its seconds and log."""
     make_folder(str(out))
     minutes = round(sum(work.seconds.values()) / 60, 1)
     results = collect(cycle) | {"minutes": minutes, "stages": work.seconds}
     write(out / "results.json", json.dumps(results, indent=1) + "\n")
     write(out / "table.md", table(results))
-    draw(results, cycle.root, str(out / "picture.png"))
+    plot(results, cycle.root, str(out / "picture.png"))
     write(out / "log.txt", work.log.read_text().replace(f"{REPOSITORY}/", ""))
 
 
 def collect(cycle: Any) -> dict[str, Any]:
-    """Return what was measured: of the classifier, of its attacks, and by regime."""
+    """Return the measurements of the classifier, of the attacks and of the regimes."""
     root, steps = cycle.root, cycle.steps
     with open(root / "classifier" / "metrics.csv", newline="") as file:
         accuracy = float(list(csv.DictReader(file))[-1]["test_accuracy"])  # of the last weights
@@ -61,7 +61,7 @@ def collect(cycle: Any) -> dict[str, Any]:
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """Return the tables: samples, 1x to 100x, equal numbers of steps, long chains, attacks."""
+    """Return the tables: samples, 1x to 100x, equal steps, long chains, attacks."""
     regimes = results["regimes"]
     parts = [_factors(regimes), _equal_steps(regimes), _attacks(results["attacks"])]
     if "samples" in results:
@@ -80,7 +80,7 @@ def _samples(scores: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _factors(regimes: Mapping[str, Any]) -> list[str]:
-    """Return the scores after multiples of each regime's own chain, of most chains first."""
+    """Return the scores at multiples of the regimes' training chains, most chains first."""
     groups = sorted(next(iter(regimes.values()))["scores"])
     columns = [(up_to, factor) for up_to in groups for factor in FACTORS if factor <= up_to]
     lines = _head("FID[classifier] (KID) of chains", "1x", *(
@@ -108,7 +108,7 @@ def _equal_steps(regimes: Mapping[str, Any]) -> list[str]:
 
 
 def _long(regimes: Mapping[str, Any]) -> list[str]:
-    """Return how far the mean energy of long chains drifts, in standard deviations of data's."""
+    """Return the drift of the mean energy of long chains, in standard deviations of data."""
     lines = _head(
         "long chains", "steps", "energy", "of data", "drift over the last half, in sd of data"
     )
@@ -142,8 +142,8 @@ def _attacks(attacks: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def draw(results: Mapping[str, Any], root: Path, path: str) -> None:
-    """Draw the chains of every regime: their start, 1, 10, 100 training chains, and beyond."""
+def plot(results: Mapping[str, Any], root: Path, path: str) -> None:
+    """Plot the chains of each regime: start, 1, 10 and 100 training chains, and long chains."""
     regimes = results["regimes"]
     last = max(next(iter(regimes.values()))["scores"])
     long = sorted({int(steps) for regime in regimes.values() for steps in regime["long"]})
@@ -151,21 +151,21 @@ def draw(results: Mapping[str, Any], root: Path, path: str) -> None:
     cells = figure.subplots(len(regimes), 1 + len(FACTORS) + len(long), squeeze=False)
     for row, (name, regime) in zip(cells, regimes.items(), strict=True):
         own, at = regime["training_chain"], _by_steps(regime, last)
-        whats = ["start", *(f"{factor}x: {own * factor:,} steps" for factor in FACTORS)]
-        looks = [*((own * factor, f"{name}_{last}x") for factor in (0, *FACTORS))]
-        if long:  # the same few chains all along: the first ones of the many
-            looks = [(steps, f"{name}_{long[0]}") for steps, _ in looks]
-        looks += [(steps, f"{name}_{steps}") for steps in long]
-        whats += [f"{steps:,} steps" for steps in long]
-        for axes, (steps, stage), what in zip(row, looks, whats, strict=True):
+        titles = ["start", *(f"{factor}x: {own * factor:,} steps" for factor in FACTORS)]
+        shown = [*((own * factor, f"{name}_{last}x") for factor in (0, *FACTORS))]
+        if long:  # all pictures show the same chains, the first ones
+            shown = [(steps, f"{name}_{long[0]}") for steps, _ in shown]
+        shown += [(steps, f"{name}_{steps}") for steps in long]
+        titles += [f"{steps:,} steps" for steps in long]
+        for axes, (steps, stage), title in zip(row, shown, titles, strict=True):
             grid = root / stage / "images" / f"grid_{steps}.png"
             axes.set(xticks=[], yticks=[])
-            if not grid.exists():  # of this regime no chain went so far
+            if not grid.exists():  # no chain of this regime has so many steps
                 axes.axis("off")
                 continue
             axes.imshow(np.asarray(Image.open(grid)), cmap="gray")
             score = f"\nFID[classifier] {_fid(at, steps)}" if steps in at else ""
-            axes.set_title(f"{what}{score}", fontsize=10)
+            axes.set_title(f"{title}{score}", fontsize=10)
         row[0].set_ylabel(name, fontsize=14)
     save_figure(figure, path)
 
@@ -179,7 +179,7 @@ def _row(*cells: str) -> str:
 
 
 def _by_steps(regime: Mapping[str, Any], up_to: int) -> dict[int | None, Mapping[str, Any]]:
-    """Return the scores of a regime's chains by their steps; None: of held-out pictures."""
+    """Return the scores of a regime's chains by step; None is the key of held-out pictures."""
     return {score["steps"]: score for score in regime["scores"][up_to]}
 
 
@@ -197,7 +197,7 @@ def _text(score: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> Any:
-    """Return what a JSON file holds."""
+    """Return the content of a JSON file."""
     return json.loads(path.read_text())
 
 

@@ -1,6 +1,7 @@
 """The networks of the project, built from a config: energies, generators, classifier.
 
-Nothing here knows of data, chains or files. A config that no network answers to: NoSuchNetwork.
+This package does not depend on data, chains or files. Raises NoSuchNetwork for a config without a
+network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from nets import biggan, sngan
 from nets.layers import FUSED, NoSuchNetwork, start_weights
 from nets.wide_resnet import WideResNet
 
-# config type: (network, image sizes that it comes in)
+# config type: (network, image sizes for which it exists)
 EBMS = {
     "ebm_sngan": (sngan.EbmSngan, sngan.EBM_BLOCKS),
     "ebm_biggan": (biggan.EbmBiggan, biggan.EBM_BLOCKS),
@@ -24,12 +25,15 @@ GENERATORS = {
     "gen_biggan": (biggan.GenBiggan, biggan.GEN_BLOCKS),
     "gen_biggan_cond": (biggan.GenBigganCond, biggan.GEN_COND_BLOCKS),
 }
-IN_COLOUR = ("ebm_biggan", "gen_biggan", "gen_biggan_cond")  # networks of three channels only
+IN_COLOUR = ("ebm_biggan", "gen_biggan", "gen_biggan_cond")  # networks for 3 channels only
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
 
 
 def create_ebm(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded energy network: (b, h, w, c) in [-1, 1] -> (b, 1) energies."""
+    """Return the energy network with seeded weights: (b, h, w, c) in [-1, 1] -> (b, 1) energies.
+
+    Raises NoSuchNetwork for an unknown type, size or width.
+    """
     network, shape = choose(EBMS, config, "net_type"), config["image_dims"]
     with computing(config):
         ebm = network(shape, config.get("ebm_width"))
@@ -39,10 +43,11 @@ def create_ebm(config: Mapping[str, Any]) -> keras.Model:
 
 
 def create_gen(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded generator: (b, z_sz) -> (b, h, w, c) in [-1, 1].
+    """Return the generator with seeded weights: latents (b, z_sz) -> (b, h, w, c) in [-1, 1].
 
-    It draws its own latents, `gen.sample_latents(b, seed)`. The conditional one needs `labels` (b,)
-    as well, `gen.sample_labels(b, seed)`, and takes a `truncation` in (0, 1].
+    `gen.sample_latents(b, seed)` draws latents. The conditional generator also needs `labels` (b,),
+    from `gen.sample_labels(b, seed)`, and takes a `truncation` in (0, 1]. Raises NoSuchNetwork for
+    an unknown type, size or width.
     """
     network = choose(GENERATORS, config, "gen_type")
     with computing(config):
@@ -53,7 +58,7 @@ def create_gen(config: Mapping[str, Any]) -> keras.Model:
 
 
 def create_clf(config: Mapping[str, Any]) -> keras.Model:
-    """Return the built, seeded Wide ResNet: (b, h, w, c) in [-1, 1] -> (b, num_classes) logits."""
+    """Return the Wide ResNet with seeded weights: (b, h, w, c) in [-1, 1] -> (b, k) logits."""
     with computing(config):
         clf = WideResNet(
             config["num_classes"],
@@ -67,7 +72,10 @@ def create_clf(config: Mapping[str, Any]) -> keras.Model:
 
 
 def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -> type:
-    """Return the network that `config[key]` names, which must have square images of the size."""
+    """Return the class of the network that `config[key]` names.
+
+    Raises NoSuchNetwork unless it exists for the config's image size and channels.
+    """
     if config[key] not in networks:
         raise NoSuchNetwork(f"{key} {config[key]!r} is not one of {', '.join(networks)}")
     network, sizes = networks[config[key]]
@@ -76,15 +84,15 @@ def choose(networks: Mapping[str, tuple], config: Mapping[str, Any], key: str) -
         known = ", ".join(f"{size}x{size}" for size in sizes)
         raise NoSuchNetwork(f"{config[key]} has no image_dims {config['image_dims']}, only {known}")
     if channels != 3 and config[key] in IN_COLOUR:
-        raise NoSuchNetwork(f"{config[key]} has images of 3 channels, not {channels}")
+        raise NoSuchNetwork(f"{config[key]} needs images of 3 channels, not {channels}")
     return network
 
 
 @contextmanager
 def computing(config: Mapping[str, Any]) -> Iterator[None]:
-    """Let the layers built inside compute in config['precision'] and convolve by config['conv'].
+    """Build layers inside this context with config['precision'] and config['conv'].
 
-    Their variables are float32; with 'float64', which the tests use, all is float64.
+    Their variables are float32; with 'float64', which the tests use, everything is float64.
     """
     before, token = keras.config.dtype_policy(), FUSED.set(is_fused(config))
     keras.config.set_dtype_policy(POLICIES[config.get("precision", "float32")])
@@ -96,7 +104,7 @@ def computing(config: Mapping[str, Any]) -> Iterator[None]:
 
 
 def is_fused(config: Mapping[str, Any]) -> bool:
-    """Return whether convolutions come as for CPUs; `conv` None: on these, and compiled by XLA."""
+    """Return whether convolutions are formulated for CPUs; `conv` None: on CPUs and with XLA."""
     if config.get("conv") is not None:
         return config["conv"] == "fused"
     return config.get("device_type", "cpu") == "cpu" or config.get("jit", False)

@@ -1,8 +1,8 @@
-"""BigGAN-deep networks: energies, generators, and the class-conditional generators.
+"""BigGAN-deep networks: energies, generators, and class-conditional generators.
 
-The networks of Brock et al. 2019 (appendix B), their spectral norms folded into the kernels: the
-published experiments load them and never train them. A network is a table of rows; widths are in
-units of a base width.
+The networks of Brock et al. 2019 (appendix B), with their spectral norms folded into the kernels:
+the published experiments load these networks and never train them. A network is a table of rows;
+widths are multiples of a base width.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from nets.norms import BatchNorm, ConditionalBatchNorm, StoredBatchNorm, truncat
 EBM_WIDTH, GEN_WIDTH = 48, 128  # published
 NUM_CLASSES = 1000  # ImageNet's
 
-# image size: (block that attention stands before, blocks of (resized, inputs, outputs))
+# image size: (block before which attention is, blocks of (resized, inputs, outputs))
 EBM_224_BLOCKS = (
     (True, 1, 2), (False, 2, 2), (True, 2, 4), (False, 4, 4), (True, 4, 8), (False, 8, 8),
     (True, 8, 8), (False, 8, 8), (True, 8, 16), (False, 16, 16), (True, 16, 16), (False, 16, 16),
@@ -44,7 +44,7 @@ EBM_BLOCKS = {
     256: (4, EBM_224_BLOCKS),
 }  # fmt: skip
 
-GEN_ATTENTION = 8  # the block that attention stands before
+GEN_ATTENTION = 8  # the block before which attention is
 GEN_128_BLOCKS = (
     (False, 16, 16), (True, 16, 16), (False, 16, 16), (True, 16, 8), (False, 8, 8), (True, 8, 4),
     (False, 4, 4), (True, 4, 2), (False, 2, 2), (True, 2, 1),
@@ -65,11 +65,11 @@ class EbmBiggan(Composite, keras.Model):
     def __init__(self, shape: Sequence[int], width: int | None = None):
         super().__init__(name="ebm_biggan")
         self.width = width or EBM_WIDTH
-        self.attention_place, rows = EBM_BLOCKS[shape[0]]
+        self.attention_block, rows = EBM_BLOCKS[shape[0]]
         self.rgb_conv = Conv(self.width, 3, "rgb_conv")
-        self.attention = attention_before(rows, self.attention_place, self.width)
+        self.attention = attention_before(rows, self.attention_block, self.width)
         self.blocks = [
-            EbmBlock(down, i * self.width, o * self.width, block_name(n, self.attention_place))
+            EbmBlock(down, i * self.width, o * self.width, block_name(n, self.attention_block))
             for n, (down, i, o) in enumerate(rows)
         ]
         self.head = keras.layers.Dense(
@@ -79,7 +79,7 @@ class EbmBiggan(Composite, keras.Model):
     def call(self, x):
         x = self.rgb_conv(x)
         for number, block in enumerate(self.blocks):
-            x = self.attention(x) if number == self.attention_place else x
+            x = self.attention(x) if number == self.attention_block else x
             x = block(x)
         return self.head(space_mean(tf.nn.relu(x)))
 
@@ -87,7 +87,7 @@ class EbmBiggan(Composite, keras.Model):
 class EbmBlock(Composite):
     """relu, conv1x1, relu, conv3x3, relu, conv3x3, relu, [down], conv1x1, beside a shortcut.
 
-    The shortcut: [down]; then, for more outputs than inputs, joined with a conv1x1 of itself.
+    The shortcut is [down] of the input and, for more outputs than inputs, a conv1x1 of it as well.
     """
 
     def __init__(self, down: bool, inputs: int, outputs: int, name: str):
@@ -109,7 +109,7 @@ class EbmBlock(Composite):
 
 
 class GenBiggan(Composite, keras.Model):
-    """Images of truncated normal latents: (b, z_sz) -> (b, size, size, 3) in [-1, 1]."""
+    """Images from truncated normal latents: (b, z_sz) -> (b, size, size, 3) in [-1, 1]."""
 
     type_name, blocks_of = "gen_biggan", GEN_BLOCKS
 
@@ -128,16 +128,16 @@ class GenBiggan(Composite, keras.Model):
 
     @staticmethod
     def norm(name: str) -> keras.layers.Layer:
-        """Return a batch norm of this kind of generator."""
+        """Return a batch norm of this generator."""
         return BatchNorm(name, epsilon=1e-4, momentum=0.99)
 
     last_norm = norm
 
-    def call(self, z, training=False):  # Keras hands `training` on to the batch norms
-        return self.draw(z)
+    def call(self, z, training=False):  # Keras passes `training` on to the batch norms
+        return self.images_of(z)
 
-    def draw(self, z, block_condition=(), last_condition=()):
-        """Return the images of latents, with what the batch norms of this kind are given."""
+    def images_of(self, z, block_condition=(), last_condition=()):
+        """Return the images of latents; the conditions are further inputs of the batch norms."""
         x = tf.reshape(self.gen_z(z), [-1, 4, 4, 16 * self.width])
         for number, block in enumerate(self.blocks):
             x = self.attention(x) if number == GEN_ATTENTION else x
@@ -146,19 +146,20 @@ class GenBiggan(Composite, keras.Model):
         return tf.tanh(tf.cast(x, self.variable_dtype))
 
     def sample_latents(self, b: int, seed: tf.Tensor, truncation: float = 1.0) -> tf.Tensor:
-        """Draw (b, z_sz) float32: `truncation` times normals truncated at 2; `seed` (2,) int."""
+        """Draw (b, z_sz) float32 from a (2,) seed: `truncation` times normals truncated at 2."""
         z = tf.random.stateless_truncated_normal([b, self.z_sz], seed, alg="philox")
         return truncation * z
 
     def symbolic_inputs(self) -> list:
-        """Return what `call` needs, to build the network with."""
+        """Return symbolic inputs of `call`, to build the network."""
         return [keras.Input((self.z_sz,))]
 
 
 class GenBigganCond(GenBiggan):
-    """Images of latents and ImageNet classes: (b, z_sz), (b,) -> (b, size, size, 3) in [-1, 1].
+    """Images from latents and ImageNet classes: (b, z_sz), (b,) -> (b, size, size, 3) in [-1, 1].
 
-    The `truncation` in (0, 1] is that of the latents. 224 and 64 pixels are 256 and 128, resized.
+    `truncation` in (0, 1] must be that of the latents. Images of 224 and 64 pixels are resized from
+    256 and 128.
     """
 
     type_name, blocks_of = "gen_biggan_cond", GEN_COND_BLOCKS
@@ -172,22 +173,22 @@ class GenBigganCond(GenBiggan):
         classes = self.embeddings(tf.one_hot(labels, NUM_CLASSES))
         condition = tf.concat([tf.cast(z, classes.dtype), classes], 1)
         rows = tf.constant(truncation_weights(truncation), self.variable_dtype)
-        images = self.draw(condition, (condition, rows), (rows,))
+        images = self.images_of(condition, (condition, rows), (rows,))
         return images if images.shape[1] == self.size else resize_bilinear(images, self.size)
 
     def sample_labels(self, b: int, seed: tf.Tensor) -> tf.Tensor:
-        """Draw (b,) int32 uniform classes; `seed` is a (2,) int tensor."""
+        """Draw (b,) int32 uniform classes from a (2,) int seed."""
         return tf.random.stateless_uniform([b], seed, 0, NUM_CLASSES, dtype=tf.int32, alg="philox")
 
     def symbolic_inputs(self) -> list:
-        """Return what `call` needs, to build the network with."""
+        """Return symbolic inputs of `call`, to build the network."""
         return [*super().symbolic_inputs(), keras.Input((), dtype="int32")]
 
 
 class GenBlock(Composite):
     """bn, relu, conv1x1, bn, relu, [up], conv3x3, bn, relu, conv3x3, bn, relu, conv1x1.
 
-    Beside a shortcut: the first channels, as many as there are outputs, [up].
+    The shortcut beside it is [up] of the first channels of the input, as many as outputs.
     """
 
     def __init__(self, up: bool, inputs: int, outputs: int, norm: Callable, name: str):
@@ -207,17 +208,17 @@ class GenBlock(Composite):
 
 
 def bottleneck(inputs: int, outputs: int) -> list[Conv]:
-    """Return a block's four convolutions, the inner ones a quarter as wide as its input."""
+    """Return the four convolutions of a block; inner ones have a quarter of the input's width."""
     inner = share_of(inputs, Fraction(1, 4))
     widths_and_sizes = ((inner, 1), (inner, 3), (inner, 3), (outputs, 1))
     return [Conv(w, size, f"conv_{n}") for n, (w, size) in enumerate(widths_and_sizes)]
 
 
-def attention_before(rows: Sequence, place: int, width: int) -> SelfAttention:
-    """Return the attention that stands before block `place`."""
-    return SelfAttention(rows[place][1] * width, f"layers_out.{place}")
+def attention_before(rows: Sequence, block: int, width: int) -> SelfAttention:
+    """Return the attention before block `block`."""
+    return SelfAttention(rows[block][1] * width, f"layers_out.{block}")
 
 
-def block_name(number: int, attention_place: int) -> str:
-    """Return a block's published name; attention takes a number of its own."""
-    return f"layers_out.{number + (number >= attention_place)}"
+def block_name(number: int, attention_block: int) -> str:
+    """Return the published name of a block; attention has a number of its own."""
+    return f"layers_out.{number + (number >= attention_block)}"

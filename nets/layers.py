@@ -1,7 +1,7 @@
-"""Parts shared by the networks: convolutions, pooling, resizing, attention, and the seeded start.
+"""Common parts of the networks: convolutions, pooling, resizing, attention, initial weights.
 
-A layer's variables carry the names of the published checkpoints; where those have a list index,
-our layer names have a dot (`layers_out.3`), for Keras keeps the slash to itself.
+Variables have the names of the published checkpoints. Where these have a list index, our layer
+names have a dot (`layers_out.3`), because Keras allows no slash.
 """
 
 import re
@@ -14,24 +14,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-IMAGE_CHANNELS = (1, 3)  # of an image, grey or RGB, of the 16 that processors compute at once
-# For `conv_by_product`, by measurements on CPUs: least input channels, most places of an output.
-WIDE_CHANNELS, TINY_PLACES = 1024, 16
+IMAGE_CHANNELS = (1, 3)  # grey or RGB: far fewer than the 16 that processors compute at once
+# Bounds for `conv_by_product`, measured on CPUs: fewest input channels, most pixels of an output.
+WIDE_CHANNELS, TINY_PIXELS = 1024, 16
 # Whether the convolutions of a network being built are formulated for CPUs: `nets.computing`.
 FUSED = ContextVar("FUSED", default=True)
-WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets imports nothing of ours
+WEIGHTS = 1  # utils.seeds.Purpose.WEIGHTS; nets does not import utils
 DRAWN_WEIGHTS = re.compile(r"/kernel$|/layers_out\.\d+/gamma$")  # the second is attention's
 
 
 class NoSuchNetwork(ValueError):
-    """A config asks for a network that there is not."""
+    """The config names an unknown network."""
 
 
 class Composite(keras.layers.Layer):
-    """A layer, or network, that has no variables but those of its parts.
+    """A layer or network whose variables are all in its parts.
 
-    Parts build themselves when they are first called. Without this `build`, Keras would trace
-    `call` to build them and then once more, at every level.
+    Parts are built when they are first called. Without this `build`, Keras would trace `call` once
+    to build them and then again, at each level.
     """
 
     def build(self, shape):
@@ -39,9 +39,9 @@ class Composite(keras.layers.Layer):
 
 
 class Conv(keras.layers.Layer):
-    """2-D convolution, padded by (size - 1)/2 on each side.
+    """2-D convolution, padded by (size - 1)/2 on each side: (b, h, w, i) -> (b, h', w', filters).
 
-    `keep` computes only that many of its channels, the first.
+    `keep` computes only the first `keep` channels.
     """
 
     def __init__(
@@ -74,29 +74,29 @@ class Conv(keras.layers.Layer):
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)[: self.keep])
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Return what `call` adds the bias to."""
+        """Return the convolution without its bias."""
         if self.stride > 1:
             return tf.nn.conv2d(pad_space(x, self.size // 2), kernel, self.stride, "VALID")
         return conv_same(x, kernel, self.fused)
 
 
 class PooledConv(Conv):
-    """The 2x2 means of a 3x3 convolution."""
+    """The 2x2 means of a 3x3 convolution: (b, h, w, i) -> (b, h/2, w/2, filters)."""
 
     def convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Return what `call` adds the bias to."""
+        """Return the convolution without its bias."""
         if self.fused:
             return conv_mean_pool(x, kernel)
         return mean_pool(conv_same(x, kernel, fused=False))
 
 
 def static_shape(x: tf.Tensor | tf.TensorSpec) -> tuple[int, ...]:
-    """Return the shape of a tensor of which all but the batch is known."""
+    """Return the static shape of a tensor."""
     return tuple(x.shape)  # pyright: ignore[reportReturnType]  # the stubs: int or None
 
 
 def conv_same(x: tf.Tensor, kernel: tf.Tensor, fused: bool = True) -> tf.Tensor:
-    """Return the SAME convolution, however computed: (b, h, w, i) -> (b, h, w, o), h, w known."""
+    """Return the SAME convolution, `fused` for CPUs: (b, h, w, i) -> (b, h, w, o), static h, w."""
     size, _, inputs, outputs = static_shape(kernel)
     if size != 3 or not fused:
         return tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -114,8 +114,8 @@ def conv_same(x: tf.Tensor, kernel: tf.Tensor, fused: bool = True) -> tf.Tensor:
 def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Return the SAME 3x3 convolution to few channels: (b, h, w, i) -> (b, h, w, c), h, w even.
 
-    Processors compute 16 channels at once, few as slowly as 16: four places in a 2x2 block are
-    computed as four times the channels of one, with 16 products an output instead of 4 * 9.
+    Processors compute 16 channels at once, and fewer just as slowly. So the four pixels of a 2x2
+    block are computed as channels of one pixel, by 16 such products per block instead of 4 * 9.
     """
     shifts = [(row, column) for row in range(2) for column in range(2)]
     shifted = [tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i, j in shifts]
@@ -126,7 +126,7 @@ def conv_to_image(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> Any:
     """Return the SAME 3x3 convolution of an image: (b, h, w, c) -> (b, h, w, o), h, w even.
 
-    Its gradient by x is a `conv_to_image`.
+    Its gradient with respect to x is a `conv_to_image`.
     """
 
     def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -146,8 +146,8 @@ def conv_from_image(x: tf.Tensor, kernel: tf.Tensor) -> Any:
 def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Return the 2x2 means of the SAME 3x3 convolution of x: (b, h, w, i) -> (b, h/2, w/2, o).
 
-    Exact, with 9 products an output instead of 36: means over all 2x2 boxes (stride 1) first, then
-    the convolution at every other place. h and w are known and even.
+    Exact, with 9 products per output instead of 36: the means over all 2x2 boxes (stride 1) come
+    first, then a convolution with stride 2. h and w are static and even.
     """
     _, height, width, _ = static_shape(x)
     if product_pays(kernel, height * width // 4):
@@ -155,16 +155,16 @@ def conv_mean_pool(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(box_means(x), kernel, 2, "VALID")
 
 
-def product_pays(kernel: tf.Tensor, places: int) -> bool:
-    """Tell whether `conv_by_product` is faster, for outputs of so many places an image."""
-    return static_shape(kernel)[2] >= WIDE_CHANNELS and places <= TINY_PLACES
+def product_pays(kernel: tf.Tensor, pixels: int) -> bool:
+    """Return whether `conv_by_product` is faster, for outputs of `pixels` pixels per image."""
+    return static_shape(kernel)[2] >= WIDE_CHANNELS and pixels <= TINY_PIXELS
 
 
 def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """Return the VALID convolution of x (b, h, w, i) as a matrix product of patches and kernel.
 
-    oneDNN's convolutions first bring a kernel into an order of their own, in every step: 38 MB of
-    1024 to 1024 channels in float32, which takes longer than to convolve a few tiny images.
+    In each step oneDNN's convolutions first reorder the kernel. From 1024 to 1024 channels it has
+    38 MB in float32, and reordering takes longer than convolving a few tiny images.
     """
     size, _, inputs, outputs = static_shape(kernel)
     height, width = ((side - size) // stride + 1 for side in static_shape(x)[1:3])
@@ -181,9 +181,9 @@ def conv_by_product(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
 @tf.custom_gradient
 def box_means(x: tf.Tensor) -> Any:
-    """Return the means over all 2x2 boxes of x in a border of zeros: (b, h + 1, w + 1, c).
+    """Return the means over all 2x2 boxes of x with a border of zeros: (b, h + 1, w + 1, c).
 
-    The gradient is those of its own inner boxes; TensorFlow's takes up to three times as long.
+    The gradient is the box means of the upstream one; TensorFlow's takes up to three times as long.
     """
     boxes = tf.nn.avg_pool2d(pad_space(x, 1), 2, 1, "VALID")
     return boxes, lambda upstream: tf.nn.avg_pool2d(upstream, 2, 1, "VALID")
@@ -195,7 +195,7 @@ def pad_space(x: tf.Tensor, border: int) -> tf.Tensor:
 
 
 def mean_pool(x: tf.Tensor) -> tf.Tensor:
-    """Return the 2x2 means; an odd size loses its last row or column: (b, h//2, w//2, c)."""
+    """Return the 2x2 means, without the last row or column of an odd size: (b, h//2, w//2, c)."""
     return tf.nn.avg_pool2d(x, 2, 2, "VALID")
 
 
@@ -205,12 +205,12 @@ def space_mean(x: tf.Tensor) -> tf.Tensor:
 
 
 def at_least_float32(x: tf.Tensor) -> tf.Tensor:
-    """Return x in float32, or in float64 as it is: for sums that bfloat16 would spoil."""
+    """Return x in float32, or unchanged if it is float64: bfloat16 is too coarse for sums."""
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
 def upsample_nearest(x: tf.Tensor) -> tf.Tensor:
-    """Repeat every pixel twice along both sides: (b, h, w, c) -> (b, 2h, 2w, c)."""
+    """Repeat each pixel twice along both sides: (b, h, w, c) -> (b, 2h, 2w, c)."""
     return tf.repeat(tf.repeat(x, 2, 1), 2, 2)
 
 
@@ -219,12 +219,12 @@ def upsample_bilinear(x: tf.Tensor) -> tf.Tensor:
     size = 2 * static_shape(x)[1]
     if x.dtype == tf.float64:  # TensorFlow's own operation, the fastest, knows float32 only
         return resize_bilinear(x, size)
-    # XLA wants float32 here: its gradient by x comes in that.
+    # XLA needs float32 here, in which it returns the gradient.
     return tf.cast(tf.image.resize(tf.cast(x, tf.float32), [size, size]), x.dtype)
 
 
 def resize_bilinear(x: tf.Tensor, size: int) -> tf.Tensor:
-    """Resize square images, half-pixel centres, repeated edges, no antialiasing.
+    """Resize square images with half-pixel centres, repeated edges and no antialiasing.
 
     (b, h, h, c) -> (b, size, size, c), by two products with the matrix of interpolation weights.
     """
@@ -237,9 +237,9 @@ def resize_bilinear(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 class SelfAttention(keras.layers.Layer):
-    """x + gamma * attention over space (Zhang et al. 2019), keys and values pooled 2x2.
+    """x + gamma * attention over space, with keys and values pooled 2x2 (Zhang et al. 2019).
 
-    (b, h, w, c) -> (b, h, w, c), c a multiple of 8.
+    (b, h, w, c) -> (b, h, w, c), where c is a multiple of 8.
     """
 
     def __init__(self, channels: int, name: str):
@@ -256,13 +256,13 @@ class SelfAttention(keras.layers.Layer):
     def call(self, x):
         height, width, channels = x.shape[1:]
         queries = tf.reshape(self.theta(x), [-1, height * width, channels // 8])
-        places = (height // 2) * (width // 2)
-        keys = tf.reshape(max_pool(self.phi(x)), [-1, places, channels // 8])
-        values = tf.reshape(max_pool(self.g(x)), [-1, places, channels // 2])
+        pixels = (height // 2) * (width // 2)
+        keys = tf.reshape(max_pool(self.phi(x)), [-1, pixels, channels // 8])
+        values = tf.reshape(max_pool(self.g(x)), [-1, pixels, channels // 2])
         scores = at_least_float32(tf.matmul(queries, keys, transpose_b=True))
-        drawn = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
-        drawn = self.out(tf.reshape(drawn, [-1, height, width, channels // 2]))
-        return x + tf.convert_to_tensor(self.gamma) * drawn
+        attended = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)
+        attended = self.out(tf.reshape(attended, [-1, height, width, channels // 2]))
+        return x + tf.convert_to_tensor(self.gamma) * attended
 
 
 def max_pool(x: tf.Tensor) -> tf.Tensor:
@@ -271,19 +271,18 @@ def max_pool(x: tf.Tensor) -> tf.Tensor:
 
 
 def share_of(base: int, share: int | Fraction) -> int:
-    """Return the share of a width that one layer has, which must be a whole number."""
+    """Return `share` times the width `base`; raises NoSuchNetwork if it is no whole number."""
     width = share * base
     if width != int(width):
-        raise NoSuchNetwork(f"width {base} is no multiple of {1 / share}, as this network needs")
+        raise NoSuchNetwork(f"width {base} is no multiple of {1 / share}, which this network needs")
     return int(width)
 
 
 def start_weights(network: keras.Model, seed: int, conv_scale: float = 1.0) -> None:
-    """Give every kernel, and attention's gamma, its seeded Glorot uniform start.
+    """Set all kernels, and gamma of attention, to seeded Glorot uniform values.
 
-    Each has a stream of its own, named by the variable's path, so that a new layer moves no other
-    layer's start. `conv_scale` multiplies those of convolutions. Biases and normalisations start
-    where their layers put them.
+    Each variable has its own stream, named by its path: a new layer does not change other layers.
+    `conv_scale` multiplies the kernels of convolutions. Other variables keep their initial values.
     """
     for variable in network.trainable_variables:
         if DRAWN_WEIGHTS.search(variable.path):
@@ -295,6 +294,6 @@ def start_weights(network: keras.Model, seed: int, conv_scale: float = 1.0) -> N
 
 
 def glorot_limit(shape: tuple[int, ...]) -> float:
-    """Return sqrt(6 / (fan in + fan out)) of a kernel (..., i, o); of a single number, sqrt(3)."""
+    """Return sqrt(6 / (fan in + fan out)) for a kernel (..., i, o); sqrt(3) for a single number."""
     fans = 2 * shape[0] if len(shape) == 1 else np.prod(shape[:-2]) * (shape[-2] + shape[-1])
     return float(np.sqrt(6 / fans))

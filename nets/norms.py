@@ -1,4 +1,4 @@
-"""Batch norms: over the batches of all replicas, and by stored statistics (BigGAN-deep)."""
+"""Batch norms: with statistics over all replicas, and with stored ones (BigGAN-deep)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ TRUNCATION_ROWS = 51  # statistics are stored for truncations 0, 0.02, ..., 1
 
 
 def each(function: Callable[..., Any], *values: Any) -> Any:
-    """Return `function` of values, or of each piece where they come as lists of pieces."""
+    """Return `function` of the values, or a list of its results where these are lists of pieces."""
     return tf.nest.map_structure(function, *values)
 
 
 class BatchNorm(keras.layers.Layer):
-    """Batch norm whose training statistics are those of all pieces on all replicas together.
+    """Batch norm; in training its statistics are those of all pieces on all replicas.
 
-    Takes (b, h, w, c), or the pieces of it as a list, and returns the same. In training the moving
-    averages take `moves` steps towards the statistics of the batch.
+    Takes and returns (b, h, w, c), or a list of its pieces. In training the moving averages take
+    `moves` steps towards the statistics of the batch.
     """
 
     def __init__(self, name: str, *, epsilon: float, momentum: float):
@@ -37,7 +37,7 @@ class BatchNorm(keras.layers.Layer):
             self.add_statistic(name, shape[-1:], initializer, trainable=False)
 
     def add_statistic(self, name: str, shape, initializer: str, *, trainable: bool) -> None:
-        """Make a variable that keeps its type in networks of mixed types."""
+        """Make a variable that keeps its type in networks of mixed precision."""
         variable = self.add_weight(
             name=name, shape=shape, initializer=initializer, trainable=trainable, autocast=False
         )
@@ -65,7 +65,7 @@ class BatchNorm(keras.layers.Layer):
 
 
 def batch_moments(pieces: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the means and variances of channels over all pieces (b, h, w, c) on all replicas."""
+    """Return means and variances (c,) over all pieces (b, h, w, c) on all replicas."""
     here = tf.distribute.get_replica_context()
     count = sum(math.prod(static_shape(x)[:-1]) for x in pieces) * here.num_replicas_in_sync
 
@@ -78,7 +78,7 @@ def batch_moments(pieces: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 class StoredBatchNorm(keras.layers.Layer):
-    """Batch norm by stored statistics, a row of them for each of 51 truncations; (b, h, w, c)."""
+    """Batch norm of (b, h, w, c) with stored statistics, one row for each of 51 truncations."""
 
     def __init__(self, name: str):
         super().__init__(name=name, dtype=keras.config.dtype_policy().variable_dtype)
@@ -98,7 +98,7 @@ class StoredBatchNorm(keras.layers.Layer):
         return self.normalise(x, rows) * self.scale + self.offset
 
     def normalise(self, x, rows):
-        """Return x normalised by the mix of stored rows that `rows` (51,) says."""
+        """Return x normalised by the stored rows, averaged with the weights `rows` (51,)."""
         mean = tf.linalg.matvec(self.mean, rows, transpose_a=True)
         var = tf.linalg.matvec(self.var, rows, transpose_a=True)
         return (x - mean) * tf.math.rsqrt(var + STORED_EPSILON)
@@ -120,13 +120,14 @@ class ConditionalBatchNorm(StoredBatchNorm):
 
 
 def truncation_weights(truncation: float) -> np.ndarray:
-    """Return the weights (51,) of the stored rows for a truncation in (0, 1]: interpolation.
+    """Return the weights (51,) that interpolate the stored rows at a truncation in (0, 1].
 
-    Within 1e-6 of a row it is that row. (The published code swaps the two weights between rows.)
+    Within 1e-6 of a row that row is used. (The published code swaps the two weights between rows.)
+    Raises ValueError for a truncation outside (0, 1].
     """
     if not 0 < truncation <= 1:
         raise ValueError(f"truncation {truncation} must be above 0 and at most 1")
     steps = TRUNCATION_ROWS - 1
     row = round(truncation * steps)
-    place = row if abs(truncation - row / steps) < 1e-6 else truncation * steps
-    return np.maximum(0, 1 - np.abs(place - np.arange(TRUNCATION_ROWS)))
+    position = row if abs(truncation - row / steps) < 1e-6 else truncation * steps
+    return np.maximum(0, 1 - np.abs(position - np.arange(TRUNCATION_ROWS)))

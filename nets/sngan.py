@@ -1,7 +1,7 @@
 """SNGAN networks: energies and generators at 32, 64 and 128 pixels.
 
 The ResNets of Miyato et al. 2018 (spectral normalisation GAN), without spectral normalisation. A
-network is a table of rows; widths are shares of a base width, that of the widest layer.
+network is a table of rows; widths are fractions of a base width, that of the widest layer.
 """
 
 from collections.abc import Sequence
@@ -64,8 +64,9 @@ class EbmSngan(Composite, keras.Model):
 class EbmBlock(Composite):
     """relu, conv3x3, relu, conv3x3, [down], beside a shortcut: identity, or [down], conv1x1.
 
-    The stem (first block) has no leading relu. The published blocks other than the stem pool after
-    the shortcut's convolution; the two commute, and pooling first is a quarter of the work.
+    The stem (first block) has no leading relu. In the published code, blocks other than the stem
+    pool after the convolution of the shortcut. The two commute; pooling first takes a quarter of
+    the work.
     """
 
     def __init__(self, inputs: int, outputs: int, down: bool, *, is_stem: bool, name: str):
@@ -83,10 +84,10 @@ class EbmBlock(Composite):
 
 
 class GenSngan(Composite, keras.Model):
-    """Images of normal latents: (b, z_sz) -> (b, size, size, 1 or 3) in [-1, 1].
+    """Images from normal latents: (b, z_sz) -> (b, size, size, 1 or 3) in [-1, 1].
 
-    Latents may come as a list of pieces, and so the images; only the batch norms see them together,
-    whose moving averages make `moves` steps in training.
+    Latents and images may be lists of pieces; only the batch norms use all pieces together. In
+    training the moving averages of batch norms take `moves` steps.
     """
 
     def __init__(self, shape: Sequence[int], width: int | None = None, z_sz: int = 128):
@@ -109,12 +110,12 @@ class GenSngan(Composite, keras.Model):
         return each(self.last, self.bn(x, training=training, moves=moves))
 
     def first(self, z):
-        """Return what the blocks begin with: (b, z_sz) -> (b, 4, 4, width)."""
+        """Return the input of the first block: (b, z_sz) -> (b, 4, 4, width)."""
         channels_first = tf.reshape(self.lin(z), [-1, self.width, 4, 4])
         return tf.transpose(channels_first, [0, 2, 3, 1])
 
     def last(self, x):
-        """Return images of what the last batch norm gives."""
+        """Return images from the output of the last batch norm."""
         return tf.tanh(tf.cast(self.conv(tf.nn.relu(x)), self.variable_dtype))
 
     def sample_latents(self, b: int, seed: tf.Tensor) -> tf.Tensor:
@@ -122,14 +123,14 @@ class GenSngan(Composite, keras.Model):
         return tf.random.stateless_normal([b, self.z_sz], seed, alg="philox")
 
     def symbolic_inputs(self) -> list:
-        """Return what `call` needs, to build the network with."""
+        """Return symbolic inputs of `call`, to build the network."""
         return [keras.Input((self.z_sz,))]
 
 
 class GenBlock(Composite):
     """bn, relu, up, conv3x3, bn, relu, conv3x3, beside a shortcut: up, conv1x1.
 
-    Upsampling and a 1x1 convolution commute, so the shortcut convolves the small image.
+    Upsampling and a 1x1 convolution commute, so the shortcut convolves the small image first.
     """
 
     def __init__(self, outputs: int, name: str):
@@ -145,11 +146,11 @@ class GenBlock(Composite):
         return each(self.lower, x, y)
 
     def upper(self, y):
-        """Return what the second batch norm gets of what the first one gives."""
+        """Return the input of the second batch norm from the output of the first."""
         return self.conv_1(upsample_bilinear(tf.nn.relu(y)))
 
     def lower(self, x, y):
-        """Return the sum of the shortcut and the rest after the second batch norm."""
+        """Return the output of the block from its input x and the output y of the second norm."""
         return self.conv_2(tf.nn.relu(y)) + upsample_bilinear(self.sc(x))
 
 

@@ -1,4 +1,4 @@
-"""Wide ResNet classifier (Zagoruyko and Komodakis 2016), published depth 28 and width 10."""
+"""Wide ResNet classifier (Zagoruyko and Komodakis 2016); published depth 28 and width 10."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +16,10 @@ GROUPS = ((16, 1), (32, 2), (64, 2))  # (channels at width 1, stride of the firs
 class WideResNet(Composite, keras.Model):
     """Logits of images: (b, h, w, 1 or 3) in [-1, 1] -> (b, num_classes).
 
-    Dropout draws from `seed`, a (2,) integer tensor that a training call must give. Where images
-    are rows of a larger batch, `rows(draw, b)` takes theirs of `draw(n)`, the larger batch's.
-    Images and `rows` may come as lists of pieces, and so the logits; only the batch norms see them
-    together.
+    Dropout draws from `seed`, a (2,) integer tensor that is required in training. If the images are
+    rows of a larger batch, `rows(draw, b)` returns their rows of `draw(n)`, drawn for all n rows of
+    that batch. Images, `rows` and logits may be lists of pieces; only the batch norms use all
+    pieces together. Raises ValueError for a depth other than 10, 16, 22, ...
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WideResNet(Composite, keras.Model):
         return each(self.linear, self.features(x, seed=seed, rows=rows, training=training))
 
     def features(self, x, seed=None, rows=None, training=False):
-        """Return what the last layer reads: (b, h, w, c) in [-1, 1] -> (b, 64 width)."""
+        """Return the input of the last layer: (b, h, w, c) in [-1, 1] -> (b, 64 width)."""
         if training and self.dropout and seed is None:
             raise ValueError("a training call of a classifier with dropout needs a seed")
         x = each(self.conv1, x)
@@ -66,7 +66,7 @@ class WideResNet(Composite, keras.Model):
 class Block(Composite):
     """bn, relu, conv3x3, dropout, bn, relu, conv3x3 with the stride, beside a shortcut.
 
-    The shortcut is the input, or a conv1x1 of it with the stride where shapes change.
+    The shortcut is the input or, if shapes change, a conv1x1 of it with the stride.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, dropout: float, name: str):
@@ -86,12 +86,12 @@ class Block(Composite):
         return each(self.lower, x, self.bn_2(y, training=training))
 
     def lower(self, x, y):
-        """Return the sum of the shortcut and the rest after the second batch norm."""
+        """Return the output of the block from its input x and the output y of the second norm."""
         y = self.conv_2(tf.nn.relu(y))
         return y + (self.shortcut(x) if self.shortcut else x)
 
     def dropped(self, y: tf.Tensor, seed: Any, rows: Callable) -> tf.Tensor:
-        """Return the factors of dropout, like y: 0, or 1 / (1 - dropout)."""
+        """Return the factors of dropout, in the shape of y: 0, or 1 / (1 - dropout)."""
         size, *sides = static_shape(y)
 
         def draw(count: int) -> tf.Tensor:
@@ -102,13 +102,13 @@ class Block(Composite):
 
 
 def whole(draw: Callable[[int], tf.Tensor], count: int) -> tf.Tensor:
-    """Return the rows of images that are a whole batch."""
+    """Return the rows of images that are the whole batch."""
     return draw(count)
 
 
 def norm(name: str) -> keras.layers.Layer:
     """Return the classifier's batch norm.
 
-    (The published blocks kept 10% of their running averages a step; here all keep 90%.)
+    (In the published code blocks keep 10% of their running averages per step; here all keep 90%.)
     """
     return BatchNorm(name, epsilon=1e-5, momentum=0.9)

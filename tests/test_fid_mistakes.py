@@ -13,9 +13,12 @@ from utils.weights.files import save_weights
 # name: (--set of the smoke config, words in the message)
 WRONG = {
     "how many": ("num_samples=None", "'num_samples' is missing"),
-    "scores beyond": ("fid_steps=[9]", "'fid_steps' [9] exceed 'mcmc_steps' 4"),
-    "half a chain": ("mcmc_temp=None", "'epsilon' and 'mcmc_temp' go together"),
-    "stored tau": ("epsilon=None mcmc_temp=None tau=0.1", "'tau' and clipping are those stored"),
+    "scores beyond": ("fid_steps=[9]", "'fid_steps' [9] go beyond 'mcmc_steps' 4"),
+    "half a chain": ("mcmc_temp=None", "'epsilon' and 'mcmc_temp' belong together"),
+    "stored tau": (
+        "epsilon=None mcmc_temp=None tau=0.1",
+        "'tau' and clipping come from the weights",
+    ),
     "no chain": ("epsilon=None mcmc_temp=None", "'mcmc_steps', 'epsilon' and 'mcmc_temp'"),
     "empty weights": ("ebm_weights=''", "'ebm_weights' is still empty"),
     "empty generator": ("gen_weights=''", "'gen_weights' is still empty"),

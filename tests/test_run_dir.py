@@ -96,7 +96,7 @@ def test_folders_that_are_not_of_this_command_are_refused(run, refused, tmp_path
     stored = {"format": FORMAT, "script": "attack", "config_path": "", "config": {}}
     Path("other/config.json").write_text(json.dumps(stored))
     assert "other is a run of attack.py" in refused(run, "other")
-    assert "--run-dir goes with a config file" in refused(
+    assert "--run-dir needs a config file" in refused(
         train.main, ["--resume", "other", "--run-dir", "other"]
     )
 

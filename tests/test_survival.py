@@ -106,7 +106,7 @@ def test_a_run_whose_folder_was_deleted_ends_with_one_line(run, disturb, capsys)
     assert stop.value.code == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: cannot write runs/")
-    assert error.endswith("/state/2: its folder is not there")
+    assert error.endswith("/state/2: its folder does not exist")
     assert not list(Path("runs").iterdir()), "nothing that cannot be resumed was made anew"
 
 
@@ -230,7 +230,7 @@ def test_a_run_from_weights_that_are_not_numbers_is_refused(run, tmp_path, capsy
     with pytest.raises(SystemExit) as stop:
         run(*NO_GENERATOR, "ebm_weights=nan.weights.h5")
     assert stop.value.code == 2
-    assert "starts from are NaN or Inf" in capsys.readouterr().err
+    assert "weights or chain states that are NaN or Inf" in capsys.readouterr().err
 
 
 def test_weights_that_an_update_made_infinite_are_never_written(run, tmp_path, capsys):
@@ -249,6 +249,6 @@ def test_pictures_of_what_is_not_finite_are_left_out_and_said(tmp_path, capsys):
     """A run whose `on_divergence` is to go on does so, without a black picture."""
     (tmp_path / "shortrun").mkdir()
     images = {"good": np.zeros((1, 4, 4, 3)), "bad": np.full((1, 4, 4, 3), np.nan)}
-    Training.draw(SimpleNamespace(chief=True, folder=str(tmp_path), board=None), images)
+    Training.plot(SimpleNamespace(chief=True, folder=str(tmp_path), board=None), images)
     assert [path.name for path in tmp_path.rglob("*.png")] == ["good.png"]
-    assert "bad is not drawn: its images hold NaN or Inf" in capsys.readouterr().out
+    assert "bad is not plotted: its images hold NaN or Inf" in capsys.readouterr().out

@@ -101,7 +101,7 @@ def test_rows_over_replicas_are_rows_alone():
         ("image_dims=[32,32,2]", "'image_dims' must be [size, size, 3] or [size, size, 1]"),
         ("image_dims=[32,48,3]", "'image_dims' must be [size, size, 3]"),
         ("data_type=generator", "'data_type' must be a data set"),
-        ("class_weights=[1,1,1]", "3 for 2 classes"),
+        ("class_weights=[1,1,1]", "3 numbers for 2 classes"),
         ("clf_depth=11", "'clf_depth' must be 10, 16"),
         ("momentum=0", "'nesterov' needs 'momentum'"),
     ],

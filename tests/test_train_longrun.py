@@ -52,14 +52,14 @@ def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
         drawn, burnt = banks.update.draw(rng), banks.burn_in.draw(rng)
         new = np.full((batch, 1, 1, 1), 1000.0 + number, np.float32)
         ends = (drawn.images + steps, burnt.images + burn_in, new)  # a step adds 1
-        assert drawn.counts.tolist() == [ages[place] for place in drawn.places]
+        assert drawn.counts.tolist() == [ages[slot] for slot in drawn.slots]
         put_back(banks, Banks(drawn, burnt), ends, [steps, burn_in, threshold, 0])
 
-        for place, other in zip(drawn.places, burnt.places, strict=True):
-            update[place], ages[place] = update[place] + steps, ages[place] + steps
+        for slot, other in zip(drawn.slots, burnt.slots, strict=True):
+            update[slot], ages[slot] = update[slot] + steps, ages[slot] + steps
             burning[other] += burn_in
             if counts[other] >= threshold:
-                update[place], ages[place] = burning[other], (counts[other] + 1) * burn_in
+                update[slot], ages[slot] = burning[other], (counts[other] + 1) * burn_in
                 burning[other], counts[other], seen_moves = 1000.0 + number, 0, seen_moves + 1
             else:
                 counts[other] += 1

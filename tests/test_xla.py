@@ -101,4 +101,4 @@ def test_xla_is_for_one_replica(start_run, capsys):
     with pytest.raises(SystemExit) as stop:
         start_run(train.main, "configs/smoke.py", "jit=True", "num_replicas=2")
     assert stop.value.code == 2
-    assert "jit is for one replica, here are 2" in capsys.readouterr().err
+    assert "'jit' works with one replica, and there are 2" in capsys.readouterr().err

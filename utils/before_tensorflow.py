@@ -1,7 +1,8 @@
-"""What is done before TensorFlow is imported: oneDNN on, its start-up lines off the console.
+"""Settings before TensorFlow is imported: oneDNN on, its start-up lines off the console.
 
-Importing this module does it, the one exception to "importing does nothing". TensorFlow reads the
-variable and logs its lines while it is imported; where it is imported already nothing is done.
+Importing this module makes these settings, the one exception to "importing does nothing":
+TensorFlow reads variables and logs lines while it is imported. If it is imported already, nothing
+is done.
 """
 
 import atexit
@@ -15,41 +16,41 @@ from collections.abc import Callable
 from typing import NoReturn
 
 ONEDNN, LOG_LEVEL = "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"
-# Lines of its loggers below "fatal", with their date, and what it writes around them.
+# Log lines of TensorFlow below "fatal", which begin with a date, and the lines around them.
 START_UP = re.compile(
     rb"[IWE]\d{4} \d\d:\d\d:|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
     rb"|WARNING: All log messages before absl|To enable the following instructions"
 )
-RARELY = 100_000  # new objects per collection: half a second less for the import
-_END = b"\0\n"  # of the start-up, for the filter
-_RELEASE: list[Callable[[], object]] = []  # what `release` has to do, once
+RARELY = 100_000  # new objects per garbage collection: the import takes half a second less
+_END = b"\0\n"  # tells the filter that the start-up is over
+_RELEASE: list[Callable[[], object]] = []  # what `release` does, once
 
 
 def release() -> None:
-    """Undo what is of the start-up alone: it is over, a script prints its first own line."""
+    """End the start-up: undo its settings before a script prints its first line."""
     while _RELEASE:
         _RELEASE.pop()()
 
 
 def _collect_rarely() -> None:
-    """Let the garbage collector rest until `release`, for what an import makes stays."""
+    """Collect garbage rarely until `release`: the objects of an import stay anyway."""
     _RELEASE.append(functools.partial(gc.set_threshold, *gc.get_threshold()))
     gc.set_threshold(RARELY)
 
 
 def _log_no_information() -> None:
-    """Log from warnings on; TensorFlow reads it when it is imported, processes of ours anew."""
+    """Log only warnings and errors. TensorFlow reads the variable once, so `release` removes it."""
     os.environ[LOG_LEVEL] = "1"
     _RELEASE.append(functools.partial(os.environ.pop, LOG_LEVEL, None))
 
 
 def _filter_standard_error() -> None:
-    """Lead file descriptor 2 through a process that holds start-up lines back until `release`.
+    """Send standard error through a child process that holds start-up lines back until `release`.
 
-    A process of its own, for a thread could neither read while TensorFlow's libraries are loaded
-    nor outlive an abort. A process that dies before `release` has all of its lines shown.
+    A thread could neither read while TensorFlow's libraries are loaded nor survive an abort. If
+    this process dies before `release`, the child prints all lines.
     """
-    with contextlib.suppress(OSError):  # where there is no standard error, there is nothing to do
+    with contextlib.suppress(OSError):  # without standard error there is nothing to do
         original, (reader, writer) = os.dup(2), os.pipe()
         child = os.fork()
         if child == 0:
@@ -62,7 +63,7 @@ def _filter_standard_error() -> None:
 
 def _give_back(original: int, writer: int, child: int) -> None:
     os.dup2(original, 2)
-    with contextlib.suppress(OSError):  # one that is gone needs no end
+    with contextlib.suppress(OSError):  # the child may have ended already
         os.write(writer, _END)
         os.close(writer)
         os.close(original)
@@ -70,12 +71,12 @@ def _give_back(original: int, writer: int, child: int) -> None:
 
 
 def _pass_on(reader: int) -> NoReturn:
-    """Copy lines to standard error, those of the start-up only if the writer dies; end."""
+    """Copy lines to standard error, start-up lines only if the writer dies; then exit."""
     try:
         os.setsid()  # Ctrl-C is for the writer
         os.dup2(reader, 0)
         os.close(1)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the pipe, too, or its end would not be seen
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the pipe's writer, too: else no end
         held = []
         with open(0, "rb") as lines:
             for line in lines:

@@ -1,4 +1,4 @@
-"""Where a script prints: it goes on when nobody listens any more."""
+"""Printing that never fails, not even when the terminal or pipe has closed."""
 
 import contextlib
 import io
@@ -12,22 +12,22 @@ from utils.before_tensorflow import release
 
 @contextlib.contextmanager
 def console() -> Iterator[None]:
-    """Let no print in the block fail: for a closed pipe or terminal, or a letter that it lacks."""
+    """Let no print in the block fail: neither for a closed terminal nor for unknown letters."""
     out, err = (stream and _Stream(stream) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield
-        finally:  # here, since Python itself fails at its end where it cannot flush
+        finally:  # flushed here, because Python's own flush at exit would fail
             for stream in filter(None, (out, err)):
                 stream.flush()
 
 
 class _Stream:
-    """A text stream whose writes never fail; after one that did, they go nowhere."""
+    """A text stream whose writes never fail; after a failure its text is discarded."""
 
     def __init__(self, stream: TextIO):
         self._stream, self._is_gone = stream, False
-        # Standard error replaces letters anyway; led to a filter it could not be changed.
+        # Standard error replaces letters anyway, and cannot be changed behind our filter.
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
 
@@ -40,7 +40,7 @@ class _Stream:
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
-        release()  # whoever asks for a terminal must not see the filter
+        release()  # a question such as `isatty` must not reach the filter
         return getattr(self._stream, name)
 
     def _try(self, call, *arguments: str) -> None:
@@ -50,8 +50,8 @@ class _Stream:
             call(*arguments)
         except OSError as error:
             self._is_gone = True
-            # What the stream still holds goes nowhere, too, or Python's own end would fail.
+            # What the stream still holds is discarded, too; Python's exit would fail otherwise.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
-            print(f"warning: {self._stream.name} is gone ({error}); going on", file=sys.stderr)
+            print(f"warning: {self._stream.name} is gone ({error}); continuing", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The user's mistakes, and the surroundings', told in one line."""
+"""Mistakes of a user, and failures of the machine, reported in one line."""
 
 import contextlib
 import contextvars
@@ -13,51 +13,53 @@ import tensorflow as tf
 from nets.layers import NoSuchNetwork
 from utils.console import console
 
-_HOW_TO_GO_ON = contextvars.ContextVar("how to go on")
-_WHAT_FILLS_MEMORY = contextvars.ContextVar("what fills a device's memory")
+_HOW_TO_GO_ON = contextvars.ContextVar("how to resume the run")
+_MEMORY_KEY = contextvars.ContextVar("the config key that decides on memory")
 _AT_THE_END = contextvars.ContextVar("what a script closes when it ends")
 
 
 class UserError(Exception):
-    """Something the user can mend; its text is one line: what, where, and what to do.
+    """A mistake that the user can correct; its text is one line: what, where, and what to do.
 
-    A script prints it as `error: ...` and exits with status 2. Tracebacks are left to our own bugs.
+    A script prints it as `error: ...` and exits with status 2. Only our own bugs show tracebacks.
     """
 
 
 class Diverged(UserError):
-    """A chain is NaN or Inf; on all workers alike."""
+    """A chain is NaN or Inf; raised on all workers."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, for use inside a one-line error."""
+    """Return the first line of an exception's message, for a one-line error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """Return which of `names` is meant by one that does not exist; case does not count."""
+    """Return the one of `names` that is nearest to an unknown name, None if none is near.
+
+    Upper and lower case are the same.
+    """
     lower = {str(known).lower(): str(known) for known in names}
     close = difflib.get_close_matches(str(name).lower(), lower, n=1)
     return lower[close[0]] if close else None
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the hint of an error about a name that does not exist: the one meant, or all."""
+    """Return the hint of an error about an unknown name: the nearest of `names`, or all of them."""
     names = [str(known) for known in names]
     if close := closest(name, names):
         return f" (did you mean '{close}'?)"
     return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
 
 
-# What TensorFlow says where the compilation fails, and where CUDA's own tools do or are missing.
+# Parts of TensorFlow's messages about failures of XLA and about failing or missing tools of CUDA.
 OF_XLA = ("XlaMustCompile", "tf2xla", "JIT compilation failed", "ptxas", "libdevice")
 
 
 def one_line_errors(main: Callable) -> Callable:
     """Wrap a script's `main(argv=None)` so that a UserError is one line and exit status 2.
 
-    So are a network that there is not, a device's memory that is full, and the end of another
-    worker, without which a run of many machines cannot go on.
+    Unknown networks, out-of-memory, failures of XLA and lost workers are reported the same way.
     """
 
     @functools.wraps(main)
@@ -89,40 +91,40 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
 
 
 def until_the_end(close: Callable[[], None]) -> None:
-    """Have the script under way call `close` when it ends, however it ends."""
+    """Let the running script call `close` when it ends, with or without an error."""
     stack = _AT_THE_END.get(None)
     if stack is not None:
         stack.callback(close)
 
 
-def tell_how_to_go_on(advice: str) -> None:
-    """Note what a user has to do should another worker end this script."""
+def record_how_to_resume(advice: str) -> None:
+    """Record the advice that a user gets if a lost worker or a full disk ends this script."""
     _HOW_TO_GO_ON.set(advice)
 
 
-def tell_what_fills_memory(key: str) -> None:
-    """Note which key a user has to choose smaller should a device's memory not do."""
-    _WHAT_FILLS_MEMORY.set(key)
+def record_memory_key(key: str) -> None:
+    """Record which key a user must make smaller if a device runs out of memory."""
+    _MEMORY_KEY.set(key)
 
 
 def how_to_go_on(otherwise: str) -> str:
-    """Return that advice, or `otherwise` while there is no run to go on with."""
+    """Return the recorded advice, or `otherwise` if no run has begun."""
     return _HOW_TO_GO_ON.get(otherwise)
 
 
 def _in_one_line(error: tf.errors.OpError) -> str | None:
-    """Return what a user has to know of an error of TensorFlow; None where it is our own bug."""
+    """Return the message for an error of TensorFlow, None if it is our own bug."""
     text = str(error)
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        key = _WHAT_FILLS_MEMORY.get("batch_size")
+        key = _MEMORY_KEY.get("batch_size")
         return f"out of memory: choose a smaller {key}"
     lines = [line.strip().rstrip(".") for line in text.splitlines() if "eterminis" in line]
     if isinstance(error, tf.errors.UnimplementedError) and lines:
-        return f"{lines[0]}: add --set deterministic=False to run it all the same"
+        return f"{lines[0]}: add --set deterministic=False to run it anyway"
     if any(sign in text for sign in OF_XLA):
         return (
-            f"XLA cannot compile what the device computes: {first_line(error)}; where key 'jit' "
-            "asks for it, add --set jit=False to run without"
+            f"XLA cannot compile the work of the device: {first_line(error)}; if 'jit' is True, "
+            "add --set jit=False to run without"
         )
     if _is_of_another_worker(error):
         advice = how_to_go_on("start all of them again")
@@ -131,7 +133,7 @@ def _in_one_line(error: tf.errors.OpError) -> str | None:
 
 
 def _is_of_another_worker(error: tf.errors.OpError) -> bool:
-    """Return whether an operation failed since a worker that takes part in it is gone."""
+    """Return whether an operation failed because another worker is lost."""
     return "TF_CONFIG" in os.environ and (
         isinstance(error, tf.errors.UnavailableError) or "Collective ops is aborted" in str(error)
     )

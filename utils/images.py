@@ -1,4 +1,4 @@
-"""Images of networks as pictures: rounded to bytes, one by one or tiled, as PNG files."""
+"""Images of networks as PNG pictures: rounded to bytes, single or tiled."""
 
 import numpy as np
 from PIL import Image
@@ -6,11 +6,11 @@ from PIL import Image
 from utils.errors import Diverged
 from utils.files.whole import join, make_folder, whole_file
 
-GAP = 208  # grey level between images, told from their white grounds
+GAP = 208  # grey level between images, which differs from white backgrounds
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Round images from [-1, 1] to 0..255, clipping what lies outside.
+    """Round images from [-1, 1] to uint8 0..255; values outside are clipped.
 
     Raises Diverged for NaN and Inf, which a cast would turn into black or white.
     """
@@ -20,7 +20,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
-    """Lay (n, h, w, c) images out as one (H, W, c) picture, `gap` grey pixels between them."""
+    """Arrange (n, h, w, c) uint8 images in one (H, W, c) picture, `gap` grey pixels apart."""
     count, height, width, channels = images.shape
     columns = columns or int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
@@ -32,24 +32,24 @@ def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
 
 
 def save_images(images: np.ndarray, folder: str, first: int = 0) -> None:
-    """Write (n, h, w, c) images in [-1, 1] as `000000.png`, ... into a folder, from `first` on."""
+    """Write (n, h, w, c) images in [-1, 1] as `000000.png`, ..., the first with number `first`."""
     make_folder(folder)
     for number, pixels in enumerate(to_uint8(images), first):
         save_image(pixels, join(folder, f"{number:06}.png"))
 
 
 def save_image(pixels: np.ndarray, path: str) -> None:
-    """Write (h, w, c) uint8 pixels as a PNG."""
+    """Write (h, w, 1 or 3) uint8 pixels as a PNG file."""
     with whole_file(path) as temporary:
         to_picture(pixels).save(temporary)
 
 
 def save_grid(images: np.ndarray, path: str, columns: int | None = None) -> None:
-    """Write (n, h, w, c) images in [-1, 1] as one PNG, about as many rows as `columns` if None."""
+    """Write (n, h, w, c) images in [-1, 1] as one PNG file; `columns` None: a square grid."""
     with whole_file(path) as temporary:
         to_picture(tile(to_uint8(images), columns)).save(temporary)
 
 
 def to_picture(pixels: np.ndarray) -> Image.Image:
-    """Return (h, w, 1 or 3) uint8 pixels as a grey picture or one in colour."""
+    """Return (h, w, 1 or 3) uint8 pixels as a grey or a colour picture."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -1,4 +1,4 @@
-"""Where a run computes: its replicas, and the bridge between host arrays and device code."""
+"""The replicas of a run, and the bridge between host arrays and device code."""
 
 import functools
 import math
@@ -17,10 +17,10 @@ from utils.seeds import Key, Share
 
 
 class Replicas:
-    """The devices of a run: `count` replicas, of which this process drives those numbered `local`.
+    """The devices of a run: `count` replicas; this process drives those numbered `local`.
 
-    Each works on its share of the batch by `pieces`, side by side on the cores that it has.
-    Of many processes (workers) one is the `chief`: it writes the run folder.
+    Each replica computes its share of the batch in `pieces`, side by side on its cores. One of the
+    processes (workers) is the `chief`, which writes the run folder.
     """
 
     def __init__(self, config: Mapping[str, Any]):
@@ -34,8 +34,10 @@ class Replicas:
             print(f"set in the environment, and used: {', '.join(own)}", flush=True)
         self.count = self.strategy.num_replicas_in_sync
         if config["jit"] and self.count > 1:
-            raise UserError(f"jit is for one replica, here are {self.count}: add --set jit=False")
-        # AutoGraph would only take time: loops are TensorFlow's own.
+            raise UserError(
+                f"'jit' works with one replica, and there are {self.count}: add --set jit=False"
+            )
+        # Loops are TensorFlow's own: AutoGraph would only take time.
         self._graph = functools.partial(
             tf.function, jit_compile=config["jit"] or None, autograph=False
         )
@@ -57,14 +59,14 @@ class Replicas:
 
     @functools.cached_property
     def batch(self) -> int:
-        """The share of `batch_size` that one replica takes, in whole pieces.
+        """The share of `batch_size` that one replica computes.
 
-        Raises UserError where it is no whole number, or does not divide into `pieces`.
+        Raises UserError if it is no whole number, or no multiple of `pieces`.
         """
         if self.batch_size % self.count:
             raise UserError(
-                f"batch_size {self.batch_size} does not divide over {self.count} replicas: "
-                f"use a multiple of {self.count}, for example --set batch_size="
+                f"'batch_size' {self.batch_size} is no multiple of {self.count} replicas: "
+                "for example add --set batch_size="
                 f"{max(1, round(self.batch_size / self.count)) * self.count}"
             )
         batch = self.batch_size // self.count
@@ -74,11 +76,11 @@ class Replicas:
 
     @property
     def positions(self) -> slice:
-        """The positions of the whole batch that this process's replicas take."""
+        """The positions of the whole batch that the replicas of this process compute."""
         return slice(self.local[0] * self.batch, (self.local[-1] + 1) * self.batch)
 
     def share(self) -> Share:
-        """Return the share of the whole batch of the replica that calls."""
+        """Return the calling replica's share of the whole batch; call it in replica context."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return Share(replica, self.count)
 
@@ -91,13 +93,13 @@ class Replicas:
     def compile(
         self, function: Callable[..., tuple], seed: int, then: Callable[[], None] = lambda: None
     ) -> Callable[..., tuple[Any, dict[str, tf.Tensor]]]:
-        """Return an update as one graph over all replicas, between arrays of the host.
+        """Return an update as one graph over all replicas, with NumPy arrays in and out.
 
-        Called as (step, scalars, *inputs), inputs nested arrays whose rows are this process's
-        `positions`, it runs `function(key, *scalars, *own)` on every replica with its own rows,
-        which returns (arrays, metrics); then `then` over all of them. It returns the arrays, with
-        the rows of `positions`, and the metrics' means. Whole numbers enter as tensors; truth
-        values choose the graph.
+        The update takes ((step, retry), scalars, *inputs), where inputs are nested arrays with the
+        rows of this process's `positions`. On each replica it runs `function(key, *scalars, *own)`
+        on the replica's own rows, which returns (arrays, metrics), and afterwards `then()` across
+        all replicas. It returns the arrays, with the rows of `positions`, and the means of metrics.
+        Whole numbers among the scalars become tensors; each bool has a graph of its own.
         """
 
         @self._graph
@@ -119,9 +121,10 @@ class Replicas:
         return call
 
     def each(self, function: Callable[..., Any]) -> Callable[..., list]:
-        """Return `function` as one graph over all replicas, between arrays of the host.
+        """Return `function` as one graph over all replicas, with NumPy arrays in and out.
 
-        Called as (scalars, *inputs) like an update; it returns each local replica's arrays.
+        The graph takes (scalars, *inputs); each of the inputs is a list with one entry per local
+        replica. It returns a list with the arrays of each local replica.
         """
         on_all = self._graph(
             lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,))
@@ -136,21 +139,21 @@ class Replicas:
     def rows(
         self, function: Callable[..., Any], batch: int, least: int | None = None
     ) -> Callable[..., np.ndarray]:
-        """Return (n, ...) arrays -> `function` of their rows, up to `batch` rows at a time.
+        """Return arrays (n, ...) -> `function` of their rows, up to `batch` rows at a time.
 
-        Rows are spread over all replicas and there over pieces. The last ones are filled up by rows
-        that are then left out, to `least` rows (None: `batch`), or to that doubled until they fit:
-        so there are few shapes, and one trace each. `function` must treat every row by itself.
+        Rows are split over all replicas and their pieces. The last rows are padded to `least` rows
+        (None: `batch`), or to twice that, and so on until they fit, so that few shapes are traced;
+        the padding is dropped from the result. `function` must treat each row by itself.
         """
         workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
         def on_replica(*rows: tf.Tensor) -> tf.Tensor:
             result = self.by_pieces(function, *rows)
             here = tf.distribute.get_replica_context()
-            # A mirrored strategy's gathers fail at times when they follow each other.
+            # Consecutive gathers of a mirrored strategy fail at times: only workers gather.
             return here.all_gather(result, axis=0) if workers else result
 
-        # Collectives in here: called eagerly each would build a function anew.
+        # One graph: collectives that are called eagerly would each build a function anew.
         on_all = self.each(on_replica)
 
         def on_rows(*arrays: np.ndarray) -> np.ndarray:
@@ -168,26 +171,26 @@ class Replicas:
         return on_rows
 
     def by_pieces(self, function: Callable[..., Any], *rows: tf.Tensor) -> Any:
-        """Return `function(*rows)`, which treats every row by itself, by as many pieces as divide.
+        """Return `function(*rows)`, computed in pieces; `function` must treat each row by itself.
 
-        Those are `pieces`, or fewer for a batch that they do not divide.
+        There are `pieces` pieces, or fewer if these do not divide the number of rows.
         """
         pieces = math.gcd(self.pieces, static_shape(rows[0])[0])
         return by_pieces(lambda number, *own: function(*own), pieces, *rows)
 
     def to_replicas(self, values: Sequence[Any]) -> Any:
-        """Return an input of `strategy.run`: one structure of arrays for each local replica."""
+        """Return an input of `strategy.run`; `values` has one structure per local replica."""
         by_number = dict(zip(self.local, values, strict=True))
 
         def value(number: int) -> Any:
-            if isinstance(self.strategy, tf.distribute.TPUStrategy):  # places NumPy arrays itself
+            if isinstance(self.strategy, tf.distribute.TPUStrategy):  # takes NumPy arrays
                 return by_number[number]
             return tf.nest.map_structure(tf.convert_to_tensor, by_number[number])
 
         return self._on_each(value)
 
     def to_host(self, values: Any) -> list[Any]:
-        """Return the NumPy arrays that each local replica returned from `strategy.run`."""
+        """Return the results of `strategy.run` as NumPy arrays, a list by local replica."""
         flat = [self.strategy.experimental_local_results(x) for x in tf.nest.flatten(values)]
         return [
             tf.nest.pack_sequence_as(values, [np.asarray(leaf) for leaf in replica])
@@ -195,7 +198,7 @@ class Replicas:
         ]
 
     def total(self, value: int) -> int:
-        """Return the sum of all workers' values, on every worker."""
+        """Return the sum of the values of all workers, on every worker."""
         if self._alone:
             return value
         own = [np.int64(0 if i else value) for i in range(len(self.local))]
@@ -206,18 +209,18 @@ class Replicas:
         return self.total(value if self.chief else 0)
 
     def barrier(self) -> None:
-        """Wait until every worker is here."""
+        """Wait until every worker has called this."""
         self.agree(0)
 
     def _on_each(self, value: Callable[[int], Any]) -> Any:
-        """Return `value(number)` of each local replica as an input of `strategy.run`."""
+        """Return `value(number)` for each local replica, as an input of `strategy.run`."""
         return self.strategy.experimental_distribute_values_from_function(
             lambda context: value(int(context.replica_id_in_sync_group))
         )
 
 
 def rows_at_once(count: int, batch: int, least: int) -> int:
-    """Return the size of the next batch of `count` rows: `batch`, or less where fewer are left."""
+    """Return the padded size of the next batch when `count` rows are left: `batch` or less."""
     size = least
     while size < min(count, batch):
         size *= 2
@@ -225,7 +228,7 @@ def rows_at_once(count: int, batch: int, least: int) -> int:
 
 
 def _split(arrays: Any, count: int) -> list[Any]:
-    """Return the equal parts of nested arrays (n, ...), in order."""
+    """Return `count` equal parts of nested arrays (n, ...), in order."""
     return [
         tf.nest.map_structure(
             lambda x, i=i: x[i * len(x) // count : (i + 1) * len(x) // count], arrays
@@ -235,7 +238,7 @@ def _split(arrays: Any, count: int) -> list[Any]:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Return the nested arrays of which these are the parts, in order; () where there are none."""
+    """Return the nested arrays that these parts make up, in order; () without parts."""
     if len(parts) < 2:
         return parts[0] if parts else ()
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)

@@ -58,9 +58,9 @@ def test_mean_steps_of_a_sample_are_those_of_a_simulated_bank(rng, probability, 
     for update in range(3000):
         drawn = bank.draw(rng)
         rejuvenated = choose_rejuvenated(drawn.counts, probability, oldest, rng.random(32))
-        draws[drawn.places] = draws[drawn.places] * ~rejuvenated + 1
+        draws[drawn.slots] = draws[drawn.slots] * ~rejuvenated + 1
         bank.put(*drawn[:3], (drawn.counts + 1) * ~rejuvenated)
-        means += [draws[drawn.places].mean()] * (update > 100)
+        means += [draws[drawn.slots].mean()] * (update > 100)
     row = [20, 5, probability, 0]
     known = mean_chain_steps({"mcmc_step_info": [row], "max_mcmc_updates": oldest})
     assert 5 + 20 * np.mean(means) == pytest.approx(known, rel=0.02)

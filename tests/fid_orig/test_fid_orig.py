@@ -172,7 +172,7 @@ def test_statistics_are_refused_before_features_are_computed(saved, tmp_path, mo
     [
         ({"init": "data_persistent"}, "belong to chains that start at data (mcmc_init=data)"),
         ({"prior_temperature": 1e-3}, "are half of a potential"),
-        (None, "do not say the chain they were trained with"),
+        (None, "do not record the chain they were trained with"),
     ],
 )
 def test_chains_that_need_a_config_are_left_to_fid(saved, tmp_path, capsys, change, words):

@@ -33,6 +33,6 @@ def test_a_process_goes_on_without_its_console(tmp_path, repository):
     os.close(writer)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        "warning: <stdout> is gone ([Errno 32] Broken pipe); going on"
+        "warning: <stdout> is gone ([Errno 32] Broken pipe); continuing"
     ]
     assert (tmp_path / "done").exists()

@@ -60,7 +60,7 @@ def test_a_process_alone_is_the_chief_and_agrees_with_itself():
 
 def test_a_batch_must_divide():
     assert cpus(2, batch_size=32).batch == 16
-    with pytest.raises(UserError, match="batch_size 33 does not divide over 2"):
+    with pytest.raises(UserError, match="'batch_size' 33 is no multiple of 2 replicas"):
         _ = cpus(2, batch_size=33).batch
     with pytest.raises(UserError, match="'pieces' 3 does not divide a replica's batch of 4 images"):
         _ = Replicas({**TWO_CPUS, "batch_size": 8, "pieces": 3}).batch

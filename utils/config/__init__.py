@@ -1,4 +1,4 @@
-"""Configs: the table of keys, the kinds of values, checks, and the command line."""
+"""Configs: the table of keys, types of values, checks, the command line and its help."""
 
 from utils.config.load import load_config
 

@@ -1,4 +1,4 @@
-"""Which attacks a config asks for, and whether they can be."""
+"""The attacks of a config, and the checks of their keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from utils.config.record import Config
 
 
 def attacks_of(config: Mapping[str, Any]) -> list[str]:
-    """Return the attacks that a run makes, in order."""
+    """Return the names of the attacks of a run, in order."""
     if config["attack"] == "ensemble":
         return config["attack_list"]
     is_old_spelling = config["attack"] == "pgd" and config["attack_gradient"] == "none"
@@ -16,17 +16,17 @@ def attacks_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def check_attacks(config: Config) -> list[str]:
-    """Return what keeps the attacks of a config from seeing what it says."""
+    """Return the problems of the keys of attacks."""
     names, kind, problems = attacks_of(config), config.attack_gradient, []
     blind = not {*names} & {*keys.GRADIENT_ATTACKS}
     if kind == "none" and names != ["transfer"]:
         problems.append(
-            "'attack_gradient' 'none' is the old spelling of attack 'transfer', and the attack is "
+            "'attack_gradient' 'none' is the old spelling of attack 'transfer', but the attack is "
             f"'{config.attack}': leave it out"
         )
     elif kind not in ("bpda", "none") and blind:
         problems.append(
-            f"'attack_gradient' is '{kind}', and attack '{names[0]}' takes no gradient through the "
+            f"'attack_gradient' is '{kind}', but attack '{names[0]}' uses no gradient through the "
             "purification: leave it out"
         )
     if kind == "surrogate" and (config.surrogate_steps or 2**31) >= config.langevin_steps:
@@ -38,6 +38,6 @@ def check_attacks(config: Config) -> list[str]:
         problems.append("'attack_checks' needs 'adv_eps' above 0")
     if "nes" in names and config.eot_attack_reps % 2:
         problems.append(
-            f"'eot_attack_reps' {config.eot_attack_reps} must be even: attack 'nes' looks in pairs"
+            f"'eot_attack_reps' {config.eot_attack_reps} must be even: attack 'nes' uses pairs"
         )
     return problems

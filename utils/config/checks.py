@@ -1,4 +1,4 @@
-"""What a config must fulfil beyond each key by itself: the checks of every script.
+"""Checks of a config that concern more than one key, for each script.
 
 A check takes the record of a config and returns its problems, one sentence each.
 """
@@ -13,9 +13,9 @@ from utils.config.attacks import check_attacks
 from utils.config.record import Config
 from utils.devices.pieces import why_not_pieces
 
-EMBEDDED = "emoji32"  # the data set that prepares itself, without a network
-PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` is: pad 4, crop, flip
-OWN_FORMATS = ("image_folder", "npz", "generator")  # a `data_type` that is no name of TFDS
+EMBEDDED = "emoji32"  # the data set in this repository, which needs no download
+PADDED_CROPS = ("cifar10", "emoji32")  # here `random_crop` means: pad by 4, crop, flip
+OWN_FORMATS = ("image_folder", "npz", "generator")  # values of `data_type` that TFDS does not know
 
 
 def data_name(config: Mapping[str, Any]) -> str:
@@ -29,19 +29,19 @@ def uses_generator(config: Mapping[str, Any]) -> bool:
 
 
 def trains_generator(config: Mapping[str, Any]) -> bool:
-    """Return whether a training run updates its generator (only chains that start from it can)."""
+    """Return whether a training run updates its generator, which needs chains that start at it."""
     return config["mcmc_init"].startswith("coop") and config["update_generator"]
 
 
 def _check_devices(config: Config) -> list[str]:
     problems = []
     if config.num_replicas > 1 and config.device_type != "cpu":
-        problems.append("'num_replicas' is for device_type 'cpu'; gpu and tpu use all devices")
+        problems.append("'num_replicas' is for device_type 'cpu': gpu and tpu use all devices")
     if config.threads is not None and config.device_type != "cpu":
         problems.append("'threads' is for device_type 'cpu'")
     if config.device_type == "cpu" and config.batch_size % config.num_replicas:
         problems.append(
-            f"'batch_size' {config.batch_size} does not divide over {config.num_replicas} replicas"
+            f"'batch_size' {config.batch_size} is no multiple of {config.num_replicas} replicas"
         )
     elif (batch := config.batch_size // config.num_replicas) % (config.pieces or 1):
         problems.append(why_not_pieces(config.pieces, batch))
@@ -50,8 +50,8 @@ def _check_devices(config: Config) -> list[str]:
 
 def _check_states(config: Config) -> list[str]:
     if config.on_divergence == "rollback" and config.keep_states < 2:
-        return ["'keep_states' must be 2 or more where 'on_divergence' is 'rollback': the newest "
-                "state may be what diverged"]  # fmt: skip
+        return ["'keep_states' must be at least 2 if 'on_divergence' is 'rollback': the newest "
+                "state may have diverged"]  # fmt: skip
     return []
 
 
@@ -69,11 +69,11 @@ def _check_networks(config: Config) -> list[str]:
 
 
 def _check_images(config: Config, key: str, networks: Mapping[str, tuple]) -> list[str]:
-    """Check that the network which `config[key]` names exists for such images."""
+    """Check that the network of `config[key]` exists for the config's image size and channels."""
     problems, (height, _, channels) = [], config.image_dims
     sizes = tuple(networks[config[key]][1])
     if height not in sizes:
-        problems.append(f"'{config[key]}' exists for sizes {sizes}, not {height}")
+        problems.append(f"'{config[key]}' exists for image sizes {sizes}, not {height}")
     if channels != 3 and config[key] in IN_COLOUR:
         problems.append(f"'{config[key]}' exists for 3 channels, not {channels}")
     return problems
@@ -88,29 +88,29 @@ def _check_prior(config: Config) -> list[str]:
 def _check_generator(config: Config) -> list[str]:
     problems = []
     if uses_generator(config) and config.gen_type is None:
-        problems.append("'gen_type' is missing: chains or data come from a generator")
+        problems.append("'gen_type' is missing: chains start at a generator, or data come from it")
     if trains_generator(config):
         if config.gen_type in ("gen_biggan", "gen_biggan_cond"):
             problems.append(
                 f"'{config.gen_type}' cannot be updated here: set update_generator=False"
             )
         if config.gen_lr_info is None:
-            problems.append("'gen_lr_info' is missing: the generator is updated")
+            problems.append("'gen_lr_info' is missing: 'update_generator' is True")
     return problems
 
 
 def _check_learning_generator(config: Config) -> list[str]:
     if config.update_generator and not trains_generator(config):
         return [
-            f"'update_generator' must be False: chains of mcmc_init '{config.mcmc_init}' do not "
-            "start at a generator, so that none can learn from them"
+            f"'update_generator' must be False: a generator learns only from chains that start at "
+            f"it, and mcmc_init is '{config.mcmc_init}'"
         ]
     return []
 
 
 def _check_bank(config: Config) -> list[str]:
     if config.mcmc_init in keys.BANK_INITS and config.persistent_size is None:
-        return [f"'persistent_size' is missing: mcmc_init '{config.mcmc_init}' keeps a bank"]
+        return [f"'persistent_size' is missing: mcmc_init '{config.mcmc_init}' needs a bank"]
     if config.mcmc_init in ("data", "data_persistent") and config.data_type == "generator":
         return [f"mcmc_init '{config.mcmc_init}' starts chains from a data set, not a generator"]
     return []
@@ -134,37 +134,37 @@ def _check_paths(config: Config) -> list[str]:
 
 
 def _check_sampling(config: Config) -> list[str]:
-    """Check what `fid.py` draws, and from what."""
+    """Check the keys of the chains of `fid.py`."""
     problems = []
     steps, scored = config.mcmc_steps, config.fid_steps
     count = config.num_samples or (config.num_fid_rounds or 0) * config.batch_size
     if not count:
-        problems.append("'num_samples' is missing: how many images")
+        problems.append("'num_samples' is missing: the number of images")
     if count == 1 and config.exp_type != "sample":
         problems.append(
-            "'num_samples' must be at least 2: a score needs the spread of images, and of chains"
+            "'num_samples' must be at least 2: scores need the variance of images and of chains"
         )
     if (config.epsilon is None) != (config.mcmc_temp is None):
         problems.append(
-            "'epsilon' and 'mcmc_temp' go together: give both, or neither for the stored chain"
+            "'epsilon' and 'mcmc_temp' belong together: give both, or neither for the stored ones"
         )
     if config.epsilon is None and (config.tau or config.clip_langevin_grad):
         problems.append(
-            "'tau' and clipping are those stored in the weights unless 'epsilon' is given"
+            "'tau' and clipping come from the weights unless 'epsilon' is given: leave them out"
         )
     if scored is not None and steps is not None and max(scored) > steps:
         problems.append(f"'fid_steps' {scored} go beyond 'mcmc_steps' {steps}")
     if config.mcmc_init == "coop" and config.gen_type is None:
-        problems.append("'gen_type' is missing: chains start from a generator")
+        problems.append("'gen_type' is missing: chains start at a generator")
     return problems + (_check_density(config) if config.exp_type == "density" else [])
 
 
 def _check_density(config: Config) -> list[str]:
     problems = []
     if config.heldout_split is None:
-        problems.append("'heldout_split' is missing: a likelihood is of data never trained on")
+        problems.append("'heldout_split' is missing: the likelihood needs data never trained on")
     if config.batch_size < 2:
-        problems.append("'batch_size' must be at least 2: the pilot needs the spread of chains")
+        problems.append("'batch_size' must be at least 2: the pilot needs the variance of chains")
     if len(set(config.ood)) < len(config.ood):
         problems.append(f"'ood' names an image set twice: {config.ood}")
     return problems
@@ -182,7 +182,7 @@ def _check_folder(config: Config) -> list[str]:
 
 
 def _check_scoring(config: Config) -> list[str]:
-    """Check the paths that `fid.py` would load."""
+    """Check the paths of the weights and statistics that `fid.py` loads."""
     folder, coop = config.exp_type == "folder", config.mcmc_init == "coop"
     loaded = ["ckpt_folder" if folder else "ebm_weights", "prior_weights", "reference_stats"]
     if coop and (config.fixed_gen or not folder):
@@ -235,8 +235,8 @@ def _check_attack(config: Config) -> list[str]:
         )
     if config.data_labels is not None and classifier_type(config) != "wrn":
         problems.append(
-            f"'data_labels' would number the classes anew, and '{classifier_type(config)}' knows "
-            "those of ImageNet by their numbers: leave it None"
+            f"'data_labels' renumbers the classes, but '{classifier_type(config)}' needs the "
+            "numbers of ImageNet: leave it None"
         )
     if config.end_batch is not None and config.end_batch < config.start_batch:
         problems.append("'end_batch' is before 'start_batch'")
@@ -244,21 +244,21 @@ def _check_attack(config: Config) -> list[str]:
 
 
 def _check_attacked(config: Config) -> list[str]:
-    """Check that pixels and stem are those of the classifier's learning."""
+    """Check that pixel range and stem are those that the classifier learned with."""
     problems, kind = [], classifier_type(config)
     learned_on = keys.CLF_PIXELS if kind == "wrn" else keys.IMAGENET_PIXELS
     if config.pixel_scale_clf != learned_on:
         problems.append(
-            f"'pixel_scale_clf' is {config.pixel_scale_clf}, and '{kind}' learned on pixels in "
+            f"'pixel_scale_clf' is {config.pixel_scale_clf}, but '{kind}' learned on pixels in "
             f"{learned_on}: set it to that"
         )
     if kind == "wrn" and config.clf_stem != "keras":
-        problems.append("'clf_stem' is of the EfficientNets, and the classifier is a 'wrn'")
+        problems.append("'clf_stem' is for EfficientNets, but the classifier is a 'wrn'")
     return problems
 
 
 def classifier_type(config: Mapping[str, Any]) -> str:
-    """Return the classifier that `attack.py` attacks: `clf_type`, or the data set's usual one."""
+    """Return the type of the attacked classifier: `clf_type`, else the default of the data set."""
     return config["clf_type"] or (
         "efficientnet_b7" if data_name(config) == "imagenet2012" else "wrn"
     )

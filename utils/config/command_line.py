@@ -1,4 +1,4 @@
-"""Command lines: their mistakes are one line each, and their numbers are checked."""
+"""Command lines: a mistake is reported in one line, and numbers are checked."""
 
 import argparse
 import contextlib
@@ -10,14 +10,14 @@ from utils.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are UserErrors."""
+    """A parser that raises UserError for a wrong command line."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
 
 
 def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
-    """Return the `type` of an argument that is a whole number from `minimum` to `maximum`."""
+    """Return the `type` of an argument: whole numbers from `minimum` to `maximum`."""
 
     def read(text: str) -> int:
         with contextlib.suppress(ValueError):

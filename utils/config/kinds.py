@@ -1,4 +1,4 @@
-"""Types of config values: pydantic checks them, `label` says what a reader has to write."""
+"""Types of config values: pydantic checks them, `label` describes them to a reader."""
 
 import os
 from collections.abc import Mapping
@@ -8,29 +8,29 @@ from annotated_types import Predicate
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
 LONGEST_PART = 255  # bytes of one name in a path, the limit of the usual file systems
-LONGEST_NAME = 200  # of a run: its time and what tells files from others still fit behind it
-WORDS = {"boolean": "bool", "integer": "int", "null": "None"}  # for JSON's names of types
+LONGEST_NAME = 200  # bytes of a run's name: its time and the endings of files still fit behind it
+WORDS = {"boolean": "bool", "integer": "int", "null": "None"}  # of JSON's types
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
 
 
 def whole(**bounds: Any) -> Any:
-    """Type of whole numbers within `bounds`, as of pydantic's Field; 1000.0 counts as 1000."""
+    """Type of whole numbers within `bounds` (those of pydantic's Field); 1000.0 counts as 1000."""
     return Annotated[int, Field(**bounds), BeforeValidator(_without_point)]
 
 
 def number(**bounds: Any) -> Any:
-    """Type of finite numbers within `bounds`, as of pydantic's Field."""
+    """Type of finite numbers within `bounds` (those of pydantic's Field)."""
     return Annotated[float, Field(allow_inf_nan=False, **bounds), AfterValidator(float)]
 
 
 def list_of(kind: Any, title: str, **length: Any) -> Any:
-    """Type of lists (or tuples) of one type, not empty; `title` says what they are."""
+    """Type of non-empty lists (or tuples) of one type; `title` describes them."""
     bounds: dict[str, Any] = {"min_length": 1, **length}
     return Annotated[list[kind], Field(title=title, **bounds), BeforeValidator(_as_list)]
 
 
 def schedule(title: str, *columns: Any) -> Any:
-    """Type of schedules: rows of `columns` and the update from which each row holds."""
+    """Type of schedules: rows of `columns`, each with the update from which it holds."""
     row = tuple[*columns, whole(ge=0)]
     row = Annotated[row, BeforeValidator(_as_tuple), AfterValidator(list)]
     title = f"{title}; first row from 0, rows sorted"
@@ -38,7 +38,7 @@ def schedule(title: str, *columns: Any) -> Any:
 
 
 def label(kind: Any) -> str:
-    """What a reader has to write for a type: its title, else what its JSON schema says."""
+    """Describe the values of a type: by its title, else by its JSON schema."""
     return _label(TypeAdapter(kind).json_schema())
 
 

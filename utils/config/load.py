@@ -1,6 +1,5 @@
-"""Configs are data: loaded once, completed and checked against the table of `utils.config.keys`."""
+"""Configs are data: loaded once, then completed and checked by the table of `utils.config.keys`."""
 
-import argparse
 import ast
 import dataclasses
 import difflib
@@ -16,7 +15,7 @@ import tensorflow as tf
 
 from utils.config import keys
 from utils.config.checks import CHECKS
-from utils.config.command_line import Parser
+from utils.config.help import Paragraphs, ScriptParser
 from utils.config.record import Config, read
 from utils.config.run_dir import has_begun, is_empty, require_same_config
 from utils.config.unread_keys import is_own_config, warnings_of
@@ -26,15 +25,15 @@ from utils.files.whole import require_writable
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
 FORMAT = 3  # of run folders
-RESUMED_BY = {1: "85c368d", 2: "34cab35"}  # the newest commit that goes on with an older format
+RESUMED_BY = {1: "85c368d", 2: "34cab35"}  # older format: the newest commit that resumes it
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What a script was asked to do: a run of a config in `run_dir` ("": a folder of its own).
+    """What a command line asks for: a run of a config in `run_dir` ("": in a new folder).
 
-    `resuming`: it goes on with the run that has begun there. `asked` is the config as the user
-    wrote it, with defaults; in `config` it is completed by what weights know.
+    `resuming` says that the run has begun there and continues. `asked` is the config as the user
+    wrote it, with defaults; `config` is completed by what the weights files say.
     """
 
     script: str
@@ -47,13 +46,16 @@ class Command:
 
 
 def parse_command(script: str, description: str | None, argv: Sequence[str] | None) -> Command:
-    """Read the command line that all scripts share and load the config that it names."""
+    """Read the command line, which is the same for all scripts, and load the config that it names.
+
+    Raises UserError for a wrong command line or config; prints warnings on standard error.
+    """
     parser = _make_parser(script, description)
     arguments = parser.parse_args(argv)
     if (arguments.config is None) == (arguments.resume is None):
         parser.error("give either a config file or --resume RUN_DIR")
     if arguments.resume is not None and arguments.run_dir is not None:
-        parser.error("--run-dir goes with a config file, --resume RUN_DIR without")
+        parser.error("--run-dir needs a config file, --resume RUN_DIR takes none")
     written = parse_overrides(arguments.set)
     run_dir = arguments.resume or arguments.run_dir or ""
     if arguments.resume is not None:
@@ -77,22 +79,18 @@ def parse_command(script: str, description: str | None, argv: Sequence[str] | No
     return Command(script, config, config_path, run_dir, arguments.dry_run, resuming, asked)
 
 
-def _make_parser(script: str, description: str | None) -> Parser:
-    """Return the parser of the command line that all scripts share."""
-    parser = Parser(
-        prog=f"{script}.py",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _make_parser(script: str, description: str | None) -> ScriptParser:
+    """Return the parser of the command line, which is the same for all scripts."""
+    parser = ScriptParser(prog=f"{script}.py", description=description, formatter_class=Paragraphs)
     path = os.path.expanduser
     parser.add_argument(
-        "config", nargs="?", type=path, help="config file, from here or the repository's root"
+        "config", nargs="?", type=path, help="config file, in this folder or in the repository"
     )
     parser.add_argument(
-        "--resume", metavar="RUN_DIR", type=path, help="go on with this run, bit for bit"
+        "--resume", metavar="RUN_DIR", type=path, help="continue this run, bit for bit"
     )
     parser.add_argument(
-        "--run-dir", metavar="DIR", type=path, help="begin here, or go on if the run has begun here"
+        "--run-dir", metavar="DIR", type=path, help="begin in this folder, or continue its run"
     )
     parser.add_argument(
         "--set",
@@ -100,27 +98,27 @@ def _make_parser(script: str, description: str | None) -> Parser:
         action="extend",
         nargs="+",
         default=[],
-        help="change config keys; values are Python literals, bare words are strings",
+        help="change keys of the config; values are Python literals, bare words are strings",
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check everything, time one update, make no run folder",
+        help="check everything and time one update, without a run folder",
     )
     return parser
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), script: str = "train") -> Config:
-    """Return the record of a file: defaults filled in, every value checked.
+    """Return the record of a config file, with defaults, every value checked.
 
-    `overrides` are the strings of `--set`. Raises UserError with all problems of the file at once.
+    `overrides` are the strings of `--set`. Raises UserError that names all problems of the file.
     """
     path = find_config(path)
     return complete({**read_config_file(path), **parse_overrides(overrides)}, script, str(path))
 
 
 def read_any_run(run_dir: str) -> dict[str, Any]:
-    """Return what `config.json` of a run folder holds; raises UserError for what is none."""
+    """Return the content of `config.json`; raises UserError where `run_dir` is no run folder."""
     path = f"{run_dir.rstrip('/')}/{CONFIG_FILE}"
     try:
         with tf.io.gfile.GFile(path) as file:
@@ -134,22 +132,23 @@ def read_any_run(run_dir: str) -> dict[str, Any]:
 
 
 def read_run(run_dir: str, script: str) -> dict[str, Any]:
-    """Return what `config.json` of a run folder holds; raises UserError for another script's."""
+    """Return the content of `config.json`; raises UserError for a run of another script."""
     stored = read_any_run(run_dir)
     if (owner := stored["script"]) != script:
         raise UserError(f"{run_dir} is a run of {owner}.py: resume it with that script")
     if (version := stored.get("format", 1)) in RESUMED_BY:
         raise UserError(
-            f"{run_dir} is of an older version: go on with that, after git checkout "
+            f"{run_dir} was made by an older version: resume it after git checkout "
             f"{RESUMED_BY[version]}"
         )
     return stored
 
 
 def load_same_config(run_dir: str, asked: Mapping[str, Any], script: str) -> Config:
-    """Return the config with which the run in a folder goes on, if `asked` is what it began with.
+    """Return the config with which the run in a folder continues.
 
-    What the table marks as resumable may differ, and is taken from `asked`.
+    `asked` must equal the config that the run began with, but for keys that the table marks as
+    resumable: their new values are used. Raises UserError for another config.
     """
     path, stored = f"{run_dir.rstrip('/')}/{CONFIG_FILE}", read_run(run_dir, script)
     may_differ = {name for name, key in keys.keys_of(script).items() if key.resumable}
@@ -161,9 +160,9 @@ def load_same_config(run_dir: str, asked: Mapping[str, Any], script: str) -> Con
 
 
 def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tuple[Config, str]:
-    """Return the config with which a run folder was made, and the path of its file.
+    """Return the config of a run folder, changed by `overrides`, and the path of its file.
 
-    `overrides` may change only what the table marks as resumable.
+    Raises UserError where they change a key that the table does not mark as resumable.
     """
     path, stored = f"{run_dir.rstrip('/')}/{CONFIG_FILE}", read_run(run_dir, script)
     changes = parse_overrides(overrides)
@@ -178,14 +177,14 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
 
 
 def _no_run_folder(path: str) -> str:
-    """Return what is wrong with the argument of `--resume`, and the run folder that is meant."""
+    """Return why a path is no run folder, and which one is probably meant."""
     if path.endswith(".py") and Path(path).is_file():
         return f"{path} is a config, not a run folder: start a new run with it, without --resume"
     parent = "" if "://" in path else path.rstrip("/")
     while parent := parent.rpartition("/")[0]:
         if tf.io.gfile.exists(f"{parent}/{CONFIG_FILE}"):
             return f"{path} is inside a run folder: give the folder itself, {parent}"
-    what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "there is no such folder"
+    what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "the folder does not exist"
     what = "it is a file" if Path(path).is_file() else what
     return f"{path} is not a run folder: {what}"
 
@@ -193,7 +192,7 @@ def _no_run_folder(path: str) -> str:
 def write_run_config(
     command: Command, path: str, *, weights: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
-    """Write `config.json`, from which `load_run_config` reads, and what the run reads."""
+    """Write `config.json`: the command, and the fingerprints of weights and data."""
     stored = {
         "format": FORMAT,
         "script": command.script,
@@ -208,23 +207,26 @@ def write_run_config(
 
 
 def find_config(path: str | Path) -> Path:
-    """Return the config file, looked up from here, then from the repository's root."""
+    """Return the path of a config file, searched in the current folder, then in the repository.
+
+    Raises UserError, with the nearest name, where it is in neither.
+    """
     for candidate in (Path(path), REPOSITORY / path):
         if candidate.is_file():
             return candidate
     available = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("configs*/*.py"))
     hint = difflib.get_close_matches(str(path), available, n=1, cutoff=0.3)
-    hint = f"; did you mean {hint[0]}?" if hint else f"; there are {', '.join(available)}"
-    raise UserError(f"config {path} not found, neither from here nor in {REPOSITORY}{hint}")
+    hint = f"; did you mean {hint[0]}?" if hint else f"; available: {', '.join(available)}"
+    raise UserError(f"config {path} not found, neither here nor in {REPOSITORY}{hint}")
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Run a config file and return its dict as written; raises UserError if there is none."""
+    """Run a config file and return its dict `config` as written; raises UserError without one."""
     try:
         config = runpy.run_path(str(path)).get("config")
-    except Exception as error:  # the file is the user's program: whatever it raises is theirs
+    except Exception as error:  # the file is the user's program and may raise anything
         raise UserError(
-            f"config {path} is not Python that runs: {type(error).__name__}: {first_line(error)}"
+            f"config {path} does not run: {type(error).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(config, dict):
         raise UserError(f"config {path} does not define a dict named 'config'")
@@ -232,7 +234,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the keys and values of `KEY=VALUE` strings."""
+    """Return the keys and values of `KEY=VALUE` strings; raises UserError for other strings."""
     changes = {}
     for override in overrides:
         name, equals, text = override.partition("=")
@@ -246,9 +248,9 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
-    """Return the record of what is written, defaults filled in.
+    """Return the record of the written keys, with defaults.
 
-    Raises UserError, naming `source`, with every problem found.
+    Raises UserError that names `source` and all problems.
     """
     known, fossils = keys.keys_of(script), keys.keys_of(script, keys.FOSSILS)
     problems = [_unknown(name, script) for name in written if name not in known | fossils]
@@ -264,5 +266,5 @@ def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
 
 def _unknown(name: Any, script: str) -> str:
     close = closest(name, keys.keys_of(script, keys.KEYS + keys.FOSSILS))
-    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see docs/configs.md)"
+    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see {script}.py --help)"
     return f"unknown key '{name}'{hint}"

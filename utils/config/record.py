@@ -11,7 +11,7 @@ from utils.config.kinds import label
 
 
 class Config(Mapping, BaseModel, extra="forbid", frozen=True, strict=True):
-    """The values of all keys of a script, which cannot be changed; also a mapping by name."""
+    """The values of all keys of a script; cannot be changed, and is also a mapping by name."""
 
     if TYPE_CHECKING:  # the fields are those of the table
 
@@ -31,7 +31,7 @@ class Config(Mapping, BaseModel, extra="forbid", frozen=True, strict=True):
 
 
 def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config | None, list[str]]:
-    """Return the record of the `known` keys, defaults filled in, or None and what is wrong."""
+    """Return the record of the `known` keys, with defaults, or None; and the problems found."""
     values = {name: written[name] for name in known if name in written}
     try:
         return _record_of(tuple(known.values()))(**values), []

@@ -1,4 +1,4 @@
-"""`--run-dir`: a run begins in a folder, or goes on if it has begun there."""
+"""`--run-dir`: a run begins in a folder, or continues if it has begun there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,16 @@ RESULTS = ("report.json", "data_log/report.json")  # beside weights and states
 
 
 def is_empty(folder: str) -> bool:
-    """Return whether nothing visible is in a folder, or nothing has its name."""
+    """Return whether a folder does not exist or holds no visible file or folder."""
     if not tf.io.gfile.exists(folder):
         return True
     return tf.io.gfile.isdir(folder) and not any(list_folder(folder))
 
 
 def has_begun(folder: str) -> bool:
-    """Return whether a run has left a state in its folder, or what must not be made anew.
+    """Return whether a folder holds a state, weights or a report of a run.
 
-    Else it was killed while it started, and begins anew.
+    A run that was killed before it wrote any of them begins anew.
     """
     root, weights = join(folder, "state"), join(folder, "checkpoints")
     names = list_folder(root).folders if tf.io.gfile.isdir(root) else []
@@ -33,10 +33,10 @@ def has_begun(folder: str) -> bool:
 
 
 def require_same_config(folder: str, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise UserError, naming the first key, if a run was asked for with another config before."""
+    """Raise UserError that names the first key whose value is not that of the run in the folder."""
     for key, value in asked.items():
         if before.get(key) != value:
             raise UserError(
-                f"{folder} is a run of another config: '{key}' is {before.get(key)!r} there, not "
-                f"{value!r}: give another --run-dir"
+                f"{folder} holds a run of another config: '{key}' is {before.get(key)!r} there, "
+                f"not {value!r}: give another --run-dir"
             )

@@ -1,7 +1,7 @@
-"""Keys that a run does not read: one function per script says under which condition it reads which.
+"""Keys without effect: one function per script says under which condition a run reads a key.
 
-Keys that are not named here are read by every run. A config of this repository may hold keys
-without effect, as the published ones do; whoever writes one elsewhere is told.
+Every run reads the keys that are not named here. The configs of this repository may hold keys
+without effect, as the published ones do; in other configs they cause a warning.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from utils.config.checks import (
 )
 from utils.config.record import Config
 
-WHOLE_UNITS = ("adv_eps", "adv_eta")  # in 1/255: hardly ever below a half
+WHOLE_UNITS = ("adv_eps", "adv_eta")  # in 1/255: rarely meant to be below 0.5
 
 
 def warnings_of(config: Config, script: str, written: Mapping[str, Any]) -> list[str]:
-    """Return what should be said of the keys that the user has written, a line each.
+    """Return the warnings about the keys that the user has written, one line each.
 
-    A key that must be written, or has its default, is not complained of.
+    Required keys and keys that have their default cause none.
     """
     lines = [
         f"'{name}' {config[name]:g} is in 1/255 of the range [0, 1]: for 8/255 write {name}=8"
@@ -44,18 +44,21 @@ def warnings_of(config: Config, script: str, written: Mapping[str, Any]) -> list
     fossils = keys.keys_of(script, keys.FOSSILS).items()
     unread += [n for n, key in fossils if n in written and written[n] != key.default]
     if unread:
-        lines.append(f"without effect in this run, nothing reads them: {', '.join(unread)}")
+        lines.append(f"keys without effect in this run: {', '.join(unread)}")
     return lines
 
 
 def is_own_config(path: Path, repository: Path) -> bool:
     """Return whether a config file is one of the repository's."""
-    room = path.resolve().parent
-    return room.parent == repository and room.name.startswith("configs")
+    folder = path.resolve().parent
+    return folder.parent == repository and folder.name.startswith("configs")
 
 
 def _of_data(c: Config, *, opened: bool, learned: bool, labels: bool) -> dict[str, bool]:
-    """Return what is read of the keys about data that are `opened`, `learned` on, need `labels`."""
+    """Return which keys of the data are read.
+
+    The data set is `opened`, `learned` on (augmented), and its `labels` are used, or not.
+    """
     name, crop = data_name(c), c.random_crop and learned
     padded, from_tfds = name in PADDED_CROPS, name not in OWN_FORMATS
     return {
@@ -82,7 +85,7 @@ def _of_potential(c: Config, *, used: bool = True) -> dict[str, bool]:
 
 
 def _of_learning(c: Config) -> dict[str, bool]:
-    """Return what `train.py` and `train_longrun.py` read."""
+    """Return which keys `train.py` and `train_longrun.py` read."""
     generator, trained = uses_generator(c), trains_generator(c)
     opened, banked = c.data_type != "generator", c.mcmc_init in keys.BANK_INITS
     of_training = ("gen_optim_type", "gen_lr_info", "gen_opt_decay", "gen_batch_norm")

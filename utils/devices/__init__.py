@@ -1,1 +1,1 @@
-"""Devices: strategies, pieces of a batch, the memory that is free, and signals to a process."""
+"""Devices: strategies, pieces of a batch, free memory, and signals to a process."""

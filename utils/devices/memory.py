@@ -1,10 +1,11 @@
-"""How much memory of the host is free for a process."""
+"""The free memory of the host."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Of a control group: limit, use, and in `memory.stat` what of the use is files that may go.
+# Files of a control group, v2 and v1: limit, use, and the line of `memory.stat` for cached files,
+# which count as free.
 GROUP_FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -12,9 +13,9 @@ GROUP_FILES = (
 
 
 def free_memory(proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> int:
-    """Return the bytes that are free: what the machine has, or a container's limit leaves."""
+    """Return the free bytes: those of the machine, or fewer where a container has a limit."""
     free = [*_of_machine(Path(proc)), *_of_groups(Path(proc), Path(groups))]
-    if not free:  # macOS tells only how much there is
+    if not free:  # macOS reports only the total
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(0, min(free))
 
@@ -27,7 +28,7 @@ def _of_machine(proc: Path) -> Iterator[int]:
 
 
 def _of_groups(proc: Path, root: Path) -> Iterator[int]:
-    """Yield what is left of the limit of each control group around this process."""
+    """Yield the bytes that the limit of each control group of this process still allows."""
     for folder in _group_folders(proc, root):
         for limit_file, use_file, files_name in GROUP_FILES:
             if not (folder / limit_file).exists() or not (folder / use_file).exists():
@@ -39,7 +40,7 @@ def _of_groups(proc: Path, root: Path) -> Iterator[int]:
 
 
 def _group_folders(proc: Path, root: Path) -> Iterator[Path]:
-    """Yield the folders of the process's memory groups, v1 and v2, up to the root of each."""
+    """Yield the folders of this process's memory groups, v1 and v2, each up to its root."""
     own_groups = proc / "self/cgroup"
     lines = own_groups.read_text().splitlines() if own_groups.exists() else []
     for line in lines:

@@ -1,4 +1,4 @@
-"""One way to make a strategy."""
+"""The strategy of a run: devices, threads, and machines."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import tensorflow as tf
 from utils.devices.termination import end_at_signals
 from utils.errors import UserError
 
-# Those that this process may use; macOS does not say.
+# Cores that this process may use; macOS reports only all of them.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 INTRA_OP, INTER_OP = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 ON_CPU = "to run on the CPU add --set device_type=cpu"
@@ -26,24 +26,24 @@ def make_strategy(
 ) -> tf.distribute.Strategy:
     """Return the strategy of `device_type`; this must be the first TensorFlow call of a script.
 
-    On a CPU `num_replicas` makes as many logical devices, an operation has one thread, and
-    `threads` operations (None: one per core that is allowed) run side by side. With TF_CONFIG in
-    the environment, cpu and gpu runs spread over the machines that it names. `deterministic` (None:
-    on CPUs) lets no operation run that may sum in another order each time. Raises UserError when a
-    device is missing, or cores.
+    On a CPU there are `num_replicas` logical devices, each operation has one thread, and `threads`
+    operations (None: one per allowed core) run side by side. With TF_CONFIG in the environment, cpu
+    and gpu runs use all the machines that it names. `deterministic` (None: True on CPUs) refuses
+    operations that may sum in another order in each run. Raises UserError for missing devices or
+    cores.
     """
     if device_type == "cpu" if deterministic is None else deterministic:
         tf.config.experimental.enable_op_determinism()
-    # TensorFlow's remapper fails on a residual sum that both a relu and a shortcut read (2.21), and
-    # says so in an error line; it would change nothing else in our graphs.
+    # TensorFlow's remapper (2.21) fails on a residual sum that both a relu and a shortcut read, and
+    # prints an error line; it would change nothing else in our graphs.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     if device_type == "tpu":
         return _tpu_strategy()
     gpus = tf.config.list_physical_devices("GPU") if device_type == "gpu" else []
     if device_type == "gpu" and not gpus:
         raise UserError(
-            f"device_type 'gpu': TensorFlow sees no GPU here ({LOG_LEVEL}=0 before the command "
-            f"shows its reasons); {ON_CPU}"
+            f"device_type 'gpu': TensorFlow sees no GPU here (put {LOG_LEVEL}=0 before the command "
+            f"to see why); {ON_CPU}"
         )
     if device_type == "cpu":
         _set_threads(threads)
@@ -59,14 +59,14 @@ def make_strategy(
     if num_replicas == 1:
         return tf.distribute.OneDeviceStrategy(f"/{device_type}:0")
     _split_cpu(num_replicas)
-    # On one CPU a plain sum; collective operations of a second strategy in one process would fail.
+    # One CPU needs a plain sum only; collectives of a second strategy in one process would fail.
     return tf.distribute.MirroredStrategy(
         [f"/cpu:{i}" for i in range(num_replicas)], tf.distribute.ReductionToOneDevice()
     )
 
 
 def set_by_user(threads: int | None = None) -> list[str]:
-    """Return the variables of the environment that take the place of what we would choose."""
+    """Return the environment variables (NAME=VALUE) that replace our own choices."""
     ours = {ONEDNN: "1", INTRA_OP: "1", INTER_OP: str(threads or CORES)}
     return [
         f"{name}={os.environ[name]}"
@@ -76,10 +76,10 @@ def set_by_user(threads: int | None = None) -> list[str]:
 
 
 def _set_threads(threads: int | None) -> None:
-    """Set the threads of TensorFlow; variables of the environment, or an earlier start, win."""
+    """Set the threads of TensorFlow, unless the environment sets them or TensorFlow has started."""
     if threads is not None and threads > CORES:
         raise UserError(
-            f"'threads' {threads}: {CORES} cores are allowed here; choose at most as many, or "
+            f"'threads' {threads}: {CORES} cores are allowed here; choose at most {CORES}, or "
             "--set threads=None for all of them"
         )
     for name, set_count, count in (
@@ -87,12 +87,12 @@ def _set_threads(threads: int | None) -> None:
         (INTER_OP, tf.config.threading.set_inter_op_parallelism_threads, threads or CORES),
     ):
         if name not in os.environ:
-            with contextlib.suppress(RuntimeError):  # TensorFlow has started, as in tests
+            with contextlib.suppress(RuntimeError):  # TensorFlow has started, for example in tests
                 set_count(count)
 
 
 def _split_cpu(num_replicas: int) -> None:
-    """Make the logical CPUs, unless TensorFlow already started with enough of them."""
+    """Make the logical CPUs, unless TensorFlow has started with enough of them."""
     try:
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],
@@ -101,7 +101,7 @@ def _split_cpu(num_replicas: int) -> None:
     except RuntimeError as error:
         if len(tf.config.list_logical_devices("CPU")) < num_replicas:
             raise UserError(
-                f"num_replicas {num_replicas}: TensorFlow already started with fewer logical CPUs"
+                f"num_replicas {num_replicas}: TensorFlow has started with fewer logical CPUs"
             ) from error
 
 
@@ -116,7 +116,8 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
-    print("joining the other workers; until all are there only SIGKILL ends this one", flush=True)
+    print("waiting for the other workers; until all have started, only SIGKILL ends this one",
+          flush=True)  # fmt: skip
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     end_at_signals()
     return strategy

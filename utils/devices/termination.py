@@ -1,4 +1,4 @@
-"""Signals to a worker that is not at its updates: they end it, though it waits for others."""
+"""Signals that end a worker outside of its updates, even while it waits for others."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ import threading
 
 
 def end_at_signals() -> None:
-    """Have Ctrl-C and SIGTERM end this worker from now on, until a run notes them.
+    """Let Ctrl-C and SIGTERM end this worker from now on, until a run handles them.
 
-    For a worker that has joined the others: TensorFlow has set a handler that only logs SIGTERM.
-    One of Python's waits until an operation ends, for ever where another worker is missing: so a
-    thread does what is to be done.
+    A worker that has joined the others needs this: TensorFlow's handler only logs SIGTERM, and a
+    handler of Python waits for the end of the current operation, which never comes if another
+    worker is missing. Therefore a thread ends the process.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -22,7 +22,7 @@ def end_at_signals() -> None:
 
 
 def _leave_it_to_the_thread(number: int, frame: object) -> None:
-    """Be a handler, so that the thread hears of the signal."""
+    """Do nothing: with this handler Python writes the signal to the thread's pipe."""
 
 
 def _watch(reader: int) -> None:
@@ -30,6 +30,6 @@ def _watch(reader: int) -> None:
         number = os.read(reader, 1)[0]
         if signal.getsignal(number) is _leave_it_to_the_thread:
             name = signal.Signals(number).name
-            words = f"ended by {name}; outside of updates nothing is lost"
-            print(words, file=sys.stderr, flush=True)
+            message = f"ended by {name}; outside of updates nothing is lost"
+            print(message, file=sys.stderr, flush=True)
             os._exit(128 + number)

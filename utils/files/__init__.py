@@ -1,1 +1,1 @@
-"""Files: whole or not at all, listings of folders, and hashes of contents."""
+"""Files: written whole or not at all, listings of folders, hashes of contents."""

@@ -1,7 +1,7 @@
-"""What files hold, told by SHA-256: hashed once, and anew where a file has been touched since.
+"""SHA-256 of files; a file is hashed again only after it has changed.
 
-Kept hashes lie in a table for each set of files, in the folder of the statistics of data. A file
-is taken for untouched if its size, its time of change and, on a local disk, its inode are the same.
+A table per set of files keeps the hashes, in the folder of data statistics. A file counts as
+unchanged if its size, its times of change and, on a local disk, its inode are the same.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from utils.errors import UserError, first_line
 from utils.files.whole import join, make_folder, whole_file
 
 BLOCK = 1 << 24  # bytes read at once
-CHUNK = 1024  # files handed to the threads at once
-THREADS = 8  # for files behind URLs and on slow disks, where opening one takes longest
-SETTLED_NS = 2 * 10**9  # a file touched so shortly before may change again at the same time stamp
+CHUNK = 1024  # files given to the threads at once
+THREADS = 8  # for files behind URLs and on slow disks, where opening a file takes longest
+SETTLED_NS = 2 * 10**9  # a file changed within this time may change again at the same time stamp
 SHA256_HEX = 64  # characters of a SHA-256
-UNREADABLE = "unreadable"  # in place of the hash of a link to nothing, which is no picture either
+UNREADABLE = "unreadable"  # in place of the hash of a broken link
 NOT_READABLE = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     *(tf.errors.NotFoundError, tf.errors.PermissionDeniedError),
@@ -36,8 +36,8 @@ Row = list  # size, times of change in nanoseconds, inode, then the hash
 def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False) -> dict[str, Any]:
     """Return the number of files below `root`, one hash of their names and one of their contents.
 
-    The order of `paths` counts, where `root` lies does not. Hashes kept in the folder `kept` are
-    used, and with `keep` new ones are written there. Raises UserError for a file that fails.
+    The order of `paths` matters, the location of `root` does not. Hashes in the folder `kept` are
+    used; with `keep`, new ones are written there. Raises UserError for a file that cannot be read.
     """
     table_path, now = join(kept, _table_name(root)), time.time_ns()
     table = _read_table(table_path)
@@ -59,12 +59,12 @@ def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False
 
 
 def digest(record: Mapping[str, Any]) -> str:
-    """Return one hash of a record."""
+    """Return the SHA-256 of a record."""
     return _sha256(json.dumps(record))
 
 
 def difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Return in words the first thing in which two records differ, None where they agree."""
+    """Return the first difference of two records in words, None if they are equal."""
     for name, value in then.items():
         if now.get(name) != value:
             return f"{name} {_short(now.get(name))}, then {_short(value)}"
@@ -77,7 +77,7 @@ def _short(value: Any) -> str:
 
 
 def _stat(path: str) -> list[int]:
-    """Return size, times of change and inode of a file; zeros for one that is not there."""
+    """Return size, times of change and inode of a file; zeros if it is missing."""
     try:
         if "://" in path:
             found = tf.io.gfile.stat(path)
@@ -89,7 +89,7 @@ def _stat(path: str) -> list[int]:
 
 
 def _hash_all(root: str, sizes: Mapping[str, int]) -> dict[str, str]:
-    """Return the hashes of files by their paths; `sizes` are theirs in bytes."""
+    """Return the hashes of files by path; `sizes` gives their bytes by path."""
     paths, found = list(sizes), {}
     with (
         ThreadPoolExecutor(THREADS) as pool,
@@ -111,7 +111,7 @@ def _hash_all(root: str, sizes: Mapping[str, int]) -> dict[str, str]:
 def _hash(path: str, bar: tqdm) -> str:
     content = hashlib.sha256()
     try:
-        # Plain files: TensorFlow's would take several times as long for many small ones.
+        # Python's files: TensorFlow's take several times as long for many small files.
         with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb", 0) as file:
             while block := file.read(BLOCK):
                 content.update(block)
@@ -128,12 +128,12 @@ def _sha256(text: str) -> str:
 
 
 def _table_name(root: str) -> str:
-    """Return the name of the table of files under `root`."""
+    """Return the file name of the table for `root`."""
     return f"{PurePath(root).name}-{_sha256(root)[:12]}.json"
 
 
 def _read_table(path: str) -> dict[str, Row]:
-    """Return the kept rows by path; none where there is no table, or no whole one."""
+    """Return the kept rows by path; none if the table is missing or damaged."""
     try:
         with tf.io.gfile.GFile(path) as file:
             table = json.load(file)
@@ -143,7 +143,7 @@ def _read_table(path: str) -> dict[str, Row]:
 
 
 def fingerprint(path: str) -> dict[str, Any]:
-    """Return the size and the SHA-256 of a file."""
+    """Return the size in bytes and the SHA-256 of a file."""
     digest, size = hashlib.sha256(), 0
     with tf.io.gfile.GFile(path, "rb") as file:
         while block := file.read(1 << 24):

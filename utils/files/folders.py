@@ -1,4 +1,4 @@
-"""What lies in a folder, as everything that reads folders sees it."""
+"""Listings of folders."""
 
 import os
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ class Listing(NamedTuple):
 
     files: list[str]
     folders: list[str]
-    unreadable: list[str]  # links to nothing, and names that TensorFlow cannot open
+    unreadable: list[str]  # broken links, and names that TensorFlow cannot open
 
 
 def list_folder(path: str) -> Listing:
-    """Return what lies in a folder, without hidden names such as `.DS_Store`.
+    """Return the contents of a folder, without hidden names such as `.DS_Store`.
 
     Raises UserError for a folder that cannot be read.
     """
@@ -33,7 +33,7 @@ def list_folder(path: str) -> Listing:
 
 
 def _local(folder: str) -> Iterator[tuple[str, str]]:
-    """Yield names and their kinds, read as bytes: `tf.io.gfile.listdir` fails at odd ones."""
+    """Yield names and their kinds; `tf.io.gfile.listdir` would fail for names that are no UTF-8."""
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in entries:
             name = entry.name.decode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, on local disks and behind URLs such as `gs://` alike."""
+"""Files are written whole or not at all, on local disks and behind URLs such as `gs://`."""
 
 import contextlib
 import errno
@@ -13,21 +13,21 @@ import tensorflow as tf
 
 from utils.errors import UserError, first_line, how_to_go_on
 
-TEMPORARY = ".tmp-"  # how names of files begin that are not whole yet
+TEMPORARY = ".tmp-"  # the names of unfinished files begin with this
 
 
 def join(folder: str, *names: str) -> str:
-    """Return the path of a file in a folder that may be a URL."""
+    """Return the path of a file in a folder, which may be a URL."""
     return "/".join([folder.rstrip("/"), *names])
 
 
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[str]:
-    """Give a local temporary name to write; rename it to `path` when the block ends well.
+    """Yield a local temporary path to write; rename it to `path` if the block raises nothing.
 
-    The temporary name is nobody else's and keeps the ending (`.tmp-CODE-NAME`), by which many
-    writers choose the format. A full or read-only folder raises UserError, and what stood at `path`
-    before still stands.
+    The temporary name, `.tmp-CODE-NAME`, is unique and keeps the ending, by which many writers
+    choose the format. Raises UserError for a full or read-only folder; an older file at `path` is
+    then unchanged.
     """
     remote = "://" in path
     name = f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{PurePosixPath(path).name}"
@@ -50,12 +50,12 @@ def whole_file(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def one_line_write_errors(path: str) -> Iterator[None]:
-    """Turn failures to write `path` into the one line that tells the user."""
+    """Turn failures to write `path` into a UserError of one line."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, FileNotFoundError | tf.errors.NotFoundError):
-            raise UserError(f"cannot write {path}: its folder is not there") from error
+            raise UserError(f"cannot write {path}: its folder does not exist") from error
         reason = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
             f"cannot write {path}: {reason}; free some space or make the folder writable, then "
@@ -64,15 +64,15 @@ def one_line_write_errors(path: str) -> Iterator[None]:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder and those above it; fine if it is there."""
+    """Make a folder and those above it, unless they exist."""
     with one_line_write_errors(path):
         tf.io.gfile.makedirs(path)
 
 
 def require_writable(folder: str, key: str) -> None:
-    """Raise UserError unless a folder that config key `key` names can be made or written in.
+    """Raise UserError unless the folder of config key `key` can be made or written to.
 
-    Behind a URL only the first write shows it.
+    A folder behind a URL is not checked.
     """
     if "://" in folder:
         return
@@ -83,21 +83,21 @@ def require_writable(folder: str, key: str) -> None:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise UserError(
-            f"'{key}' {folder}: cannot write in {there}: {error.strerror}; choose another folder, "
+            f"'{key}' {folder}: cannot write to {there}: {error.strerror}; choose another folder, "
             f"for example --set {key}={Path.home() / 'runs'}"
         ) from error
 
 
-def make_room(path: str) -> None:
-    """Make a folder in one that must be there; fine if another process was quicker."""
+def make_subfolder(path: str) -> None:
+    """Make a folder, unless it exists; raises UserError if the folder above does not exist."""
     with one_line_write_errors(path), contextlib.suppress(tf.errors.AlreadyExistsError):
         tf.io.gfile.mkdir(path)
 
 
 def reserve(path: str, size: int) -> None:
-    """Raise OSError unless there is room for a file of `size` bytes.
+    """Raise OSError unless the disk has space for a file of `size` bytes.
 
-    For writers that cannot fail well: HDF5 crashes the process when a disk is full.
+    HDF5 needs this check: it crashes the process when a disk is full.
     """
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
@@ -107,9 +107,9 @@ def reserve(path: str, size: int) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Delete what killed processes left half-written in a folder that no other process writes.
+    """Delete the unfinished files of killed processes; no other process may write in the folder.
 
-    Behind a URL it stays.
+    A folder behind a URL is left as it is.
     """
     if "://" in folder:
         return

@@ -1,1 +1,1 @@
-"""What learns: optimizers and averages, losses, and the networks of a training run."""
+"""Learning: optimizers and moving averages, losses, and the networks of a training run."""

@@ -1,4 +1,4 @@
-"""What learns, and what of it is kept: optimizers, schedules, moving averages, parts of states."""
+"""Networks that learn: optimizers, schedules, moving averages, and their parts of a state."""
 
 import contextlib
 import dataclasses
@@ -20,25 +20,25 @@ OPTIMIZERS = {
 
 
 class Part(Protocol):
-    """Something that must survive a resume."""
+    """A part of a run's state: arrays that must survive a resume."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return its arrays."""
+        """Return the arrays by name."""
         ...
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take arrays as `state` gave them."""
+        """Take the arrays that `state` returned."""
 
 
 def row_at(rows: Sequence[Sequence], update: int) -> Sequence:
-    """Return the row of a schedule that holds at `update` (from 0): the largest start <= update."""
+    """Return the row of a schedule at `update` (from 0): that of the largest start <= update."""
     return max((row for row in rows if row[-1] <= update), key=lambda row: row[-1])
 
 
 class MovingAverage:
-    """The exponential moving average of a network's trainable weights, from its initial weights on.
+    """The exponential moving average of a network's trainable weights; it begins at these weights.
 
-    Create it in the strategy's scope; `update` belongs in cross-replica context.
+    Create it in the strategy's scope; call `update` in cross-replica context.
     """
 
     def __init__(self, network: keras.Model, decay: float):
@@ -48,13 +48,13 @@ class MovingAverage:
         ]
 
     def update(self) -> None:
-        """average <- decay average + (1 - decay) weight."""
+        """Set average <- decay average + (1 - decay) weight."""
         for average, weight in zip(self.averages, self.network.trainable_variables, strict=True):
             average.assign(self.decay * average + (1 - self.decay) * weight.value)
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the network hold the averages inside the block, and its own weights after it."""
+        """Set the network to its averages inside the block, and to its own weights after it."""
         weights = self.network.trainable_variables
         raw = [weight.numpy() for weight in weights]
         try:
@@ -64,11 +64,11 @@ class MovingAverage:
             _assign(weights, raw)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the averages, numbered in the order of the trainable weights."""
+        """Return the averages, named by their number among the trainable weights."""
         return _numbered(self.averages)
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the arrays of `state`."""
+        """Set the averages to the arrays of `state`."""
         _assign_numbered(self.averages, state)
 
 
@@ -76,7 +76,7 @@ class MovingAverage:
 class SavedNetwork:
     """A network whose weights a run saves, with its moving average.
 
-    `info(update)` is what a file of it says that is written after that many updates.
+    `info(update)` returns the description that its weights file stores after that many updates.
     """
 
     network: keras.Model
@@ -85,7 +85,7 @@ class SavedNetwork:
 
 
 def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int) -> None:
-    """Write the weights after an update, and their moving averages where these are kept."""
+    """Write the weights after an update, and their moving averages if there are any."""
     for name, saved in networks.items():
         info = saved.info(update)
         save_weights(saved.network, join(folder, f"{name}_{update}.weights.h5"), info)
@@ -97,7 +97,7 @@ def save_networks(folder: str, networks: Mapping[str, SavedNetwork], update: int
 
 @dataclasses.dataclass
 class Learner:
-    """A network with its optimizer, its learning rates, and its moving average if one is kept."""
+    """A network with its optimizer, its learning rates, and its moving average or None."""
 
     network: keras.Model
     optimizer: keras.Optimizer
@@ -105,25 +105,25 @@ class Learner:
     average: MovingAverage | None
 
     def set_rate(self, update: int, scale: float = 1.0) -> float:
-        """Set and return the learning rate of `update`; `scale` is what rollbacks left of it."""
+        """Set and return the learning rate of `update`, times `scale`, which rollbacks reduce."""
         rate = row_at(self.rates, update)[0] * scale
         if float(self.optimizer.learning_rate.numpy()) != np.float32(rate):
             self.optimizer.learning_rate.assign(rate)
         return rate
 
     def gradient(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
-        """Return the gradient of `loss` by each of the trainable variables."""
+        """Return the gradients of `loss` with respect to the trainable variables."""
         return tape.gradient(loss, self.network.trainable_variables)
 
     def descend(self, gradients: Sequence[tf.Tensor]) -> None:
-        """Take one step down the gradients of this replica's share of a sum over replicas.
+        """Take one optimizer step by the gradients of this replica's share of the loss.
 
-        Keras sums them over replicas.
+        Keras sums the gradients over replicas.
         """
         self.optimizer.apply(gradients, self.network.trainable_variables)
 
     def parts(self, name: str) -> dict[str, Part]:
-        """Return what must survive a resume, under names that begin with `name`."""
+        """Return the parts that must survive a resume; their names begin with `name`."""
         parts: dict[str, Part] = {
             name: WeightsPart(self.network.variables),
             f"{name}_optimizer": WeightsPart(self.optimizer.variables),
@@ -139,10 +139,10 @@ def create_learner(
     decay: float = 0.0,
     max_grad_norm: float | None = None,
 ) -> Learner:
-    """Return the learner of a network; call it in the strategy's scope.
+    """Return the learner of a network; call this in the strategy's scope.
 
-    With `max_grad_norm` each variable's gradient is clipped to that L2 norm, on each replica before
-    the sum.
+    With `max_grad_norm` the gradient of each variable is clipped to that L2 norm, on each replica
+    and before the sum over replicas.
     """
     optimizer = OPTIMIZERS[kind](clipnorm=max_grad_norm)
     optimizer.build(network.trainable_variables)
@@ -152,16 +152,16 @@ def create_learner(
 
 @dataclasses.dataclass
 class WeightsPart:
-    """Variables of a network or an optimizer as a part of the training state, numbered in order."""
+    """The variables of a network or an optimizer as a part of a state, named by their numbers."""
 
     variables: Sequence[keras.Variable]
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the values."""
+        """Return the values of the variables."""
         return _numbered(self.variables)
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the values of `state`."""
+        """Set the variables to the values of `state`."""
         _assign_numbered(self.variables, state)
 
 

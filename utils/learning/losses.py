@@ -1,4 +1,4 @@
-"""What learning minimises: the energy difference of the EBM, the distance of the generator."""
+"""The losses: the energy difference of the EBM, the squared distance of the generator."""
 
 import tensorflow as tf
 
@@ -15,12 +15,12 @@ def learn_energy(
     num_replicas: int,
     pieces: int = 1,
 ) -> tf.Tensor:
-    """Take the maximum-likelihood step of an EBM; return this replica's energy difference.
+    """Take a maximum-likelihood step of an EBM; return the energy difference of this replica, ().
 
-    Minimises (mean f(data) - mean f(samples)) / temperature, whose gradient is that of the negative
-    log-likelihood at temperature `temperature` with `samples` as negative samples. Both are
-    (b, h, w, c); a piece of both passes the network as one batch, and gradients of pieces are
-    summed in order.
+    Minimises (mean f(data) - mean f(samples)) / temperature. Its gradient is that of the negative
+    log-likelihood at this temperature, with `samples` as negative samples. Both are (b, h, w, c) in
+    [-1, 1]. A piece of both passes the network as one batch; the gradients of pieces are summed in
+    order.
     """
 
     def learned(number, data: tf.Tensor, samples: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -43,12 +43,12 @@ def learn_generator(
     samples: tf.Tensor,
     num_replicas: int,
 ) -> tf.Tensor:
-    """Let a generator follow the chains; return this replica's loss.
+    """Take a step of the generator towards the samples; return the loss of this replica, ().
 
-    Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, for the latents z
-    that the chains of `samples` (b, h, w, c) started from (cooperative learning, Xie et al. 2018,
-    eq. 12, with the variance of the generator's noise left to the learning rate). `generated` are
-    the G(z), recorded on `tape`. Without either there is nothing to do, and the loss is 0.
+    Minimises the sum over pixels of (samples - G(z))^2, averaged over the batch, where z are the
+    latents that the chains of `samples` (b, h, w, c) started from. This is cooperative learning
+    (Xie et al. 2018, eq. 12), with the variance of the generator's noise as part of the learning
+    rate. `generated` are the G(z), recorded on `tape`. If either is None, return 0.
     """
     if learner is None or generated is None:
         return tf.constant(0.0)

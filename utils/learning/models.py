@@ -1,4 +1,4 @@
-"""The networks of a training run: built, loaded, with what learns and what their files say."""
+"""The networks of a training run: built, loaded, with their learners and their descriptions."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
 
 @dataclasses.dataclass(frozen=True)
 class Models:
-    """The EBM that learns, and those beside it that a config asks for.
+    """The EBM, and the prior and generator that a config may ask for.
 
     `gen_learner` is None for a frozen generator; `prior` is always frozen.
     """
@@ -36,24 +36,24 @@ class Models:
 
     @property
     def learners(self) -> list[Learner]:
-        """What learns."""
+        """The learners of the EBM and, if it is trained, of the generator."""
         return [self.ebm] if self.gen_learner is None else [self.ebm, self.gen_learner]
 
-    def set_rates(self, number: int, scale: float) -> dict[str, float]:
-        """Set and return the learning rates of an update, as metrics name them."""
-        rates = {"ebm_lr": self.ebm.set_rate(number, scale), "gen_lr": 0.0}
+    def set_rates(self, update: int, scale: float) -> dict[str, float]:
+        """Set and return the learning rates of an update, by the names of their metrics."""
+        rates = {"ebm_lr": self.ebm.set_rate(update, scale), "gen_lr": 0.0}
         if self.gen_learner is not None:
-            rates["gen_lr"] = self.gen_learner.set_rate(number, scale)
+            rates["gen_lr"] = self.gen_learner.set_rate(update, scale)
         return rates
 
     def update_averages(self) -> None:
-        """Let the moving averages follow; over all replicas."""
+        """Update the moving averages; call this in cross-replica context."""
         for learner in self.learners:
             if learner.average is not None:
                 learner.average.update()
 
     def parts(self) -> dict[str, Part]:
-        """Return what must survive a resume; frozen weights are loaded from their files again."""
+        """Return the parts that must survive a resume; frozen weights are loaded from files."""
         parts = self.ebm.parts("ebm")
         if self.gen_learner is not None:
             parts |= self.gen_learner.parts("gen")
@@ -61,7 +61,7 @@ class Models:
 
 
 def resolve_sizes(config: Config) -> Config:
-    """Return the config with weights looked up, and the sizes of networks taken from them."""
+    """Return the config with located weights, and the sizes of networks that these store."""
     config = config | {name: located(config[name]) for name in WEIGHTS}
     result = with_stored_sizes(EBM, config)
     if uses_generator(result):
@@ -70,7 +70,7 @@ def resolve_sizes(config: Config) -> Config:
 
 
 def sized(command: Command) -> Command:
-    """Return the command of a new run with the sizes of networks that its weights know."""
+    """Return the command, for a new run with the sizes of networks that its weights store."""
     if command.resuming:
         return command
     return dataclasses.replace(command, config=resolve_sizes(command.config))
@@ -79,7 +79,7 @@ def sized(command: Command) -> Command:
 def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned: bool) -> Models:
     """Build the networks of a config on all replicas and load their weights.
 
-    `load_learned` False leaves those that learn as they are built: a state will fill them.
+    `load_learned` False loads no weights into networks that learn: a state will restore them.
     """
     gen, gen_learner = None, None
     learned = config if load_learned else {**config, "ebm_weights": "", "gen_weights": ""}
@@ -96,9 +96,9 @@ def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned
 def make_positives(
     config: Mapping[str, Any], models: Models, replicas: Replicas
 ) -> Callable[[Key, tf.Tensor], tf.Tensor]:
-    """Return (key, data (b, h, w, 3)) -> what the EBM learns on: data with `data_epsilon` noise.
+    """Return (key, data (b, h, w, c)) -> positive samples: data plus `data_epsilon` noise.
 
-    `data_type` `generator` learns on G(z) instead of data.
+    With `data_type` generator, G(z) takes the place of data.
     """
     gen = models.gen
 
@@ -116,7 +116,7 @@ def make_positives(
 
 
 def saved_networks(config: Mapping[str, Any], models: Models) -> dict[str, SavedNetwork]:
-    """Return the networks that a run saves, by the first part of their file names."""
+    """Return the networks that a run saves; names are the beginnings of their file names."""
     sampling, ebm = Sampling.of_config(config), models.ebm.network
     about = {"type": config["net_type"], "image_dims": config["image_dims"], "width": ebm.width}
 

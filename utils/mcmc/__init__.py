@@ -1,1 +1,1 @@
-"""Langevin chains: the potential, the step, noise, where chains start and how they run."""
+"""Langevin chains: the potential, the step, noise, starts, banks, and how a chain runs."""

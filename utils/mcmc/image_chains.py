@@ -1,7 +1,7 @@
-"""Evaluation chains: images by their number in the evaluation, whatever batch they come in.
+"""Evaluation chains, which depend on an image's number and not on its batch.
 
-Latents and noise of an image are streams of (seed, image number), so packing, batch size and
-replicas change nothing.
+Latents and noise of an image are streams of (seed, image number), so that packing, batch size and
+the number of replicas change nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h,
 
 
 class Networks(NamedTuple):
-    """What evaluation chains run through; nothing here learns."""
+    """The networks of evaluation chains; none of them learns."""
 
     ebm: keras.Model
     prior: keras.Model | None
@@ -32,7 +32,7 @@ class Networks(NamedTuple):
 
 
 def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
-    """Build the networks of a config on all replicas; only the prior's weights are loaded."""
+    """Build the networks of a config on all replicas; load the weights of the prior only."""
     gen = None
     with replicas.strategy.scope():
         ebm = create_ebm(config)
@@ -43,7 +43,7 @@ def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
 
 
 def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the (b, 2) int64 seeds of images' streams, by their numbers (b,)."""
+    """Return the (b, 2) int64 seeds of the streams of images, from their numbers (b,)."""
     numbers = tf.cast(numbers, tf.int32)
     return draw_each(lambda number: fold(seed, purpose, number), numbers, [2], tf.int64)
 
@@ -51,12 +51,12 @@ def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
 def load_sampler(
     ebm_weights: str, gen_weights: str | None, *, seed: int = 0
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return image numbers (b,) -> samples (b, h, w, 3): the chain that the EBM was trained with.
+    """Return image numbers (b,) -> samples (b, h, w, c) in [-1, 1] of the EBM's training chain.
 
-    Chains start at the generator's images where there is a generator, else at uniform noise, and
-    take the steps that the weights file says; samples raise Diverged where they are not finite.
-    Raises UserError for weights that do not say them, whose chain had a prior beside the EBM, or
-    started at data: such chains are for `fid.py`, which has a config to say the rest.
+    Chains start at the images of the generator, if there is one, else at uniform noise, and take
+    the steps that the weights file records. The returned function raises Diverged for NaN or Inf.
+    Raises UserError for weights that record no chain, or a chain with a prior or with data starts:
+    for these use `fid.py` with a config.
     """
     sampling, info = Sampling.of_weights(ebm_weights), network_info(ebm_weights)
     reason = _why_only_by_config(sampling, gen_weights)
@@ -65,7 +65,7 @@ def load_sampler(
             f"weights {ebm_weights} {reason}: draw samples by `python3 fid.py CONFIG --set "
             f"exp_type=sample ebm_weights={ebm_weights}`, with a config of configs_fid/"
         )
-    assert sampling is not None  # else there is a reason
+    assert sampling is not None  # otherwise there is a reason
     assert info is not None
     shape = info["image_dims"]
     if gen_weights is None and (sampling.init or "").startswith("coop"):
@@ -96,9 +96,9 @@ def load_sampler(
 
 
 def _why_only_by_config(sampling: Sampling | None, gen_weights: str | None) -> str | None:
-    """Return why the chain that weights tell cannot be run from them alone, None if it can."""
+    """Return why weights alone do not determine a chain, None if they do."""
     if sampling is None:
-        return "do not say the chain they were trained with"
+        return "do not record the chain they were trained with"
     if sampling.prior_temperature is not None:
         return "are half of a potential, they correct a prior EBM"
     if gen_weights is None and (sampling.init or "").startswith("data"):
@@ -107,7 +107,10 @@ def _why_only_by_config(sampling: Sampling | None, gen_weights: str | None) -> s
 
 
 def generated_starts(gen: keras.Model, seed: int) -> Starts:
-    """Return numbers -> the generator's images, of latents (and labels) that belong to them."""
+    """Return image numbers (b,) -> the generator's images (b, h, w, c) in [-1, 1].
+
+    Latents, and labels of a conditional generator, are streams of the image numbers.
+    """
 
     def start(numbers: tf.Tensor) -> tf.Tensor:
         keys = image_keys(seed, Purpose.LATENTS, numbers)
@@ -123,7 +126,7 @@ def generated_starts(gen: keras.Model, seed: int) -> Starts:
 
 
 def uniform_starts(shape: list[int], seed: int) -> Starts:
-    """Return numbers -> uniform noise in [-1, 1]."""
+    """Return image numbers (b,) -> uniform noise (b, h, w, c) in [-1, 1]."""
 
     def draw(key: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_uniform(shape, key, -1, 1, alg="philox")

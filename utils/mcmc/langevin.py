@@ -1,4 +1,4 @@
-"""Langevin dynamics: the one loop that all chains of the project run through."""
+"""Langevin dynamics: the one loop of all chains of the project."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from utils.mcmc.potential import Potential
 class Dynamics(NamedTuple):
     """A step x <- x - (eps^2/2) grad U(x) + eps z, without its noise z.
 
-    With `max_norm` each image's (eps^2/2) grad U is clipped to that L2 norm. The temperature is
-    inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood learning of
-    energy-based models").
+    With `max_norm` the drift of each image, (eps^2/2) grad U, is clipped to that L2 norm. The
+    temperature is inside U (Nijkamp et al. 2019, "On the anatomy of MCMC-based maximum likelihood
+    learning of energy-based models").
     """
 
     potential: Potential
@@ -22,11 +22,10 @@ class Dynamics(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What `langevin` returns.
+    """The result of `langevin`.
 
-    images: (b, h, w, c), the last states. grad_norms: (b,), each image's |(eps^2/2) grad U| at the
-    last step, after clipping. path: (num_steps + 1, b, h, w, c), every state from the first on, or
-    None.
+    images: (b, h, w, c), the last states. grad_norms: (b,), the norm |(eps^2/2) grad U| of each
+    image at the last step, after clipping. path: (num_steps + 1, b, h, w, c), all states, or None.
     """
 
     images: tf.Tensor
@@ -45,13 +44,13 @@ def langevin(
 ) -> Chain:
     """Run x <- x - (eps^2/2) grad U(x) + eps z for `num_steps` steps from `images`.
 
-    `noise(k)` gives z of step k, counted from `first_step`, so that a chain cut into segments is
-    the same chain; None runs without noise. Images are (b, h, w, c) around [-1, 1] and are never
+    `noise(k)` gives z of step k, counted from `first_step`, so that a chain that runs in segments
+    is the same chain; None runs without noise. Images are (b, h, w, c) around [-1, 1] and are never
     clipped.
     """
     potential, epsilon, max_norm = dynamics
     first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
-    # A size that is known late would let XLA compile each number of steps anew.
+    # XLA would compile anew for each number of steps if the size of the array depended on it.
     size = num_steps + 1 if keep_path else 0
     path = tf.TensorArray(images.dtype, size, element_shape=images.shape)
     path = path.write(0, images) if keep_path else path
@@ -75,7 +74,7 @@ def langevin(
 
 
 def gradient_of(potential: Potential, images: tf.Tensor) -> tf.Tensor:
-    """Return grad U of each image: (b, h, w, c) -> (b, h, w, c)."""
+    """Return grad U for each image: (b, h, w, c) -> (b, h, w, c)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(potential(images))
@@ -88,5 +87,5 @@ def image_norms(images: tf.Tensor) -> tf.Tensor:
 
 
 def share_saturated(images: tf.Tensor) -> tf.Tensor:
-    """Return each image's share of values far outside [-1, 1], by more than 0.25: (b,)."""
+    """Return, for each image, the share of values outside [-1.25, 1.25]: (b, h, w, c) -> (b,)."""
     return tf.reduce_mean(tf.cast(tf.abs(images) > 1.25, tf.float32), axis=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""Standard normal noise of chains: named streams, of which any rows of a batch can be drawn."""
+"""Standard normal noise of chains: named streams from which any rows of a batch can be drawn."""
 
 import math
 
@@ -7,20 +7,20 @@ import tensorflow as tf
 from nets.layers import static_shape
 from utils.seeds import WHOLE, Share, draw_each, folded, folding_draw
 
-PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; what a count of it gives
+PHILOX, PHILOX_BYTES = 1, 16  # TensorFlow's number of the generator; bytes per count
 
 
 class BatchNoise:
-    """Noise `like` a share of the whole batch, (b, h, w, c), from one stream per step.
+    """Noise with shape and type of `like`, a share (b, h, w, c) of the whole batch.
 
-    A share draws its own stretch of the stream and no more: Philox can begin anywhere.
+    Each step has one stream. A share draws only its own part of it: Philox can begin anywhere.
     """
 
     def __init__(self, stream: tf.Tensor, like: tf.TensorSpec, share: Share):
         self.stream, self.like, self.share = stream, like, share
 
     def piece(self, number: int | tf.Tensor, pieces: int) -> "BatchNoise":
-        """Return the noise of one of so many equal pieces of this share."""
+        """Return the noise of piece `number` of `pieces` equal pieces of this share."""
         size, *sides = static_shape(self.like)
         like = tf.TensorSpec([size // pieces, *sides], self.like.dtype)
         return BatchNoise(self.stream, like, self.share.piece(number, pieces))
@@ -49,7 +49,7 @@ class BatchNoise:
 
 
 class ImageNoise:
-    """Noise of images (h, w, c), each from a stream of its own: (b,) `streams`."""
+    """Noise of images (h, w, c), each from its own stream; `streams` is (b,)."""
 
     def __init__(self, streams: tf.Tensor, image: tf.TensorSpec):
         self.streams, self.image = streams, image
@@ -66,14 +66,14 @@ class ImageNoise:
 
 
 def make_noise(seed: tf.Tensor, like: tf.Tensor, share: Share = WHOLE) -> BatchNoise:
-    """Return the noise `like` a share of the whole batch, (b, h, w, c), from a (2,) seed.
+    """Return the noise of a share `like` (b, h, w, c) of the whole batch, from a (2,) seed.
 
-    The seed is one of `utils.seeds.fold`, the same for all shares; b is known.
+    The seed comes from `utils.seeds.fold` and is the same for all shares; b must be static.
     """
     return BatchNoise(folding_draw(seed), tf.TensorSpec(like.shape, like.dtype), share)
 
 
 def make_image_noise(keys: tf.Tensor, like: tf.Tensor) -> ImageNoise:
-    """Return the noise of images `like` (b, h, w, c) from the (b, 2) seeds of each."""
+    """Return the noise of images `like` (b, h, w, c) from their (b, 2) seeds."""
     streams = tf.map_fn(folding_draw, keys, fn_output_signature=tf.int64)
     return ImageNoise(streams, tf.TensorSpec(like.shape[1:], like.dtype))

@@ -18,15 +18,15 @@ def make_potential(
 ) -> Potential:
     """Return U: (b, h, w, c) images -> (b,) potential of each image.
 
-    U(x) = f(x)/temperature + f_prior(x)/prior_temperature + |x|^2/(2 tau^2), the last two only
-    where given. With a prior, `joint_temperature` divides the sum of the first two, not the
-    Gaussian term; without one it is ignored. Networks return (b, 1).
+    U(x) = f(x)/temperature + f_prior(x)/prior_temperature + |x|^2/(2 tau^2), without the terms that
+    are None. With a prior, `joint_temperature` divides the sum of the first two terms, not the
+    Gaussian term; without a prior it has no effect. Networks return (b, 1).
     """
 
     def potential(images: tf.Tensor) -> tf.Tensor:
         value = energy(images)[:, 0] / temperature
         if prior is not None:
-            # Its temperature is given with the prior.
+            # A prior always comes with its temperature.
             of_prior = prior(images)[:, 0] / prior_temperature  # pyright: ignore[reportOperatorIssue]
             value = (value + of_prior) / joint_temperature
         if tau is not None:

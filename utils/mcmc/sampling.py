@@ -1,4 +1,4 @@
-"""How a chain runs: made from a config, written into weights files, read from them, run."""
+"""How a chain runs: read from a config or a weights file, written into weights files, run."""
 
 import dataclasses
 import functools
@@ -19,10 +19,10 @@ from utils.weights.files import network_info
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """The step size, temperatures and start of chains, and how many steps they take.
+    """Step size, temperatures, start and number of steps of chains.
 
-    `tau`, `max_norm` and `prior_temperature` None: no Gaussian term, no clipping of the drift, no
-    prior. `data_epsilon` is the noise on data that the EBM learned on.
+    None in `tau`, `max_norm` and `prior_temperature` means: no Gaussian term, no clipping of the
+    drift, no prior. `data_epsilon` is the standard deviation of the noise on the training data.
     """
 
     epsilon: float
@@ -37,7 +37,7 @@ class Sampling:
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any]) -> "Sampling":
-        """Return what a config of any script says; training's schedules have the steps."""
+        """Return the sampling of a config of any script, without `steps`."""
         clips = config.get("clip_langevin_grad", False)
         return cls(
             epsilon=config["epsilon"],
@@ -52,9 +52,9 @@ class Sampling:
 
     @classmethod
     def of_weights(cls, path: str) -> "Sampling | None":
-        """Return how the chains ran that an EBM's weights were learned with, None if they are mute.
+        """Return the sampling that an EBM was trained with, None if its weights record none.
 
-        Raises UserError for a file that says it wrongly.
+        Raises UserError for a wrong record.
         """
         stored = (network_info(path) or {}).get("chain")
         if stored is None:
@@ -65,17 +65,17 @@ class Sampling:
             for name in ("epsilon", "temperature", "data_epsilon"):
                 float(getattr(sampling, name))
         except TypeError as error:
-            raise UserError(f"weights {path} say a chain that is none: {stored}") from error
+            raise UserError(f"weights {path} record a chain that is damaged: {stored}") from error
         return sampling
 
     def written(self, steps: int) -> dict[str, Any]:
-        """Return what a weights file says of chains of so many steps."""
+        """Return the record of a weights file, for chains of `steps` steps."""
         stored = dataclasses.asdict(self) | {"steps": steps}
-        del stored["joint_temperature"]  # of scores alone
+        del stored["joint_temperature"]  # used by fid.py only
         return stored
 
     def potential(self, ebm: keras.Model, prior: keras.Model | None = None) -> Potential:
-        """Return U: (b, h, w, c) images -> (b,)."""
+        """Return U: images (b, h, w, c) around [-1, 1] -> potentials (b,)."""
         return make_potential(
             ebm,
             self.temperature,
@@ -86,9 +86,9 @@ class Sampling:
         )
 
     def chains(self, potential: Potential, pieces: int = 1) -> Callable[..., Chain]:
-        """Return (images, num_steps, noise, ...) -> the chains of `langevin` in a potential.
+        """Return (images, num_steps, noise, ...) -> Chain: `langevin` in this potential.
 
-        With more than one of `pieces` the noise must be a `BatchNoise`: each takes its rows of it.
+        With more than one piece, `noise` must be a `BatchNoise`: each piece takes its rows.
         """
         dynamics = Dynamics(potential, self.epsilon, self.max_norm)
         chain = functools.partial(langevin, dynamics=dynamics)
@@ -117,8 +117,9 @@ def run_both(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Run two sets of chains; return the ends of both, and the gradient norms of the first.
 
-    `run_chain` is `langevin` with all given but images, steps and noise. `together`: as one batch,
-    where both take equally many steps; that fills a processor better, unless pieces do.
+    `run_chain` takes images, number of steps and noise, as `Sampling.chains` returns it.
+    `together` runs both sets as one batch, which needs equal numbers of steps: faster where a batch
+    is one piece.
     """
     if together:
         ends, grad_norms, _ = run_chain(
@@ -136,7 +137,7 @@ def run_both(
 
 
 def require_prior(ebm_weights: str, prior_weights: str | None) -> None:
-    """Raise UserError for an EBM that corrects a prior and is to run without one."""
+    """Raise UserError for an EBM that corrects a prior but would run without one."""
     stored = Sampling.of_weights(ebm_weights)
     if stored is not None and stored.prior_temperature is not None and not prior_weights:
         raise UserError(
@@ -146,11 +147,11 @@ def require_prior(ebm_weights: str, prior_weights: str | None) -> None:
 
 
 def resolve_sampling(config: Config, ebm_weights: str | None) -> Config:
-    """Return the config with what it leaves open of its chains taken from the EBM's weights.
+    """Return the config, its open keys of sampling filled from the EBM's weights.
 
-    `mcmc_steps` None takes the stored number of steps, `epsilon` None the step size, temperature,
-    tau and clipping. Raises UserError for weights that do not say them. `data_epsilon` None is 0
-    where they do not say it.
+    `mcmc_steps` None takes the recorded number of steps; `epsilon` None takes step size,
+    temperature, tau and clipping. Raises UserError for weights that record no chain.
+    `data_epsilon` None takes the recorded value, else 0.
     """
     result = {}
     if ebm_weights:
@@ -161,7 +162,7 @@ def resolve_sampling(config: Config, ebm_weights: str | None) -> Config:
     if config["mcmc_steps"] is not None and config["epsilon"] is not None:
         return config | result
     if stored is None:
-        mute = f"weights {ebm_weights} do not say the chain they were trained with"
+        mute = f"weights {ebm_weights} do not record the chain they were trained with"
         raise UserError(
             f"{mute if ebm_weights else 'no ebm_weights'}: "
             "set 'mcmc_steps', 'epsilon' and 'mcmc_temp'"

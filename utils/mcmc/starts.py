@@ -1,7 +1,7 @@
-"""Where chains start: the first content of banks and the images that rejuvenation brings in.
+"""Where chains start: the first contents of banks, and the new images of rejuvenation.
 
-One rule for `train.py` and `train_longrun.py`, by `mcmc_init`. Noise and data come from the host;
-generated images are made on the replicas.
+`train.py` and `train_longrun.py` follow the same rule, by `mcmc_init`. Noise and data come from the
+host; the replicas generate images.
 """
 
 import math
@@ -29,11 +29,11 @@ Filling = Callable[[int], tuple[np.ndarray, ...]]  # layer of a bank -> images, 
 
 
 class Sources(NamedTuple):
-    """What a training run reads: the data set, its stream to learn on, and new chain states.
+    """What a training run reads: the data set, batches of it, and new chain states.
 
-    `batches(update)` gives (b, h, w, c) data of this process's positions of the whole batch,
-    `new_states(update, retry)` states of new chains. Where a generator makes either of them they
-    are empty; without data `dataset` is None.
+    `batches(update)` gives data (b, h, w, c) in [-1, 1] for this process's positions of the whole
+    batch, `new_states(update, retry)` states of new chains. Both are empty where a generator makes
+    these images; without data `dataset` is None.
     """
 
     dataset: Dataset | None
@@ -42,14 +42,14 @@ class Sources(NamedTuple):
 
     @property
     def datasets(self) -> list[Dataset]:
-        """What must not change while a run goes on."""
+        """The data sets, which must not change between the parts of a run."""
         return [] if self.dataset is None else [self.dataset]
 
 
 def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1.0) -> Sources:
-    """Open the data of a training run; new states of uniform noise have this scale.
+    """Open the data of a training run; `scale` multiplies new states of uniform noise.
 
-    Raises UserError for data that are not there.
+    Raises UserError for missing data.
     """
     none = np.zeros(0, np.float32)
     dataset = None if config["data_type"] == "generator" else load_data(config)
@@ -63,7 +63,7 @@ def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1
 def make_stream(
     config: Mapping[str, Any], dataset: Dataset, replicas: Replicas, purpose: Purpose
 ) -> TrainingStream:
-    """Return the shuffled stream of a purpose for this process's positions of the batch."""
+    """Return the shuffled stream of a purpose, for this process's positions of the batch."""
     return TrainingStream(
         dataset,
         batch_size=replicas.batch_size,
@@ -76,15 +76,15 @@ def make_stream(
 def make_host_source(
     config: Mapping[str, Any], dataset: Dataset | None, replicas: Replicas, scale: float = 1.0
 ) -> HostSource | None:
-    """Return (update, retry) -> (b, h, w, c) new chain states of this process; None for coop.
+    """Return (update, retry) -> new chain states (b, h, w, c) of this process; None for coop.
 
-    `persistent` and `noise` give `scale` times uniform noise in [-1, 1]; `data` and
-    `data_persistent` give batches of a shuffled stream that is independent of the one learned on.
+    `persistent` and `noise` give `scale` times uniform noise in [-1, 1]. `data` and
+    `data_persistent` give batches of a shuffled stream, independent of the one for learning.
     """
     if config["mcmc_init"].startswith("coop"):
         return None
     if config["mcmc_init"].startswith("data"):
-        # A config of such chains has data.
+        # Chains that start at data have a data set.
         stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)  # pyright: ignore[reportArgumentType]
         return lambda update, retry: stream.batches(update)
     return lambda update, retry: _uniform(
@@ -101,10 +101,10 @@ def create_bank(
     empty: bool,
     size: str = "persistent_size",
 ) -> Bank:
-    """Return this process's shelves of the bank of the config's `size`, filled unless `empty`.
+    """Return this process's shelves of a bank, filled unless `empty`; `size` is its config key.
 
-    Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, wholly
-    rejuvenated at every draw. A second bank goes on where the stream of the first one ended.
+    Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, which is wholly
+    rejuvenated at every draw. The stream that fills a second bank begins after the first bank's.
     """
     shelves = bank_shelves(config, replicas)
     bank = _empty_bank(config, shelves[size])
@@ -123,7 +123,7 @@ def create_bank(
 def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, Shelves]:
     """Return this process's shelves of each bank of a run, by config key.
 
-    Raises UserError for a bank smaller than the batch, and for banks beyond the free memory.
+    Raises UserError for a bank smaller than the batch, and for banks larger than the free memory.
     """
     sizes = {name: config[name] for name in ("persistent_size", "burnin_size") if name in config}
     if config["mcmc_init"] not in BANK_INITS:
@@ -131,13 +131,13 @@ def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, She
     batch = (replicas.batch_size, replicas.positions)
     shelves = {name: make_shelves(size, *batch, name) for name, size in sizes.items()}
     latents = config["z_sz"] if config["mcmc_init"].startswith("coop") else 0
-    place = 4 * (math.prod(config["image_dims"]) + latents) + 8 + 1  # a count and a flag
-    needed, free = place * sum(own.num_places for own in shelves.values()), free_memory()
+    slot = 4 * (math.prod(config["image_dims"]) + latents) + 8 + 1  # bytes, with count and flag
+    needed, free = slot * sum(own.num_slots for own in shelves.values()), free_memory()
     if needed > free:
         names = sizes if config["mcmc_init"] in BANK_INITS else ("batch_size",)
-        told = " and ".join(f"'{name}' {config[name]}" for name in names)
+        named = " and ".join(f"'{name}' {config[name]}" for name in names)
         raise UserError(
-            f"{told}: the chains take {needed / 2**30:,.1f} GiB of memory, and "
+            f"{named}: the chains need {needed / 2**30:,.1f} GiB of memory, but "
             f"{free / 2**30:,.1f} GiB are free: choose fewer"
         )
     return shelves
@@ -146,11 +146,12 @@ def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, She
 def rejuvenate(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start, pieces: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Return images and latents of a start, its rejuvenated ones new where a generator makes them.
+    """Return images and latents of a start, rejuvenated by the generator, and all its images.
 
-    (From noise or data the host has made them.) The generator runs once on all b latents, so that
-    batch statistics are those of a whole batch; only the rejuvenated places take its images. Third
-    are all its images, from which it learns: its averages make the step of that as well.
+    The generator runs once, on all b latents, so that batch statistics are those of a whole batch;
+    only rejuvenated chains take its images. It learns from all of them, and its moving averages
+    take the step of this learning here, too. Without a generator the host has rejuvenated the
+    images, and the third value is None.
     """
     images, latents, chosen = start.images, start.latents, start.rejuvenated
     if gen is None or not config["mcmc_init"].startswith("coop"):
@@ -166,7 +167,7 @@ def rejuvenate(
 def generate(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, replicas: Replicas
 ) -> tf.Tensor:
-    """Return new chain states where a frozen generator makes them, (b, h, w, c), else none."""
+    """Return new chain states (b, h, w, c) of a frozen generator; 0 rows without a generator."""
     if gen is None or not config["mcmc_init"].startswith("coop"):
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
@@ -176,15 +177,16 @@ def generate(
 
 
 def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = WHOLE) -> tf.Tensor:
-    """Return a share's (batch, z) latents of those that a seed gives the whole batch."""
+    """Return the latents (batch, z) of a share of the whole batch, from a (2,) seed."""
     return share.rows(lambda count: gen.sample_latents(count, seed), batch)
 
 
 def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
-    """Return (latents (b, z), seed, training, share) -> images (b, h, w, c), made by pieces.
+    """Return (latents (b, z), seed, training, share, moves) -> images (b, h, w, c) in [-1, 1].
 
-    The conditional BigGAN draws uniform labels from `seed` at every call, by `share`. In training
-    batch statistics are of all pieces, and moving averages make so many `moves` towards them.
+    The work is done in pieces. The conditional BigGAN draws uniform labels from `seed`, by `share`.
+    In training, batch statistics are those of all pieces, and moving averages take `moves` steps
+    towards them.
     """
 
     def generate(
@@ -202,7 +204,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
 
 
 def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> np.ndarray:
-    """Return `count` generated images for pictures, of the same latents every time."""
+    """Return `count` generated images for pictures, always from the same latents."""
     key = fold(config["seed"], Purpose.PLOTS)
     generate = make_generate(gen, config["gen_type"])
     return generate(gen.sample_latents(count, key), key, False).numpy()
@@ -211,16 +213,15 @@ def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> n
 def make_filling(
     config: Mapping[str, Any], replicas: Replicas, gen: keras.Model | None, sources: Sources
 ) -> Filling:
-    """Return layer -> images, and for coop latents, of this process's positions in that layer.
+    """Return layer -> images (and latents for coop) at this process's positions of the layer.
 
-    A generator that will be updated makes them with training=True: this moves its batch-norm
-    statistics.
+    A generator that will be updated runs with training=True, which moves its batch statistics.
     """
     if config["mcmc_init"] == "persistent":
         scale = config["persistent_init_scale"]
         return lambda layer: (_uniform(config, replicas, scale, Purpose.BANK_FILL, layer),)
     if config["mcmc_init"].startswith("data"):
-        # A config of such chains has data.
+        # Chains that start at data have a data set.
         stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
         return lambda layer: (stream.batches(layer),)
     generate = make_generate(gen, config["gen_type"], replicas.pieces)
@@ -236,8 +237,8 @@ def make_filling(
 
 
 def _empty_bank(config: Mapping[str, Any], shelves: Shelves) -> Bank:
-    """Return a bank of the right shapes for a state, or a first rejuvenation, to fill."""
-    coop, count = config["mcmc_init"].startswith("coop"), shelves.num_places
+    """Return a bank of zeros, to be filled by a state or by the first rejuvenation."""
+    coop, count = config["mcmc_init"].startswith("coop"), shelves.num_slots
     latents = np.zeros((count, config["z_sz"]), np.float32) if coop else None
     dtype = np.float64 if config["precision"] == "float64" else np.float32
     return Bank(shelves, np.zeros((count, *config["image_dims"]), dtype), latents)
@@ -246,7 +247,7 @@ def _empty_bank(config: Mapping[str, Any], shelves: Shelves) -> Bank:
 def _uniform(
     config: Mapping[str, Any], replicas: Replicas, scale: float, purpose: Purpose, *indices: int
 ) -> np.ndarray:
-    """Return this process's images of a whole batch: `scale` times uniform noise in [-1, 1]."""
+    """Return `scale` times uniform noise in [-1, 1], the rows of this process's positions."""
     shape = (replicas.batch_size, *config["image_dims"])
     noise = 2 * host_rng(config["seed"], purpose, *indices).random(shape, np.float32) - 1
     return np.float32(scale) * noise[replicas.positions]

@@ -1,1 +1,1 @@
-"""Runs: their folder, their loop, what survives a kill, records and plots."""
+"""Runs: the folder, the loop, states that survive a kill, records and plots."""

@@ -1,7 +1,7 @@
-"""Arrays of one value an image that arrive batch by batch, on disk: a file a batch.
+"""Arrays with one row per image, written to disk batch by batch, one file per batch.
 
-A file is whole or not there, and is named by the number of its first image. What a kill leaves
-behind is gone on from; memory does not grow with the number of images.
+A file is written whole or not at all and is named by the number of its first image. A killed run
+continues from the files it left. Memory does not grow with the number of images.
 """
 
 import io
@@ -19,13 +19,13 @@ ENDING = ".npy"
 
 
 class ArrayFiles:
-    """The arrays of one set of images, first axis the images, under one folder."""
+    """The arrays of one set of images in one folder; the first axis is that of images."""
 
     def __init__(self, folder: str):
         self.folder = folder
 
     def put(self, first: int, array: np.ndarray) -> None:
-        """Write the array of the images from number `first` on."""
+        """Write the array of a batch whose first image has the number `first`."""
         make_folder(self.folder)
         with whole_file(self._path(first)) as temporary, open(temporary, "wb") as file:
             np.save(file, array)
@@ -38,7 +38,7 @@ class ArrayFiles:
         return sorted(int(stem) for stem, end in stems if end == ENDING and stem.isdecimal())
 
     def batches(self) -> Iterator[np.ndarray]:
-        """Yield the arrays in the order of their images."""
+        """Yield the arrays in the order of their images; raises UserError for a damaged file."""
         for number in self.numbers():
             path = self._path(number)
             with tf.io.gfile.GFile(path, "rb") as file:
@@ -48,13 +48,13 @@ class ArrayFiles:
                     raise UserError(f"{path} is damaged: remove it and begin anew") from error
 
     def drop_from(self, number: int) -> None:
-        """Delete what begins at image `number` or later."""
+        """Delete the files that begin at image `number` or later."""
         for first in self.numbers():
             if first >= number:
                 tf.io.gfile.remove(self._path(first))
 
     def drop(self) -> None:
-        """Delete everything."""
+        """Delete all files."""
         if tf.io.gfile.isdir(self.folder):
             tf.io.gfile.rmtree(self.folder)
 

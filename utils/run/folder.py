@@ -1,4 +1,4 @@
-"""The folder of a run: a name that nobody else has, the config, and the code as it was."""
+"""The folder of a run: a unique name, the config, the code, and fingerprints of the inputs."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ from utils.replicas import Replicas
 from utils.run import lock
 from utils.weights.files import located
 
-FOLDERS = {  # of a run, by script
+FOLDERS = {  # in a run folder, by script
     "train": ("checkpoints", "state", "shortrun", "plots"),
     "train_longrun": ("checkpoints", "state", "shortrun", "plots"),
     "train_clf": ("checkpoints", "state", "plots"),
@@ -48,17 +48,17 @@ SOURCES = (
 
 
 class Inputs(NamedTuple):
-    """What a run reads beside the files that config keys name: data, and files by config key."""
+    """The data sets of a run, and by config key the files that it reads but no key names."""
 
     datasets: Sequence[Dataset] = ()
     files: Mapping[str, Sequence[str]] = {}
 
 
 def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str:
-    """Make the folder of a new run, or return that of the run that goes on; nobody else may.
+    """Make the folder of a new run, or open that of a resumed run, and lock it; return its path.
 
-    Raises UserError if an input is no longer what the run began with. What has changed in the
-    config is written, so that the next resume goes on with it.
+    Raises UserError if another process uses the folder or an input has changed. Changes of the
+    config are written to the folder, so that the next resume uses them.
     """
     if not command.resuming:
         return make_run_folder(command, replicas, inputs)
@@ -73,9 +73,9 @@ def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
 
 
 def require_same_inputs(command: Command, inputs: Inputs) -> None:
-    """Raise UserError if what a run reads is not what it began with; a new run may read anything.
+    """Raise UserError if an input of a resumed run has changed.
 
-    What the run's folder does not tell, as one made by an older version, is taken as it is.
+    Inputs of which the run folder holds no fingerprint, as in older versions, are not checked.
     """
     if not command.resuming:
         return
@@ -87,20 +87,20 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
         if changed:
             raise UserError(
                 f"'{key}': {changed[0] or command.config[key]} is not what the run began with: put "
-                f"that file back, or say where it is with --set {key}=PATH"
+                f"that file back, or name it with --set {key}=PATH"
             )
     kept, keep = reference_folder(command.config), not command.dry_run
     for dataset in inputs.datasets:
         then = began_with.get("data", {}).get(dataset.split)
-        if then and (told := difference(then, dataset.fingerprint(kept, keep=keep))):
+        if then and (changed := difference(then, dataset.fingerprint(kept, keep=keep))):
             raise UserError(
                 f"data set {dataset.name}, split {dataset.split}, is not what the run began with "
-                f"({told}): put those data back, or say where they are with --set data_dir=PATH"
+                f"({changed}): put those data back, or name them with --set data_dir=PATH"
             )
 
 
 def keep_changes(command: Command, folder: str) -> None:
-    """Write the config of a run that goes on to `config.json`, if it has changed."""
+    """Write the config of a resumed run to `config.json` if it has changed."""
     path = join(folder, CONFIG_FILE)
     with tf.io.gfile.GFile(path) as file:
         stored = json.load(file)
@@ -111,7 +111,7 @@ def keep_changes(command: Command, folder: str) -> None:
 
 
 def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Return which files are not those of the fingerprints of `then`; None is one that is gone."""
+    """Return the files that differ from the fingerprints of `then`; None is a missing file."""
     pairs = zip_longest(paths, then)
     return [path for path, known in pairs if path is None or fingerprint(path) != known]
 
@@ -119,7 +119,7 @@ def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[st
 def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str:
     """Make the folder of a new run; return its path, the same on all workers.
 
-    `config.json` holds fingerprints of files, by config key, and of data sets, by their splits.
+    `config.json` holds the fingerprints of files, by config key, and of data sets, by split.
     """
     folder = (
         _claim_run_dir(command, replicas) if command.run_dir else _claim_name(command, replicas)
@@ -142,9 +142,9 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
 
 
 def frozen_files(command: Command) -> dict[str, list[str]]:
-    """Return the paths of files that no state holds: weights and statistics that a run only reads.
+    """Return, by config key, the files of weights and statistics that a run only reads.
 
-    By config key, a list each: a checkpoint of TensorFlow has several.
+    No state holds their contents. A TensorFlow checkpoint has several files.
     """
     learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
     if learned and trains_generator(command.config):
@@ -159,23 +159,23 @@ def files_of(path: str) -> list[str]:
 
 
 def reference_folder(config: Mapping[str, Any]) -> str:
-    """Return the folder of what runs keep of data for each other: statistics, hashes of files."""
+    """Return the folder of what runs share about data: statistics and hashes of files."""
     return join(runs_root(config), "reference")
 
 
 def runs_root(config: Mapping[str, Any]) -> str:
-    """Return the folder of run folders, in the bucket `gs_path` where there is one."""
+    """Return the folder of run folders, in the bucket `gs_path` if there is one."""
     bucket = config["gs_path"]
     return join(f"gs://{bucket}", config["exp_dir"]) if bucket else config["exp_dir"]
 
 
 def how_to_resume(folder: str) -> str:
-    """Return the words that tell how to go on with the run of a folder."""
+    """Return the advice on how to resume the run of a folder."""
     return f"to go on: python3 {sys.argv[0]} --resume {folder}"
 
 
 def _claim_run_dir(command: Command, replicas: Replicas) -> str:
-    """Make the folder that `--run-dir` names; raises UserError if another process was quicker."""
+    """Make and lock the folder of `--run-dir`; raises UserError if another run began there."""
     folder = command.run_dir.rstrip("/")
     if replicas.chief:
         make_folder(folder)
@@ -187,7 +187,7 @@ def _claim_run_dir(command: Command, replicas: Replicas) -> str:
 
 
 def _claim_name(command: Command, replicas: Replicas) -> str:
-    """Make `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`, with `-2` behind its name where taken."""
+    """Make and lock `<exp_dir>/<exp_name>_<yy-mm-dd-HH-MM-SS>/`, with `-2`, ... if it exists."""
     stamp = time.localtime(replicas.agree(int(time.time())))
     name = f"{command.config['exp_name']}_{time.strftime('%y-%m-%d-%H-%M-%S', stamp)}"
     root = runs_root(command.config)
@@ -199,7 +199,7 @@ def _claim_name(command: Command, replicas: Replicas) -> str:
 
 
 def _claim_folder(root: str, name: str) -> int:
-    """Make a run folder that nobody has; return the number that its name carries."""
+    """Make a run folder that did not exist; return the number in its name."""
     make_folder(root)
     for attempt in range(1, 1000):
         folder = join(root, _numbered(name, attempt))
@@ -221,7 +221,7 @@ def _numbered(name: str, attempt: int) -> str:
 
 
 def _copy_sources(config_path: str, folder: str) -> None:
-    """Copy the sources and the config in use, so that the run can be read later as it was."""
+    """Copy the sources and the config of the run."""
     for pattern in SOURCES:
         for source in REPOSITORY.glob(pattern):
             _copy(source, join(folder, str(source.relative_to(REPOSITORY))))

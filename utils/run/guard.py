@@ -1,4 +1,4 @@
-"""The divergence guard: what counts as diverged, and how a rollback changes the learning."""
+"""The divergence guard: what counts as diverged, and how rollbacks reduce learning rates."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,8 @@ def divergence(
 ) -> str | None:
     """Return why an update counts as diverged, None if it does not.
 
-    A metric that it did not measure says nothing.
+    `limits` gives, by metric, the config key of its threshold, or None if only NaN and Inf count.
+    Metrics that were not measured are ignored.
     """
     for name, key in limits.items():
         if name not in metrics:
@@ -33,13 +34,13 @@ def divergence(
 
 
 def all_finite(states: Iterable[Mapping[str, np.ndarray]]) -> bool:
-    """Return whether every number of a training state is finite."""
+    """Return whether all numbers of a training state are finite."""
     return all(np.isfinite(array).all() for state in states for array in state.values())
 
 
 def rate_scale(retry: int, free: int = 1) -> float:
     """Return the factor of the learning rates after `retry` rollbacks.
 
-    Each halves them but for the first `free` ones, which new noise alone may mend.
+    Each rollback halves them, except for the first `free` ones, which only renew the noise.
     """
     return 0.5 ** max(0, retry - free)

@@ -1,4 +1,4 @@
-"""Who is at work in a run folder: one process, and the system lets go of it when that ends."""
+"""The lock of a run folder: one process works in it; the system frees the lock when it ends."""
 
 import functools
 import os
@@ -11,9 +11,10 @@ LOCK_FILE = ".lock"
 
 
 def own(folder: str) -> None:
-    """Keep every other process out of a run folder until the script ends, or is killed.
+    """Lock a run folder until the script ends or is killed.
 
-    Raises UserError that names the process at work there; folders without locks are told of.
+    Raises UserError that names the process that has locked it. Prints a warning for a folder that
+    cannot be locked.
     """
     try:
         import fcntl
@@ -31,7 +32,7 @@ def own(folder: str) -> None:
     except BlockingIOError as error:
         owner = os.read(file, 1000).decode() or "another process"
         raise UserError(f"{owner} is at work in {folder}: wait for its end, or stop it") from error
-    except OSError:  # a file system that knows no locks
+    except OSError:  # a file system without locks
         _warn(folder)
         return
     with one_line_write_errors(path):
@@ -41,6 +42,6 @@ def own(folder: str) -> None:
 
 def _warn(folder: str) -> None:
     print(
-        f"warning: {folder} cannot be locked: let no second process go on with this run",
+        f"warning: {folder} cannot be locked: do not resume this run in a second process",
         flush=True,
     )

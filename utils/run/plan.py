@@ -1,4 +1,4 @@
-"""What a training run counts, records, guards, shows and draws."""
+"""What a training run counts, records, guards, shows and plots."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,13 @@ from utils.run.records import SHOWN, Metrics
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run counts (`unit`), by which config keys, what it records, guards, shows and draws.
+    """What a run counts (`unit`) and by which config keys, what it records, guards, shows, plots.
 
-    `limits` gives the guarded metrics and the config keys of their thresholds, `shown` the metrics
-    of a console line as (label, name, format); `draw(metrics, folder)` draws the curves,
-    `pictures(samples)` returns the images to draw by name. The first `free_rollbacks` leave the
-    learning rate as it is. `measures_result`: metrics of an update that is drawn are of the weights
-    after its step, too, not only of those before it.
+    `columns` are those of `metrics.csv`. `limits` gives the guarded metrics and the config keys of
+    their thresholds, `shown` the metrics of a console line as (label, name, format).
+    `plot(metrics, folder)` plots the curves; `pictures(samples)` returns the images to plot, by
+    name. The first `free_rollbacks` leave the learning rates unchanged. `measures_result` says that
+    plotted updates measure the weights after their step, too, not only those before it.
     """
 
     unit: str
@@ -29,13 +29,13 @@ class Plan:
     columns: Sequence[str]
     limits: Mapping[str, str | None]
     shown: Sequence[tuple[str, str, str]]
-    draw: Callable[[Metrics, str], None]
+    plot: Callable[[Metrics, str], None]
     pictures: Callable[[np.ndarray], Mapping[str, np.ndarray]] = lambda _: {}
     free_rollbacks: int = 1
     measures_result: bool = False
 
 
-def _draw_diagnostics(metrics: Metrics, folder: str) -> None:
+def _plot_diagnostics(metrics: Metrics, folder: str) -> None:
     energy_diff, grad_norm = metrics.series("energy_diff"), metrics.series("grad_norm")
     plots.save_diagnostics(energy_diff, grad_norm, join(folder, "diagnostics.png"))
 
@@ -51,5 +51,5 @@ EBM_PLAN = Plan(
     ),
     limits={**LIMITS, "gen_loss": None},
     shown=SHOWN,
-    draw=_draw_diagnostics,
+    plot=_plot_diagnostics,
 )  # fmt: skip

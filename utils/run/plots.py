@@ -1,11 +1,11 @@
-"""Plots of curves: the diagnostics of training."""
+"""Plots of training: diagnostics, learning curves, counts of a bank."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from utils.files.whole import whole_file
 
-WINDOW = 5000  # updates that the correlations look back on
+WINDOW = 5000  # last updates, from which correlations are computed
 MAX_LAG = 15
 
 
@@ -16,18 +16,18 @@ def save_figure(figure: Figure, path: str) -> None:
 
 
 def correlation(first: np.ndarray, second: np.ndarray, lags: np.ndarray) -> np.ndarray:
-    """Return mean(first[t] second[t + lag]) for each lag, over the pairs that exist."""
+    """Return mean(first[t] second[t + lag]) for each lag, over all pairs inside the arrays."""
     count = len(first)
     starts = [(max(0, -lag), max(0, lag)) for lag in lags]
     return np.array([np.mean(first[a : count - b] * second[b : count - a]) for a, b in starts])
 
 
 def save_diagnostics(energy_diff: np.ndarray, grad_norm: np.ndarray, path: str) -> None:
-    """Draw energy difference and Langevin gradient magnitude over training, and how they correlate.
+    """Plot energy difference and Langevin gradient magnitude over training, and their correlations.
 
-    Correlations look at the last 5,000 updates: energy differences are divided by their root mean
-    square and not centred (their expansion or contraction is the point), gradient magnitudes are
-    standardised. See Nijkamp et al. 2019, section 3, for how stable learning looks in them.
+    Correlations are those of the last 5,000 updates. Energy differences are divided by their root
+    mean square and not centred, because their sign shows expansion or contraction; gradient
+    magnitudes are standardised. Nijkamp et al. 2019, section 3, shows how stable learning looks.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 3)
@@ -50,7 +50,7 @@ def save_diagnostics(energy_diff: np.ndarray, grad_norm: np.ndarray, path: str) 
 
 
 def save_learning(train: dict[str, np.ndarray], test: dict[str, np.ndarray], path: str) -> None:
-    """Draw loss and accuracy of a classifier, one value an epoch, NaN where it was not tested."""
+    """Plot loss and accuracy of a classifier, one value per epoch; NaN means not tested."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), train, strict=True):
         epochs = np.arange(1, len(train[name]) + 1)
@@ -63,7 +63,7 @@ def save_learning(train: dict[str, np.ndarray], test: dict[str, np.ndarray], pat
 
 
 def save_counts(counts: np.ndarray, threshold: int, path: str) -> None:
-    """Draw how often the images of a burn-in bank have been drawn; at `threshold` they leave."""
+    """Plot a histogram of the draws of images in a burn-in bank; images leave it at `threshold`."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     edges = np.linspace(-0.5, threshold + 0.5, min(threshold + 1, 50) + 1)

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: `metrics.csv`, TensorBoard, a progress bar or plain lines."""
+"""Records of a run: `metrics.csv`, TensorBoard, and a progress bar or plain lines."""
 
 import array
 import csv
@@ -14,14 +14,14 @@ from tqdm import tqdm
 from utils.files.whole import join, one_line_write_errors, whole_file
 
 SHOWN = (("energy diff", "energy_diff", "+.4g"), ("gradient", "grad_norm", ".4g"))
-EARLY = (1, 10)  # updates that have a plain line in any case
+EARLY = (1, 10)  # updates that always print a plain line
 SILENCE = 10  # seconds between plain lines
 
 
 class Metrics:
-    """`metrics.csv`, one row an update, and the same columns in memory for the plots.
+    """`metrics.csv`, one row per update, and the same columns in memory for the plots.
 
-    Of many workers one `writes` the file, the others read it when they resume.
+    One worker `writes` the file; the others read it when they resume.
     """
 
     def __init__(self, path: str, columns: Sequence[str], *, writes: bool = True):
@@ -30,7 +30,7 @@ class Metrics:
         self._unwritten: list[list[str]] = []
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add the row of one update, NaN where it has no value; `flush` brings it to disk."""
+        """Add the row of an update, with NaN for missing values; `flush` writes it to disk."""
         values = [row.get(name, math.nan) for name in self.columns]
         for name, value in zip(self.columns, values, strict=True):
             self._series[name].append(value)
@@ -38,7 +38,7 @@ class Metrics:
             self._unwritten.append([_text(value) for value in values])
 
     def series(self, name: str) -> np.ndarray:
-        """Return a column, one float64 an update."""
+        """Return a column, one float64 per update."""
         return np.array(self._series[name])
 
     def flush(self) -> None:
@@ -54,10 +54,10 @@ class Metrics:
         self._unwritten.clear()
 
     def cut(self, updates: int) -> None:
-        """Keep the rows of the first `updates` updates, in memory and on disk, and no others.
+        """Keep only the rows of the first `updates` updates, in memory and on disk.
 
-        On disk lies at least what the last state saw; later rows, and a row that a kill broke off,
-        go.
+        The file has at least the rows up to the last state. Later rows, and a row that a kill left
+        incomplete, are removed.
         """
         rows = [row for row in self._read() if int(row[0]) <= updates]
         for i, name in enumerate(self.columns):
@@ -72,14 +72,14 @@ class Metrics:
         if not tf.io.gfile.exists(self.path):
             return []
         with tf.io.gfile.GFile(self.path) as file:
-            lines = file.read().split("\n")[1:-1]  # no header, nothing behind the last line's end
+            lines = file.read().split("\n")[1:-1]  # without header, and without an incomplete end
         return [row for row in csv.reader(lines) if len(row) == len(self.columns)]
 
 
 class Progress:
     """A bar with rates on a terminal; elsewhere a plain line every `every` updates.
 
-    Rates, and the time that is left, leave the first update out: it traces.
+    Rates and remaining time exclude the first update, which traces.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class Progress:
     ):
         self.total, self.every, self.images = total, every, images_per_update
         self.unit, self.shown = unit, shown
-        self.start_time, self.start = 0.0, -1  # when, and after which update, rates begin
+        self.start_time, self.start = 0.0, -1  # time and update from which rates are measured
         bar = sys.stderr.isatty() and sys.stdout.isatty()
         self.bar = tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True) if bar else None
 
     def show(self, step: int, metrics: Mapping[str, float], chain_steps: int) -> None:
-        """Tell that update `step` (from 1) is done, after `chain_steps` Langevin steps an image."""
+        """Show update `step` (from 1), which took `chain_steps` Langevin steps per image."""
         values = [
             f"{label} {metrics[name]:{form}}" for label, name, form in self.shown if name in metrics
         ]
@@ -116,7 +116,7 @@ class Progress:
             print(line, flush=True)
 
     def _estimate(self, step: int, chain_steps: int) -> list[str]:
-        """Return the rates since the first update, and the time that is left at them."""
+        """Return the rates since the first update, and the remaining time at these rates."""
         rate = (step - self.start) / (time.perf_counter() - self.start_time)
         left = tqdm.format_interval((self.total - step) / rate)
         return [f"{rate:.2f} {self.unit}s/s", *self._speed(rate, chain_steps), f"{left} left"]
@@ -129,7 +129,7 @@ class Progress:
         tqdm.write(line) if self.bar is not None else print(line, flush=True)
 
     def back_to(self, step: int) -> None:
-        """Count from `step` on, after the first update or a rollback."""
+        """Measure rates from `step` on: after the first update, and after a rollback."""
         if self.bar is not None:
             self.bar.n = self.bar.initial = self.bar.last_print_n = step
             self.bar.unpause()  # its clock begins again
@@ -142,23 +142,23 @@ class Progress:
 
 
 class ChainProgress:
-    """Steps of evaluation chains: a bar on a terminal; elsewhere a plain line at times."""
+    """Steps of evaluation chains: a bar on a terminal; elsewhere a line every `SILENCE` seconds."""
 
     def __init__(self, *, total: int, done: int, images: int):
         self.images, self.start, self.total = images, done, total
-        self.start_time = self.told = time.perf_counter()
+        self.start_time = self.printed = time.perf_counter()
         self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=None)
 
     def show(self, done: int, text: str) -> None:
-        """Tell that `done` of all steps are done, `images` images each."""
+        """Show that `done` of all steps are done, each of `images` images."""
         now = time.perf_counter()
         rate = (done - self.start) / (now - self.start_time)
         text = f"{text}, {rate * self.images:,.0f} image-steps/s"
         if not self.bar.disable:
             self.bar.set_postfix_str(text, refresh=False)
             self.bar.update(done - self.bar.n)
-        elif now - self.told > SILENCE or done == self.total:
-            self.told = now
+        elif now - self.printed > SILENCE or done == self.total:
+            self.printed = now
             left = tqdm.format_interval((self.total - done) / rate)
             print(f"step {done}/{self.total}  {text}, {left} left", flush=True)
 
@@ -169,7 +169,7 @@ def make_board(folder: str) -> tf.summary.SummaryWriter:
 
 
 def to_board(board: tf.summary.SummaryWriter, step: int, metrics: Mapping[str, float]) -> None:
-    """Write one point of every metric."""
+    """Write one point of each metric."""
     with one_line_write_errors("logs"), board.as_default(step=step):
         for name, value in metrics.items():
             tf.summary.scalar(name, value)
@@ -177,14 +177,14 @@ def to_board(board: tf.summary.SummaryWriter, step: int, metrics: Mapping[str, f
 
 
 def grid_to_board(board: tf.summary.SummaryWriter, step: int, name: str, grid: np.ndarray) -> None:
-    """Write a picture (h, w, c) uint8 beside the points of its step."""
+    """Write a picture (h, w, c) uint8 at a step."""
     with one_line_write_errors("logs"), board.as_default(step=step):
         tf.summary.image(name, grid[np.newaxis])
         board.flush()
 
 
 def _text(value: float) -> str:
-    """Return the shortest decimal that reads back as the same number."""
+    """Return the shortest decimal that is read back as the same number."""
     return (
         str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
     )

@@ -1,7 +1,8 @@
-"""Where a diverged run goes back to.
+"""Rollback: the state that a diverged run returns to.
 
-Metrics of an update are of the weights before its step, a state holds those after it. So a state
-is known to be good only once a healthy update followed it; until then it may be what diverged.
+The metrics of an update are those of the weights before its step, and a state holds the weights
+after it. So a state is known to be good only after one more healthy update; until then it may have
+diverged.
 """
 
 import json
@@ -15,11 +16,11 @@ from utils.run import states
 
 
 def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> int:
-    """Make the state that a run goes back to its newest one; return the update of that state.
+    """Drop the states after the one to return to, and later weights; return its update.
 
-    The run diverged at update `step`. It goes back to its newest whole state, unless updates right
-    after that diverged twice and there is one before. The state takes note of `retry`, and goes on
-    with it after a kill. Weights of later updates go: the run writes them anew.
+    The run diverged at update `step`. It returns to its newest whole state, or to the one before if
+    the update right after the newest diverged twice. `retry` is written into that state, so that a
+    killed run continues with it. The run will write the later weights anew.
     """
     root = join(folder, "state")
     state, header = states.newest_state(root, say)
@@ -27,9 +28,9 @@ def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> i
     if header["failures"] > 1:
         before = next(states.whole_states(root, say, header["update"]), None)
         if before is not None:
-            say(f"two tries diverged right after {header['update']}: that state is dropped")
+            say(f"the run diverged twice right after {header['update']}: that state is dropped")
             state, header = before
-    # Noted before anything is dropped: a run killed in between diverges in the same way again.
+    # Written before anything is dropped: a run killed in between diverges in the same way again.
     states.write_header(state, {**header, "retry": retry})
     states.drop_states_after(root, header["update"])
     _drop_weights_after(join(folder, "checkpoints"), header["update"])
@@ -37,20 +38,19 @@ def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> i
 
 
 def what_is_kept(folder: str, unit: str, step: int) -> str:
-    """Return the words on the states that a run leaves which stops, diverged at update `step`."""
+    """Describe the states of a run that diverged at update `step` and stops."""
     updates = states.list_states(join(folder, "state"))
     good = [update for update in updates if update < step - 1]
-    words = []
-    if step - 1 in updates:
-        words.append(f"the state and the weights of {unit} {step - 1} may be what diverged")
-    words.append(
-        f"the last good state, of {unit} {good[-1]}, is kept" if good else "none before is"
+    kept = (
+        f"the last good state, of {unit} {good[-1]}, is kept" if good else "no good state is kept"
     )
-    return ", ".join(words)
+    if step - 1 in updates:
+        return f"the state and the weights of {unit} {step - 1} may have diverged, {kept}"
+    return kept
 
 
 def note_event(folder: str, step: int, reason: str, action: str) -> None:
-    """Append to `events.jsonl` why a run diverged at update `step`, and what came of it."""
+    """Append to `events.jsonl` why a run diverged at update `step`, and the action taken."""
     path = join(folder, "events.jsonl")
     event = {"update": step, "reason": reason, "action": action, "time": time.ctime()}
     with one_line_write_errors(path), tf.io.gfile.GFile(path, "a") as file:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from utils.config.load import Command
-from utils.errors import tell_how_to_go_on
+from utils.errors import record_how_to_resume
 from utils.files.whole import join
 from utils.learning.learners import Part
 from utils.replicas import Replicas
@@ -23,9 +23,9 @@ from utils.run.signals import Interruption
 
 
 class Run:
-    """The folder and the steps, `total` of a `unit`, of a run that is new or goes on.
+    """The folder and the steps of a new or resumed run, `total` steps of a `unit`.
 
-    `parts` holds everything that must survive a kill; all else is a function of config and step.
+    `parts` hold everything that must survive a kill; all else is a function of config and step.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Run:
         self.parts, self.total, self.unit = parts, total, unit
         self.state_freq = self.config.get("state_freq", 1)
         self.keep_states = self.config.get("keep_states", 2)
-        self.step = self.saved = 0  # steps done, those in a state
+        self.step = self.saved = 0  # steps done; those of the newest state
         self.interruption, self.stopping = Interruption(), False
-        self.clock = 0.0  # when the step under way began
+        self.clock = 0.0  # start of the current step
         self.folder = open_run_folder(command, replicas, inputs)
         self.how_to_resume = how_to_resume(self.folder)
-        tell_how_to_go_on(self.how_to_resume)
+        record_how_to_resume(self.how_to_resume)
         if command.resuming:
             self.restore(print)
         else:
@@ -58,13 +58,13 @@ class Run:
         return join(self.folder, *names)
 
     def files(self, name: str) -> ArrayFiles:
-        """Return arrays of the run that grow by batches."""
+        """Return the arrays `name` of the run, which grow by batches."""
         return ArrayFiles(self.path("numpy", name))
 
     def steps(self) -> Iterator[int]:
-        """Yield the numbers, from 0, of the steps still to do, until the end or a signal.
+        """Yield the steps (from 0) that are not done yet, until the end or a signal.
 
-        Exits with 130 after Ctrl-C and 143 after SIGTERM, the state saved.
+        After Ctrl-C or SIGTERM the state is saved and the exit status is 130 or 143.
         """
         print(f"run folder {self.folder}, {self.unit} {self.step} of {self.total}", flush=True)
         began = self.step
@@ -75,13 +75,13 @@ class Run:
         self.end(began)
 
     def done(self, step: int) -> None:
-        """Note that a step, and all before it, are done; save the state where it is due."""
+        """Record that a step and all before it are done; save the state if it is due."""
         self.step = step + 1
         if self.is_due(self.step):
             self.save()
 
     def drop(self, *files: ArrayFiles) -> None:
-        """Delete arrays that no later step reads, and the states before now, which need them."""
+        """Delete arrays that no later step reads, and the older states, which need them."""
         if self.saved < self.step:
             self.save()
         if self.chief:
@@ -91,19 +91,19 @@ class Run:
         self.replicas.barrier()
 
     def interruptible(self) -> contextlib.AbstractContextManager:
-        """Return a context that signals end only where all is saved."""
+        """Return a context in which signals do not end the process but ask it to stop."""
         return self.interruption.noted(lambda: self.say("stopping as soon as all is saved ..."))
 
     def pause(self) -> None:
-        """End this process here, where nothing is unsaved, if it was told to.
+        """End this process after a signal, at a point where everything is saved.
 
-        For work of the chief alone: without it the other workers end too.
+        For work of the chief alone: when it ends, the other workers end, too.
         """
         if self.interruption.number is not None:
             self.stop("all saved")
 
     def is_told_to_stop(self) -> bool:
-        """Return whether any worker was given a signal; all must ask, and get the same answer."""
+        """Return whether any worker got a signal; all workers must call this together."""
         return self.interruption.is_agreed(self.replicas)
 
     def stop(self, kept: str) -> NoReturn:
@@ -112,7 +112,7 @@ class Run:
         sys.exit(self.interruption.exit_status)
 
     def end(self, began: int) -> None:
-        """Say how a run ended that began at step `began`; exit after a signal."""
+        """Print how a run ended that began at step `began`; exit after a signal."""
         if not self.is_over:
             self.stop(self.kept)
         if began >= self.total:
@@ -127,12 +127,12 @@ class Run:
 
     @property
     def kept(self) -> str:
-        """What of the steps done is saved."""
+        """A message on what is saved."""
         return "all saved"
 
     @property
     def how_to_extend(self) -> str:
-        """How more steps can be done than asked for."""
+        """A message on how to make the run longer."""
         return ""
 
     def say(self, line: str) -> None:
@@ -140,16 +140,16 @@ class Run:
         print(line, flush=True)
 
     def is_due(self, step: int) -> bool:
-        """Return whether the state after `step` steps is saved; ask all workers whether to stop."""
+        """Return whether to save the state after `step` steps; all workers must call this."""
         self.stopping = self.is_told_to_stop()
         return self.stopping or step % self.state_freq == 0 or step >= self.total
 
     def begin(self) -> None:
-        """Save the state that a new run begins with."""
+        """Save the first state of a new run."""
         self.save()
 
     def save(self) -> None:
-        """Write the state of now."""
+        """Write the current state."""
         folder = self.path("state", str(self.step))
         own = {n: p for n, p in self.parts.items() if self.chief or states.SHARE.match(n)}
         states.write_parts(folder, own)
@@ -161,17 +161,17 @@ class Run:
         self.saved = self.step
 
     def flush(self) -> None:
-        """Bring to disk what must not be older than the state."""
+        """Write to disk what must not be older than the state."""
 
     def header(self) -> dict[str, Any]:
-        """Return what a state says beside its parts."""
+        """Return the header of the current state."""
         counts = {"update": self.step, "total": self.total, "unit": self.unit}
         return {**counts, "replicas": self.replicas.count}
 
     def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
-        """Go back to the newest state that is whole, naming those that are not; return its header.
+        """Restore the newest whole state and delete later ones; return its header.
 
-        Later states go.
+        Damaged states are reported through `say`.
         """
         root = self.path("state")
         folder, header = states.newest_state(root, say)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): noted, so that a run ends where all is saved."""
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): a run ends after it has saved everything."""
 
 import contextlib
 import signal
@@ -9,14 +9,14 @@ from utils.replicas import Replicas
 
 
 class Interruption:
-    """The signal that a run was given, if any."""
+    """The signal that a run has got, if any."""
 
     def __init__(self):
         self.number: int | None = None
 
     @contextlib.contextmanager
     def noted(self, say: Callable[[], None]) -> Iterator[None]:
-        """Note signals in the block instead of ending, and `say` so; a second one ends at once."""
+        """Record a signal in the block instead of ending, and call `say`; a second one exits."""
 
         def note(number: int, _) -> None:
             if self.number is not None:
@@ -26,7 +26,7 @@ class Interruption:
 
         numbers = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)  # (nohup has it ignored)
+            numbers.append(signal.SIGHUP)  # nohup ignores it
         before = {number: signal.signal(number, note) for number in numbers}
         try:
             yield
@@ -35,14 +35,14 @@ class Interruption:
                 signal.signal(number, handler)
 
     def is_agreed(self, replicas: Replicas) -> bool:
-        """Return whether any worker was given a signal; all must ask, and get the same answer.
+        """Return whether any worker got a signal; all workers must call this together.
 
-        `number` stays what this process was given: launchers signal all workers, and the signal
-        that comes after the agreement must not count as a second one.
+        `number` stays that of this process: launchers signal all workers, and a signal that comes
+        after the agreement must not count as a second one.
         """
         return replicas.total(int(self.number is not None)) > 0
 
     @property
     def exit_status(self) -> int:
-        """130 for Ctrl-C, 129 for SIGHUP, else 143, as where only another worker was signalled."""
+        """130 for Ctrl-C, 129 for SIGHUP, else 143, also if only another worker got a signal."""
         return 128 + (self.number or signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Whole training states of a run: a folder each, declared complete by its `state.json`."""
+"""States of a run: one folder per state, complete once it has a `state.json`."""
 
 import io
 import json
@@ -14,20 +14,20 @@ from utils.data.npz import UNREADABLE
 from utils.errors import UserError, first_line
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
-from utils.files.whole import join, make_room, whole_file
+from utils.files.whole import join, make_subfolder, whole_file
 from utils.learning.learners import Part
 
 STATE_FILE = "state.json"
-# A part of which each process writes the rows of its positions of the whole batch: bank_0_16, ...
+# A part whose rows each process writes for its own positions of the whole batch: bank_0_16, ...
 SHARE = re.compile(r"(.*)_(\d+)_(\d+)$")
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
-    """Write one npz a part into the folder of a state that is not declared complete yet.
+    """Write one npz per part into the folder of a state that is not declared complete yet.
 
-    The run folder must still be there: made anew it would lack all that a resume needs.
+    Raises UserError if the run folder is gone: a new one would lack all that a resume needs.
     """
-    make_room(folder)
+    make_subfolder(folder)
     for name, part in parts.items():
         with whole_file(join(folder, f"{name}.npz")) as temporary:
             arrays: dict[str, Any] = part.state()
@@ -35,7 +35,7 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
 
 
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
-    """Complete a state: write `state.json` with the size and SHA-256 of every file in `folder`."""
+    """Complete a state: write `state.json`, with the size and SHA-256 of each file in `folder`."""
     names = [name for name in list_folder(folder).files if name.endswith(".npz")]
     write_header(folder, {**header, "files": {n: fingerprint(join(folder, n)) for n in names}})
 
@@ -55,7 +55,7 @@ def list_states(root: str) -> list[int]:
 
 
 def drop_states(root: str, keep: int) -> None:
-    """Delete all but the newest `keep` declared states, and what half-written ones left behind."""
+    """Delete all but the newest `keep` declared states, and older incomplete ones."""
     declared = list_states(root)
     keep_names = {str(update) for update in declared[-keep:]}
     newest = declared[-1] if declared else -1
@@ -65,19 +65,19 @@ def drop_states(root: str, keep: int) -> None:
 
 
 def drop_states_after(root: str, update: int) -> None:
-    """Delete the states after `update`, which a run that goes on from there will write anew."""
+    """Delete the states after `update`; a run that continues from there writes them anew."""
     for name in list_folder(root).folders:
         if name.isdecimal() and int(name) > update:
             _delete_state(join(root, name))
 
 
 def read_header(folder: str) -> dict[str, Any]:
-    """Return `state.json` of a state after checking every file against it; raises UserError."""
+    """Return `state.json` of a state; raises UserError if a file is not the one it describes."""
     try:
         with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
             header = json.load(file)
         if str(header["update"]) != folder.rpartition("/")[2] or not header["replicas"] > 0:
-            raise ValueError(f"{STATE_FILE} is not of this state")
+            raise ValueError(f"{STATE_FILE} belongs to another state")
         wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
     except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
         raise UserError(f"state {folder} is damaged: {first_line(error)}") from error
@@ -87,7 +87,10 @@ def read_header(folder: str) -> dict[str, Any]:
 
 
 def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
-    """Return folder and header of the newest whole state; `say` which ones are not whole."""
+    """Return folder and header of the newest whole state; `say` which states are damaged.
+
+    Raises UserError if there is none.
+    """
     newest = next(whole_states(root, say), None)
     if newest is None:
         raise UserError(f"{root} has no whole state to resume from")
@@ -97,7 +100,7 @@ def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, 
 def whole_states(
     root: str, say: Callable[[str], None], before: float = math.inf
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield folder and header of the whole states of updates below `before`, the newest first."""
+    """Yield folder and header of the whole states before update `before`, the newest first."""
     for update in reversed([update for update in list_states(root) if update < before]):
         folder = join(root, str(update))
         try:
@@ -107,9 +110,10 @@ def whole_states(
 
 
 def restore_parts(folder: str, header: Mapping[str, Any], parts: Mapping[str, Part]) -> None:
-    """Give every part its arrays back.
+    """Restore every part from a state.
 
-    Positions of the whole batch (`bank_0_16`) may be stored under other cuts (`bank_0_8`, ...).
+    The positions of a part (`bank_0_16`) may be stored in other pieces (`bank_0_8`, ...). Raises
+    UserError for missing parts and for arrays of another network or config.
     """
     stored = {name.removesuffix(".npz") for name in header["files"]}
     for name, part in parts.items():
@@ -130,10 +134,10 @@ def restore_parts(folder: str, header: Mapping[str, Any], parts: Mapping[str, Pa
 
 
 def _rows_of(own: range, pieces: Mapping[range, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the rows of `own` positions from pieces by their positions.
+    """Return the rows of `own` positions from pieces, which are given by their positions.
 
-    Row j of a piece of n positions is in layer j // n at position j % n of the piece; rows of all
-    are sorted by layer, then position.
+    In a piece of n positions, row j is in layer j // n at position j % n of the piece. The returned
+    rows are sorted by layer, then by position.
     """
     layers, positions = [], []
     for there, piece in pieces.items():
@@ -153,7 +157,7 @@ def _restore(part: Part, state: dict[str, np.ndarray], name: str) -> None:
     except (ValueError, KeyError) as error:
         reason = first_line(error)
         raise UserError(
-            f"the state's part '{name}' is of another network or config: {reason}"
+            f"part '{name}' of the state is of another network or config: {reason}"
         ) from error
 
 
@@ -170,7 +174,7 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
 
 
 def _delete_state(folder: str) -> None:
-    """Delete a state, its declaration first: a half-deleted state must not look whole."""
+    """Delete a state, `state.json` first: a half-deleted state must not look whole."""
     if tf.io.gfile.exists(join(folder, STATE_FILE)):
         tf.io.gfile.remove(join(folder, STATE_FILE))
     tf.io.gfile.rmtree(folder)

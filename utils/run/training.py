@@ -30,9 +30,10 @@ from utils.run.run import Run
 
 
 class Outcome(NamedTuple):
-    """What an update gives: metrics, Langevin steps an image took, this process's samples.
+    """The result of an update.
 
-    Metrics are numbers or scalar tensors.
+    metrics: numbers or scalar tensors, by name. chain_steps: Langevin steps per image. samples:
+    (b, h, w, c) around [-1, 1], those of this process.
     """
 
     metrics: Mapping[str, Any]
@@ -41,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 class Training(Run):
-    """A run that learns `networks`; an update is a function of config, number and `retry`.
+    """A run that learns `networks`; an update is a function of config, step and `retry`.
 
     `retry` is the number of rollbacks so far.
     """
@@ -58,7 +59,7 @@ class Training(Run):
     ):
         config, total = command.config, command.config[plan.length_key]
         self.networks, self.plan, self.retry = networks, plan, 0
-        # Else one more update, which is not kept, must find the last one's weights healthy.
+        # Otherwise one more update, which is not kept, must check the final weights.
         self.end_is_measured = plan.measures_result or config["on_divergence"] == "ignore"
         require_length(command, plan)
         super().__init__(command, replicas, parts, total=total, unit=plan.unit, inputs=inputs)
@@ -74,22 +75,22 @@ class Training(Run):
 
     @functools.cached_property
     def metrics(self) -> Metrics:
-        """The metrics of all updates so far."""
+        """The metrics of all updates that are done."""
         return Metrics(self.path("metrics.csv"), self.plan.columns, writes=self.chief)
 
-    def after(self, number: int, outcome: Outcome) -> None:
-        """Do all that is due after an update: guard, records, pictures, weights, state.
+    def after(self, step: int, outcome: Outcome) -> None:
+        """Do what is due after update `step` (from 0): guard, records, pictures, weights, state.
 
-        The last update is done twice, the second time only to measure the weights that the run ends
-        with. Exits with 3 when the run diverged and `on_divergence` says so.
+        One more update follows the last one, only to measure the final weights. Exits with status 3
+        if the run diverged and `on_divergence` is stop, or no rollback is left.
         """
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         metrics["seconds"] = time.perf_counter() - self.clock
-        step, saves = number + 1, self.is_due(number + 1)
-        draws = due(step, self.config[self.plan.log_key]) or step == self.total
+        step, saves = step + 1, self.is_due(step + 1)
+        plots = due(step, self.config[self.plan.log_key]) or step == self.total
         reason, is_kept = divergence(metrics, self.config, self.plan.limits), step <= self.total
-        # Metrics are of the weights before their step: what is kept must be looked at itself.
-        is_harmed = is_kept and (draws or saves) and self._is_harmed()
+        # Metrics are those of the weights before the step: what is kept needs a check of its own.
+        is_harmed = is_kept and (plots or saves) and self._is_harmed()
         if is_harmed and reason is None:
             reason = "weights or chain states are not finite"
         if reason is not None and self.config["on_divergence"] != "ignore":
@@ -107,47 +108,46 @@ class Training(Run):
             self.metrics.flush()
             self.say(f"{self.unit} {step}: {reason}: nothing of it is written")
             return
-        if draws:
+        if plots:
             self._save_pictures(step, outcome.samples)
         if saves:
             self.save()
 
-    def draw(self, pictures: Mapping[str, np.ndarray], step: int = 0) -> None:
-        """Draw images (n, h, w, c) by name and step, but for those that are not finite."""
+    def plot(self, pictures: Mapping[str, np.ndarray], step: int = 0) -> None:
+        """Save images (n, h, w, c) in [-1, 1] as pictures, by name; skip NaN and Inf."""
         for name, images in pictures.items() if self.chief else ():
             file = f"{name}{step or ''}"
-            if not np.isfinite(images).all():  # where `on_divergence` says to go on
-                print(f"{file} is not drawn: its images hold NaN or Inf", flush=True)
+            if not np.isfinite(images).all():  # possible if `on_divergence` is ignore
+                print(f"{file} is not plotted: its images hold NaN or Inf", flush=True)
                 continue
             save_grid(images, join(self.folder, "shortrun", f"{file}.png"))
             if self.board is not None:
                 grid_to_board(self.board, step, name, tile(to_uint8(images)))
 
     def begin(self) -> None:
-        """Save the state that a new run begins with; raises UserError if it is not finite."""
+        """Save the first state of a new run; raises UserError if it is not finite."""
         if self._is_harmed():
             raise UserError(
-                "the weights or chain states that the run starts from are NaN or Inf: start "
-                "from others"
+                "the run starts from weights or chain states that are NaN or Inf: start from others"
             )
         super().begin()
 
     def flush(self) -> None:
-        """Bring the metrics to disk."""
+        """Write the metrics to disk."""
         self.metrics.flush()
 
     def header(self) -> dict[str, Any]:
-        """Return what a state says beside its parts."""
+        """Return the header of the current state."""
         return {**super().header(), "retry": self.retry}
 
     def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
-        """Go back to the newest state that is whole, naming those that are not."""
+        """Restore the newest whole state and the metrics up to it; return its header."""
         header = super().restore(say)
         self.retry = header["retry"]
         if header["replicas"] != self.replicas.count:
             say(
                 f"state of {header['replicas']} replicas, now {self.replicas.count}: the run "
-                "goes on, equal up to rounding, no longer bit for bit"
+                "continues, equal up to rounding, no longer bit for bit"
             )
         self.metrics.cut(self.step)
         self.replicas.barrier()
@@ -158,25 +158,25 @@ class Training(Run):
         self.progress.say(line)
 
     def end(self, began: int) -> None:
-        """Say how a run ended that began at step `began`; exit after a signal."""
+        """Print how a run ended that began at step `began`; exit after a signal."""
         self.progress.close()
         super().end(began)
 
     @property
     def is_over(self) -> bool:
-        """Whether all updates are done, and the weights after the last one measured."""
+        """Whether all updates are done and the final weights are measured."""
         return self.step == self.total and self.end_is_measured
 
     @property
     def kept(self) -> str:
-        """What of the updates done is saved."""
+        """A message on what is saved."""
         if self.saved < self.step:
             return f"the last finite state, of {self.unit} {self.saved}, is kept"
         return "all saved"
 
     @property
     def how_to_extend(self) -> str:
-        """How more updates can be done than asked for."""
+        """A message on how to make the run longer."""
         return f"; to go on: --set {self.plan.length_key}={2 * self.step}"
 
     def _is_harmed(self) -> bool:
@@ -185,17 +185,17 @@ class Training(Run):
         return self.replicas.total(int(harmed)) > 0
 
     def _save_pictures(self, step: int, samples: Any) -> None:
-        """Draw pictures and curves of an update, and save the networks where they are measured."""
+        """Plot pictures and curves of an update; save the networks if they were measured."""
         if not self.chief:
             return
-        self.draw(self.plan.pictures(samples), step)
-        self.plan.draw(self.metrics, self.path("plots"))
+        self.plot(self.plan.pictures(samples), step)
+        self.plan.plot(self.metrics, self.path("plots"))
         is_measured = step > 1 or self.plan.measures_result
         if self.config["save_networks"] and (is_measured or step == self.total):
             save_networks(self.path("checkpoints"), self.networks, step)
 
     def _diverged(self, step: int, reason: str) -> None:
-        """Go back to an earlier state with new noise, or end the run."""
+        """Return to an earlier state with new noise, or end the run."""
         retry, unit, limit = self.retry + 1, self.unit, self.config["max_rollbacks"]
         rollback = self.config["on_divergence"] == "rollback"
         self.metrics.flush()
@@ -206,8 +206,8 @@ class Training(Run):
             more = f"max_rollbacks={2 * retry}" if rollback else "on_divergence=rollback"
             print(
                 f"stopped: diverged at {unit} {step}: {reason}; "
-                f"{what_is_kept(self.folder, unit, step)}; {self.how_to_resume} --set {more} (as "
-                "it is, it would diverge again)",
+                f"{what_is_kept(self.folder, unit, step)}; {self.how_to_resume} --set {more} "
+                "(unchanged, it would diverge again)",
                 flush=True,
             )
             sys.exit(3)
@@ -226,7 +226,7 @@ class Training(Run):
 
 
 def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
-    """Raise UserError if the run that goes on has done more updates than the config asks for."""
+    """Raise UserError if a resumed run has done more updates than the config asks for."""
     if not command.resuming:
         return
     key = plan.length_key
@@ -239,7 +239,7 @@ def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
 
 
 def due(step: int, freq: int) -> bool:
-    """Return whether something that happens every `freq` updates, and at update 1, is due."""
+    """Return whether `step` (from 1) is 1 or a multiple of `freq`."""
     return step == 1 or step % freq == 0
 
 
@@ -249,13 +249,13 @@ def time_update(
     networks: Mapping[str, SavedNetwork],
     name: str = "update",
 ) -> None:
-    """Print what `--dry-run` promises: parameters, memory, seconds an update, time to the end."""
+    """Print parameters, memory, seconds per update and total time, for `--dry-run`."""
     for network, saved in networks.items():
         print(f"{network}: {saved.info(1)['type']}, {saved.network.count_params():,} parameters")
     seconds = []
-    for number in range(4):  # the first one traces
+    for step in range(4):  # the first one traces
         start = time.perf_counter()
-        update(number)
+        update(step)
         seconds.append(time.perf_counter() - start)
     typical = sorted(seconds[1:])[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

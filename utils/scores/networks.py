@@ -62,7 +62,7 @@ def resolve(config: Config) -> Config:
     count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
     if max(config["fid_steps"] or [0]) > result["mcmc_steps"]:
         raise UserError(
-            f"'fid_steps' {config['fid_steps']} exceed 'mcmc_steps' {result['mcmc_steps']}"
+            f"'fid_steps' {config['fid_steps']} go beyond 'mcmc_steps' {result['mcmc_steps']}"
         )
     if config["grad_steps"] and not result["mcmc_steps"]:
         raise UserError("'grad_steps' need chains: set 'mcmc_steps' above 0")

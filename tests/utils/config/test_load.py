@@ -112,7 +112,7 @@ WRONG_COMMANDS = {
     "set without value": ([BASE, "--set", "batch_size"], "--set batch_size", "KEY=VALUE"),
     "set without anything": ([BASE, "--set"], "--set", "--help"),
     "two configs": ([BASE, BASE], "configs/smoke.py"),
-    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder: there is no such"),
+    "no such run": (["--resume", "nowhere"], "nowhere is not a run folder: the folder does"),
 }
 
 
@@ -155,13 +155,13 @@ def test_wrong_command_is_one_clear_line(name, capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("config = {", ("not Python",)),
-        ("import no_such_module", ("not Python", "no_such_module")),
+        ("config = {", ("does not run",)),
+        ("import no_such_module", ("does not run", "no_such_module")),
         ("settings = {}", ("does not define a dict named 'config'",)),
         ("config = [1]", ("does not define a dict named 'config'",)),
         ("config = {}", ("'exp_name' is missing", "'mcmc_temp' is missing")),
         ("config = {1: 2}", ("unknown key '1'",)),
-        ("\x00", ("not Python",)),
+        ("\x00", ("does not run",)),
     ],
 )
 def test_wrong_file_is_one_clear_line(text, words, capsys, tmp_path):
@@ -193,7 +193,7 @@ def test_a_run_of_before_names_the_commit_that_goes_on_with_it(
     with pytest.raises(SystemExit) as stop:
         script.main(["--resume", str(tmp_path)])
     assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith(f"go on with that, after git checkout {commit}\n")
+    assert capsys.readouterr().err.endswith(f"resume it after git checkout {commit}\n")
 
 
 def test_a_file_is_no_run_folder(capsys, tmp_path):

@@ -115,7 +115,7 @@ def test_an_operation_without_a_deterministic_kernel_is_one_line_that_names_the_
     with pytest.raises(SystemExit) as end:
         main([])
     assert end.value.code == 2
-    expected = f"error: {told[:-1]}: add --set deterministic=False to run it all the same\n"
+    expected = f"error: {told[:-1]}: add --set deterministic=False to run it anyway\n"
     assert capsys.readouterr().err == expected
 
 
@@ -129,6 +129,6 @@ def test_what_xla_cannot_compile_is_one_line_that_names_the_key(capsys):
         main([])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: XLA cannot compile what the device computes: ")
+    assert line.startswith("error: XLA cannot compile the work of the device: ")
     assert "AsString" in line
     assert line.endswith("add --set jit=False to run without")

@@ -48,7 +48,7 @@ def test_a_folder_in_which_nothing_can_be_written_is_refused_before(tmp_path):
     require_writable(str(tmp_path / "new" / "runs"), "exp_dir")
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"'exp_dir' .*: cannot write in .*file: Not a dir"):
+    with pytest.raises(UserError, match=r"'exp_dir' .*: cannot write to .*file: Not a dir"):
         require_writable(str(tmp_path / "file" / "runs"), "exp_dir")
 
 

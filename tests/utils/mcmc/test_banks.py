@@ -8,28 +8,28 @@ from utils.seeds import Purpose, host_rng
 
 def _bank(size: int = 40, batch: int = 8) -> Bank:
     """A bank whose images and latents both say at which place they were."""
-    places = np.arange(size, dtype=np.float32)
-    images = np.tile(places[:, None, None, None], (1, 2, 2, 3))
+    slots = np.arange(size, dtype=np.float32)
+    images = np.tile(slots[:, None, None, None], (1, 2, 2, 3))
     shelves = Shelves(size, batch, slice(0, batch))
-    return Bank(shelves, images, np.tile(places[:, None], (1, 5)))
+    return Bank(shelves, images, np.tile(slots[:, None], (1, 5)))
 
 
 def test_drawn_places_are_distinct_and_latents_go_with_their_images():
     bank = _bank(batch=16)
     for update in range(50):
         drawn = bank.draw(host_rng(0, Purpose.BANK_DRAW, update))
-        assert len(set(drawn.places)) == 16
+        assert len(set(drawn.slots)) == 16
         np.testing.assert_array_equal(drawn.images[:, 0, 0, 0], drawn.latents[:, 0])
-        np.testing.assert_array_equal(drawn.images[:, 0, 0, 0], drawn.places)
+        np.testing.assert_array_equal(drawn.images[:, 0, 0, 0], drawn.slots)
 
 
 def test_each_place_is_drawn_at_the_rate_of_its_shelf_and_none_is_left_off():
-    """43 places on 10 shelves: the first three shelves have 5 places, the others 4."""
+    """43 slots on 10 shelves: the first three shelves have 5 slots, the others 4."""
     bank, draws = _bank(43, 10), np.zeros(43)
     for update in range(2000):
-        places = bank.draw(host_rng(3, Purpose.BANK_DRAW, update)).places
-        assert (places % 10).tolist() == list(range(10)), "each position draws from its shelf"
-        draws[places] += 1
+        slots = bank.draw(host_rng(3, Purpose.BANK_DRAW, update)).slots
+        assert (slots % 10).tolist() == list(range(10)), "each position draws from its shelf"
+        draws[slots] += 1
     rates = np.where(np.arange(43) % 10 < 3, 1 / 5, 1 / 4)
     # Each count is binomial(2000, rate); five of its standard deviations.
     assert (np.abs(draws - 2000 * rates) < 5 * np.sqrt(2000 * rates * (1 - rates))).all()
@@ -44,29 +44,29 @@ def test_parts_of_a_batch_have_their_shelves_of_the_whole_bank_and_draw_the_same
     redraw_counts(counts, 100, host_rng(0, Purpose.BURN_IN_COUNTS))
     for part in range(parts):
         own = Shelves(size, 8, slice(part * width, (part + 1) * width))
-        places = np.array([p for p in range(size) if p % 8 // width == part])
-        assert own.num_places == len(places)
-        layers = [places[own.rows(layer)] // 8 for layer in range(own.layers)]
+        slots = np.array([p for p in range(size) if p % 8 // width == part])
+        assert own.num_slots == len(slots)
+        layers = [slots[own.rows(layer)] // 8 for layer in range(own.layers)]
         assert all((found == layer).all() for layer, found in enumerate(layers))
         rows = own.draw(host_rng(0, Purpose.BANK_DRAW))
-        np.testing.assert_array_equal(places[rows], drawn[own.positions])
-        bank = Bank(own, np.zeros(len(places)))
+        np.testing.assert_array_equal(slots[rows], drawn[own.positions])
+        bank = Bank(own, np.zeros(len(slots)))
         redraw_counts(bank, 100, host_rng(0, Purpose.BURN_IN_COUNTS))
-        np.testing.assert_array_equal(bank.counts, counts.counts[places])
-        found += places.tolist()
+        np.testing.assert_array_equal(bank.counts, counts.counts[slots])
+        found += slots.tolist()
     assert sorted(found) == list(range(size))
 
 
 def test_what_is_put_lies_at_its_places_and_nothing_else_moves():
     bank = _bank()
     drawn = bank.draw(host_rng(1, Purpose.BANK_DRAW))
-    bank.put(drawn.places, drawn.images + 100, drawn.latents + 100, drawn.counts + 1)
+    bank.put(drawn.slots, drawn.images + 100, drawn.latents + 100, drawn.counts + 1)
     expected = np.arange(40.0)
-    expected[drawn.places] += 100
+    expected[drawn.slots] += 100
     np.testing.assert_array_equal(bank.images[:, 1, 1, 2], expected)
     np.testing.assert_array_equal(bank.latents[:, 4], expected)
     assert bank.counts.sum() == 8
-    assert not bank.untouched[drawn.places].any()
+    assert not bank.untouched[drawn.slots].any()
     assert bank.untouched.sum() == 32
 
 
@@ -99,14 +99,14 @@ def test_no_chain_outlives_the_limit():
         drawn = bank.draw(rng)
         old = choose_rejuvenated(drawn.counts, 0, 3, rng.random(4))
         seen.append(int(drawn.counts[0]))
-        bank.put(drawn.places, drawn.images, drawn.latents, (drawn.counts + 1) * ~old)
+        bank.put(drawn.slots, drawn.images, drawn.latents, (drawn.counts + 1) * ~old)
     assert seen == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
 
 def test_state_restores_a_bank_to_the_last_bit():
     bank, other = _bank(), _bank()
     drawn = bank.draw(host_rng(1, Purpose.BANK_DRAW))
-    bank.put(drawn.places, drawn.images / 3, drawn.latents, drawn.counts + 2)
+    bank.put(drawn.slots, drawn.images / 3, drawn.latents, drawn.counts + 2)
     other.restore({name: array.copy() for name, array in bank.state().items()})
     for name, array in bank.state().items():
         np.testing.assert_array_equal(other.state()[name], array)
@@ -117,4 +117,4 @@ def test_state_restores_a_bank_to_the_last_bit():
 def test_a_bank_smaller_than_the_batch_is_refused():
     with pytest.raises(UserError, match=r"'burnin_size' 40 is below 'batch_size' 64.*at least 64"):
         make_shelves(40, 64, slice(0, 64), "burnin_size")
-    assert make_shelves(64, 64, slice(0, 64), "burnin_size").num_places == 64
+    assert make_shelves(64, 64, slice(0, 64), "burnin_size").num_slots == 64

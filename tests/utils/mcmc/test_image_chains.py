@@ -66,7 +66,7 @@ def test_another_seed_gives_other_samples(weights):
 def test_weights_without_their_chain_or_of_another_size_are_refused(weights, tmp_path):
     bare = str(tmp_path / "bare.weights.h5")
     weights["network"].save_weights(bare)
-    with pytest.raises(UserError, match="do not say the chain"):
+    with pytest.raises(UserError, match="do not record the chain"):
         load_sampler(bare, None)
     coop = str(tmp_path / "coop.weights.h5")
     info = {"image_dims": SHAPE, "width": 8, "type": "gen_sngan"}

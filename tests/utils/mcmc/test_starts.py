@@ -55,11 +55,11 @@ def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
 def test_banks_larger_than_the_free_memory_are_refused(monkeypatch):
     changes = {"persistent_size": 64, "burnin_size": 32, "num_replicas": 2}
     config = _config("coop_persistent", **changes)
-    replicas, place = Replicas(config), 4 * (32 * 32 * 3 + 128) + 9
-    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place)
+    replicas, slot = Replicas(config), 4 * (32 * 32 * 3 + 128) + 9
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * slot)
     shelves = starts.bank_shelves(config, replicas)
-    assert [own.num_places for own in shelves.values()] == [64, 32]
-    monkeypatch.setattr(starts, "free_memory", lambda: 96 * place - 1)
+    assert [own.num_slots for own in shelves.values()] == [64, 32]
+    monkeypatch.setattr(starts, "free_memory", lambda: 96 * slot - 1)
     with pytest.raises(UserError, match=r"'persistent_size' 64 and 'burnin_size' 32: the chains "):
         starts.bank_shelves(config, replicas)
 

@@ -151,7 +151,7 @@ def test_what_is_chosen_fits_and_is_spread_over_each_series(lengths, size):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("nowhere", "there is no such folder"), ("text", "it is a file"), (".", "no config.json"),
+    [("nowhere", "does not exist"), ("text", "it is a file"), (".", "no config.json"),
      ("run/plots", "inside a run folder: give the folder itself, run")],
 )  # fmt: skip
 def test_what_is_no_run_folder_is_one_line(begin, tmp_path, monkeypatch, capsys, path, words):

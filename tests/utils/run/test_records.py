@@ -75,8 +75,8 @@ def test_tensorboard_has_the_pictures_that_lie_in_the_run_folder(tmp_path, rng):
     (tmp_path / "shortrun").mkdir()
     run = SimpleNamespace(chief=True, folder=str(tmp_path), board=make_board(str(tmp_path)))
     images = rng.uniform(-1, 1, (4, 6, 6, 3))
-    Training.draw(run, {"data": images})
-    Training.draw(run, {"shortrun": -images, "generator": images[..., :1]}, 20)
+    Training.plot(run, {"data": images})
+    Training.plot(run, {"shortrun": -images, "generator": images[..., :1]}, 20)
     board = EventAccumulator(str(tmp_path / "logs"))
     board.Reload()
     for name, step in {"data": 0, "shortrun": 20, "generator": 20}.items():

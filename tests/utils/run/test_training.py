@@ -49,7 +49,7 @@ class Growth:
             cpus(),
             {"ebm": WeightsPart(self.network.variables)},
             networks={"ebm": SavedNetwork(self.network, None, lambda update: {})},
-            plan=dataclasses.replace(EBM_PLAN, draw=lambda metrics, folder: None),
+            plan=dataclasses.replace(EBM_PLAN, plot=lambda metrics, folder: None),
             inputs=Inputs(),
         )
         for number in run.steps():
@@ -104,7 +104,7 @@ def test_a_state_after_which_two_tries_diverged_is_dropped(start, total, capsys)
     assert list_states(str(folder / "state"))[-1] == total
     assert growth.weight == total + 1  # the last measurement steps, too
     out = capsys.readouterr().out
-    assert "two tries diverged right after 6: that state is dropped" in out
+    assert "the run diverged twice right after 6: that state is dropped" in out
     assert f"done: runs/{folder.name}\n" in out
 
 
@@ -113,7 +113,7 @@ def test_a_diverged_end_is_not_called_final(start, capsys):
         start(Growth(lambda update, retry: 1e9 * (update == 6)), "on_divergence=stop")
     assert stop.value.code == 3
     out = capsys.readouterr().out
-    assert "after the last step; the state and the weights of update 6 may be what diverged" in out
+    assert "after the last step; the state and the weights of update 6 may have diverged" in out
     assert "the last good state, of update 3, is kept" in out
     assert "done" not in out
 
@@ -219,6 +219,6 @@ def test_what_a_kill_left_half_written_goes_with_the_next_resume(start):
 
 
 def test_a_rollback_needs_two_states():
-    with pytest.raises(UserError, match="'keep_states' must be 2 or more"):
+    with pytest.raises(UserError, match="'keep_states' must be at least 2"):
         load_config("configs/smoke.py", ["keep_states=1"])
     assert load_config("configs/smoke.py", ["keep_states=1", "on_divergence=stop"])
