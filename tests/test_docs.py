@@ -8,8 +8,8 @@ import pytest
 
 from tests.source import CONFIGS, PROJECT, REPOSITORY, TESTS, files, place
 
-PAGES = files("docs/*.md")
-DOCUMENTS = [*files("README.md", "CONTRIBUTING.md", "CHANGELOG.md"), *PAGES]
+PAGES, TO_COPY = files("docs/*.md"), files("examples/*.md")
+DOCUMENTS = [*files("README.md", "CONTRIBUTING.md", "CHANGELOG.md"), *PAGES, *TO_COPY]
 PAGE_CEILING = 250
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 PICTURE = re.compile(r"!\[([^]]*)\]|<img ((?:[^>\"]|\"[^\"]*\")*)>")
@@ -76,7 +76,7 @@ def test_the_readme_leads_to_every_page():
     assert not [place(page) for page in PAGES if place(page) not in links]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=place)
+@pytest.mark.parametrize("path", [*PAGES, *TO_COPY], ids=place)
 def test_a_page_says_what_it_answers_and_is_short(path):
     title, empty, answer, *rest = _text(path).splitlines()
     assert title.startswith("# ")

@@ -116,6 +116,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
+    tf.config.list_physical_devices()  # whose log lines belong before a script's own
     print("joining the other workers; until all are there only SIGKILL ends this one", flush=True)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     end_at_signals()
