@@ -18,6 +18,10 @@ from utils.data.sets import Dataset, MemoryDataset
 from utils.data.sources import all_labels
 
 LISTED = 24  # more classes than this are not listed one by one
+UNLABELLED = {  # what would give labels, by the kind of a set that is not of TFDS
+    "image_folder": "no labels, which an EBM does not need; folders, one per class, would be some",
+    "npz": "no labels, which an EBM does not need; an array 'labels' would be some",
+}
 
 
 def report_missing(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
@@ -59,7 +63,8 @@ def report_dataset(dataset: Dataset) -> None:
     if dataset.corrupt:
         _line("damaged", f"{len(dataset.corrupt):,} pictures left out")
     if not dataset.has_labels:
-        _line("classes", "no labels (for attributes of a TFDS set, set label_attribute)")
+        of_tfds = "no labels (a TFDS set may have attributes: label_attribute)"
+        _line("classes", UNLABELLED.get(dataset.name, of_tfds))
         return
     labels = dataset.labels if in_memory else all_labels(dataset.source)
     there, counts = np.unique(labels, return_counts=True)

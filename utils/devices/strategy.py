@@ -116,6 +116,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
+    tf.config.list_physical_devices()  # whose log lines belong before a script's own
     print("waiting for the other workers; until all have started, only SIGKILL ends this one",
           flush=True)  # fmt: skip
     strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -1,0 +1,46 @@
+"""The notebook is short, was run as it stands, and runs again to the same outputs."""
+
+import json
+import re
+
+import pytest
+
+MOST_CELLS, MOST_BYTES, LARGEST_DIFFERENCE = 15, 400_000, 1e-4
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+@pytest.fixture
+def path(repository):
+    return repository / "examples/langevin.ipynb"
+
+
+def _outputs(cell) -> list[str]:
+    """Return the kinds of a cell's outputs, and what they print with every number left out."""
+    return [
+        NUMBER.sub("0", "".join(output["text"])) if output["output_type"] == "stream"
+        else " ".join(sorted(output["data"]))
+        for output in cell["outputs"]
+    ]  # fmt: skip
+
+
+def test_the_notebook_is_short_and_holds_the_outputs_of_one_run_in_order(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(cells) <= MOST_CELLS
+    assert path.stat().st_size < MOST_BYTES
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert not [o for cell in code for o in cell["outputs"] if o.get("name") == "stderr"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_to_the_same_outputs_and_its_chain_is_the_librarys(path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # that of tests shows nothing
+    stored = nbformat.read(path, as_version=4)
+    fresh = nbclient.NotebookClient(
+        nbformat.from_dict(stored), timeout=600, resources={"metadata": {"path": path.parent}}
+    ).execute()
+    told = [_outputs(cell) for cell in fresh.cells if cell.cell_type == "code"]
+    assert told == [_outputs(cell) for cell in stored.cells if cell.cell_type == "code"]
+    (line,) = re.findall(r"largest difference .*: (\S+)", str(fresh))
+    assert float(line.partition("\\")[0]) < LARGEST_DIFFERENCE
