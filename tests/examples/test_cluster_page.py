@@ -56,11 +56,13 @@ def sbatch(repository, tmp_path):
     return start
 
 
-def test_each_task_is_told_all_workers_and_its_own_number(sbatch):
-    process = sbatch("""-c 'import os; print(os.environ["TF_CONFIG"])'""")
-    told = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
-    assert process.returncode == 0
-    assert sorted(each["task"]["index"] for each in told) == [0, 1]
+def test_each_task_is_told_all_workers_and_its_own_number(sbatch, tmp_path):
+    process = sbatch("""-c 'import os; open(os.environ["SLURM_PROCID"] + ".json", "w").write("""
+                     """os.environ["TF_CONFIG"])'""")  # fmt: skip
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    told = [json.loads((tmp_path / f"{task}.json").read_text()) for task in (0, 1)]
+    assert [each["task"]["index"] for each in told] == [0, 1]
     assert all(each["task"]["type"] == "worker" for each in told)
     assert told[0]["cluster"] == told[1]["cluster"]
     assert len(set(told[0]["cluster"]["worker"])) == 2
