@@ -92,7 +92,7 @@ def test_two_replicas_give_the_run_of_one_and_their_state_goes_on_with_one(run, 
     """But for float32 rounding."""
     whole, part = run("generator", 1), run("generator", 2, "num_training_steps=2")
     train.main(["--resume", str(part), "--set", "num_replicas=1", "num_training_steps=4"])
-    assert "state of 2 replicas, now 1: the run goes on" in capsys.readouterr().out
+    assert "state of 2 replicas, now 1: the run continues" in capsys.readouterr().out
     assert_close(state(whole), state(part), 1e-3)
 
 

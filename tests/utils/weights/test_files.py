@@ -121,7 +121,7 @@ def test_a_state_of_another_config_is_refused(tmp_path):
         states.restore_parts(folder, header, {"bank_0_8": Arrays(a=[1])})
     with pytest.raises(UserError, match="no part 'gen'"):
         states.restore_parts(folder, header, {"gen": Arrays(a=[1])})
-    with pytest.raises(UserError, match="'ebm' is of another network"):
+    with pytest.raises(UserError, match="'ebm' of the state is of another network"):
         states.restore_parts(folder, header, {"ebm": Arrays(a=[1, 2])})
 
 
