@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from examples import life_cycle
 from examples.life_cycle import Cycle, Work, mean_chain_steps
 from train_longrun import Banks, put_back
 from utils.config.load import load_config
 from utils.mcmc.banks import Bank, Shelves, choose_rejuvenated, redraw_counts
 
-SMALL = ("num_training_steps=2", "batch_size=4", "ebm_width=4", "gen_width=4", "persistent_size=8")
 ROOT = Path("work")
 
 
@@ -78,24 +78,23 @@ def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
     assert np.mean(means) == pytest.approx(known, rel=0.02)
 
 
-def test_a_command_is_done_once_and_another_one_is_refused_in_its_folder(
-    tmp_path, monkeypatch, data_dir, capfd
-):
-    monkeypatch.chdir(tmp_path)
-    command = ["train.py", "configs/smoke.py", "--run-dir", "work/shortrun", "--set", *SMALL]
-    command.append(f"data_dir={data_dir}")
-    work = Work(Path("work"))
+def test_a_command_is_noted_when_it_is_done_and_ends_all_where_it_is_refused(tmp_path, monkeypatch):
+    """Of a script that refuses seed=1 as the five do: exit status 2."""
+    script = "import sys\nprint('update 2/2')\nsys.exit(2 * ('seed=1' in sys.argv))\n"
+    (tmp_path / "train.py").write_text(script)
+    monkeypatch.setattr(life_cycle, "REPOSITORY", tmp_path)
+    command = ["train.py", "configs/smoke.py", "--run-dir", "work/shortrun", "--set"]
+    work = Work(tmp_path / "work")
     work.run("shortrun", command)
-    assert Path("work/shortrun/checkpoints/ebm_2.weights.h5").exists()
     assert "update 2/2" in work.log.read_text()
-    after = Work(Path("work"))
+    after = Work(tmp_path / "work")
     assert after.finished == {"shortrun": command}
     assert after.seconds == work.seconds
     with pytest.raises(SystemExit) as stop:
         after.run("shortrun", [*command, "seed=1"])
     assert stop.value.code == 2
-    assert "a run of another config: 'seed' is 0 there, not 1" in capfd.readouterr().err
     assert "shortrun ended with exit status 2" in work.log.read_text()
+    assert Work(tmp_path / "work").finished == {"shortrun": command}
 
 
 @pytest.mark.slow
