@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import train
 import train_longrun
-from tests.runs import SMALL_TRAINING, assert_same, cpus, rows, splits, state
+from tests.runs import assert_same, cpus, rows, splits, state
 from train_longrun import Banks, put_back
 from utils.config.load import load_config
 from utils.learning.learners import create_learner
@@ -110,10 +109,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_leaves_what_the_design_sa
 
 
 def test_a_prior_of_train_py_is_corrected_and_stays_as_it_is_to_the_last_bit(
-    start_run, run, monkeypatch
+    run, repository, monkeypatch
 ):
-    prior = start_run(train.main, "configs/smoke.py", *SMALL_TRAINING)
-    weights = prior / "checkpoints/ebm_4.weights.h5"
+    weights = repository / "examples/weights/emoji32_prior_ebm.weights.h5"
     seen: list[Models] = []
 
     def create(*args, **options):
@@ -122,7 +120,7 @@ def test_a_prior_of_train_py_is_corrected_and_stays_as_it_is_to_the_last_bit(
 
     monkeypatch.setattr(train_longrun, "create_models", create)
     run(f"prior_weights={weights}", "prior_temp=0.001")
-    config = load_config("configs/smoke.py", [*SMALL_TRAINING, f"ebm_weights={weights}"])
+    config = load_config("configs/smoke.py", [f"ebm_weights={weights}", "ebm_width=None"])
     stored = create_models(config, Replicas(config), load_learned=True)
     for now, before in zip(seen[0].prior.weights, stored.ebm.network.weights, strict=True):
         np.testing.assert_array_equal(now.numpy(), before.numpy())
