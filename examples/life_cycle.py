@@ -109,7 +109,10 @@ class Cycle:
         for last, (chains, names) in self.long.items():
             for name in names:
                 ends = {0, *(self.steps[name] * factor for factor in FACTORS), *self.long}
-                self._score(f"{name}_{last}", name, chains, [e for e in ends if e <= last])
+                changes = ("heldout_split=None", "segment_steps=None")
+                self._score(
+                    f"{name}_{last}", name, chains, [e for e in ends if e <= last], *changes
+                )
         self.attacked = [
             (name, ending)
             for ending, changes in ATTACKS[data].items()
@@ -147,22 +150,22 @@ class Cycle:
         ends = {steps * each for steps in self.steps.values() for each in FACTORS}
         held_out = "test" if factor == max(self.chains) else None
         scored = [0, *(end for end in ends if end <= last)]
-        self._score(f"{name}_{factor}x", name, chains, scored, f"heldout_split={held_out}")
+        changes = (f"heldout_split={held_out}", "segment_steps=None")
+        self._score(f"{name}_{factor}x", name, chains, scored, *changes)
 
     def _score(
-        self, stage: str, name: str, chains: int, scored: Sequence[int],
-        held_out: str = "heldout_split=None",
-    ) -> None:  # fmt: skip
+        self, stage: str, name: str, chains: int, scored: Sequence[int], *changes: str
+    ) -> None:
         """Score a regime's chains after the steps `scored`."""
-        changes = (
+        own = (
             f"ebm_weights={self._weights(name)}",
             f"clf_weights={self._weights('classifier', 'clf')}", *self._prior(name),
             f"gen_weights={self._weights('shortrun', 'gen')}",
-            f"num_samples={chains}", f"batch_size={min(chains, 64)}", held_out,
+            f"num_samples={chains}", f"batch_size={min(chains, 64)}", *changes,
             f"mcmc_steps={max(scored)}",
             f"fid_steps={sorted(scored)}".replace(" ", ""),
         )  # fmt: skip
-        self._add(stage, SCORE, changes)
+        self._add(stage, SCORE, own)
 
     def _attack(self, name: str, ending: str, changes: Sequence[str]) -> None:
         defence = ["ebm_weights=None", "langevin_steps=0"]

@@ -64,7 +64,13 @@ def _scores(report: Mapping[str, Any]) -> list[Block]:
     """Return Fréchet distances and KID, as curves and as a table."""
     scores, name, reference = report["scores"], report["extractor"], report["reference"]
     rows = [
-        (_subject(s), number(s["images"]), number(s["fid"]), with_error(s["kid"], s["kid_error"]))
+        (
+            _subject(s),
+            number(s["images"]),
+            number(s["fid"]),
+            with_error(s["kid"], s["kid_error"]),
+            with_error(s.get("kid_change"), s.get("kid_change_error")),  # since 0.3.0
+        )
         for s in scores
     ]
     notes = [
@@ -73,7 +79,8 @@ def _scores(report: Mapping[str, Any]) -> list[Block]:
         *sorted({s["warning"].capitalize() for s in scores if s["warning"]}),
         *(f"Checkpoint {name} is left out: {why}." for name, why in report["left_out"].items()),
     ]
-    table = Table(("of", "images", f"FID[{name}]", f"KID[{name}]"), rows, note=" ".join(notes))
+    head = ("of", "images", f"FID[{name}]", f"KID[{name}]", "KID since the start")
+    table = Table(head, rows, note=" ".join(notes))
     titles = {"fid": f"FID[{name}]", "kid": f"KID[{name}] and its standard error"}
     return [*charts(_curve(scores, what, titles[what]) for what in titles), table]
 

@@ -153,18 +153,17 @@ def score_line(
     return line
 
 
-def kernel_distance(
+def kernel_distances(
     features: np.ndarray,
     reference: np.ndarray,
     rng: np.random.Generator,
     num_subsets: int | None = None,
-) -> tuple[float, float]:
-    """Return KID of (n, d) against (m, d) features, and its standard error.
+) -> np.ndarray:
+    """Return `mmd2` of disjoint random subsets of (n, d) and (m, d) features; KID is their mean.
 
-    It is the mean of `mmd2` over disjoint random subsets (Binkowski et al. 2018). They are
-    independent, so that their spread gives the error; a single subset has the error NaN. The
-    default is 10 subsets, or more to keep them at the usual size of 1,000 images. Raises UserError
-    for subsets of fewer than 2 images.
+    They are independent, so that their spread gives its error (Binkowski et al. 2018). The default
+    is 10 subsets, or more to keep them at the usual size of 1,000 images. The same generator gives
+    the same rows to any n features. Raises UserError for subsets of fewer than 2 images.
     """
     smaller = min(len(features), len(reference))
     num_subsets = num_subsets or max(10, smaller // 1000)
@@ -178,9 +177,13 @@ def kernel_distance(
         rng.permutation(len(reference))[: num_subsets * size].reshape(num_subsets, size),
         strict=True,
     )
-    values = np.array([mmd2(features[rows], reference[others]) for rows, others in pairs])
-    error = values.std(ddof=1) / np.sqrt(num_subsets) if num_subsets > 1 else np.nan
-    return float(values.mean()), float(error)
+    return np.array([mmd2(features[rows], reference[others]) for rows, others in pairs])
+
+
+def mean_with_error(values: np.ndarray) -> tuple[float, float | None]:
+    """Return the mean of independent values (n,) and its standard error, None for one value."""
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return float(values.mean()), error
 
 
 def mmd2(features: np.ndarray, reference: np.ndarray) -> float:

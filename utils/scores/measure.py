@@ -101,11 +101,12 @@ class Measure:
         """
         if self.report is None:
             return
-        scores = []
+        scores, starts = [], None
         for steps, files in features.items():
             samples = statistics_of(files, self.extractor.dim, self.extractor.metadata)
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
-            scores.append(self._score(Subject(of, name, steps), samples))
+            scores.append(self._score(Subject(of, name, steps), samples, starts))
+            starts = samples if steps == 0 else starts
         self._tell(scores, validity)
         for samples in first.batches() if self.config["nearest_pictures"] != 0 else ():
             self._show_nearest(self.report, name, samples)
@@ -145,10 +146,12 @@ class Measure:
         keep_features(self.config, self.extractor, self.dataset, count, files, self.run.pause)
         yield from zip(files.batches(), self._images(self.dataset, count), strict=True)
 
-    def _score(self, subject: Subject, samples: Statistics) -> Score:
+    def _score(
+        self, subject: Subject, samples: Statistics, starts: Statistics | None = None
+    ) -> Score:
         assert self.reference is not None  # set by `begin`
         label, seed = self.extractor.label, self.config["seed"]
-        return score(subject, samples, self.reference, extractor=label, seed=seed)
+        return score(subject, samples, self.reference, extractor=label, seed=seed, starts=starts)
 
     def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
         assert self.report is not None  # set by `begin`

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,13 @@ from matplotlib.figure import Figure
 
 from utils.files.whole import join, whole_file
 from utils.run.plots import save_figure
-from utils.scores.frechet import Statistics, frechet_distance, kernel_distance, score_line
+from utils.scores.frechet import (
+    Statistics,
+    frechet_distance,
+    kernel_distances,
+    mean_with_error,
+    score_line,
+)
 from utils.seeds import Purpose, host_rng
 
 SMALLEST_SUBSETS = 20  # images that 10 subsets of KID need; fewer images make one subset
@@ -24,7 +29,8 @@ class Score:
 
     `of` names the images; `checkpoint` is None for data, `steps` for images without a chain. `kid`
     and its standard error are None if the reference has no features; the error alone is None if
-    there are too few images.
+    there are too few images. `kid_change` is KID less that of the starts of the same chains, over
+    the same subsets, so that its standard error is the smaller one of paired differences.
     """
 
     of: str
@@ -36,6 +42,8 @@ class Score:
     kid_error: float | None
     warning: str | None
     line: str
+    kid_change: float | None = None
+    kid_change_error: float | None = None
 
 
 class Subject(NamedTuple):
@@ -51,22 +59,46 @@ class Subject(NamedTuple):
 
 
 def score(
-    subject: Subject, samples: Statistics, reference: Statistics, *, extractor: str, seed: int
+    subject: Subject,
+    samples: Statistics,
+    reference: Statistics,
+    *,
+    extractor: str,
+    seed: int,
+    starts: Statistics | None = None,
 ) -> Score:
-    """Return the distances of a set of images from the reference, with their message."""
+    """Return the distances of a set of images from the reference, with their message.
+
+    `starts` are the images that the chains of the samples began at, in the same order.
+    """
     fid = frechet_distance(reference, samples)
     line, _, warning = score_line(extractor, reference, samples, fid).partition("\n")
-    kid, error = None, None
+    kid = error = change = change_error = None
     if samples.features is not None and reference.features is not None:
-        few = min(len(samples.features), len(reference.features)) < SMALLEST_SUBSETS
-        rng = host_rng(seed, Purpose.SUBSETS)
-        kid, error = kernel_distance(samples.features, reference.features, rng, 1 if few else None)
-        error = error if math.isfinite(error) else None
-        line += f", KID[{extractor}] {kid:.6g}" + (f" +- {error:.2g}" if error is not None else "")
+        distances = _distances(samples.features, reference.features, seed)
+        kid, error = mean_with_error(distances)
+        line += f", KID[{extractor}] {_text(kid, error)}"
+        if starts is not None and starts.features is not None:
+            of_starts = _distances(starts.features, reference.features, seed)
+            change, change_error = mean_with_error(distances - of_starts)
+            line += f", {_text(change, change_error)} since the start"
     return Score(
         **subject._asdict(), images=samples.count, fid=fid, kid=kid, kid_error=error,
         warning=warning or None, line=f"{subject}: {line}",
+        kid_change=change, kid_change_error=change_error,
     )  # fmt: skip
+
+
+def _distances(features: np.ndarray, reference: np.ndarray, seed: int) -> np.ndarray:
+    """Return KID of each subset; the subsets are the same for as many images."""
+    few = min(len(features), len(reference)) < SMALLEST_SUBSETS
+    return kernel_distances(
+        features, reference, host_rng(seed, Purpose.SUBSETS), 1 if few else None
+    )
+
+
+def _text(value: float, error: float | None) -> str:
+    return f"{value:.6g}" + ("" if error is None else f" +- {error:.2g}")
 
 
 class Report:

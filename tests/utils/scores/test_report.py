@@ -1,9 +1,17 @@
 """Laws of the report: scores equal those of `frechet`, the best checkpoint, reading it again."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from utils.scores.frechet import Moments, Statistics, frechet_distance, kernel_distance
+from utils.scores.frechet import (
+    Moments,
+    Statistics,
+    frechet_distance,
+    kernel_distances,
+    mean_with_error,
+)
 from utils.scores.report import Report, Subject, score
 from utils.seeds import Purpose, host_rng
 
@@ -34,11 +42,25 @@ def test_a_score_holds_both_distances_and_tells_them_with_their_extractor(statis
     found = score(Subject("samples", steps=20), samples, data, extractor="classifier", seed=3)
     assert found.fid == frechet_distance(data, samples)
     rng = host_rng(3, Purpose.SUBSETS)
-    kid = kernel_distance(samples.features, data.features, rng)
+    kid = mean_with_error(kernel_distances(samples.features, data.features, rng))
     assert (found.kid, found.kid_error) == kid
     assert found.line.startswith(f"samples after 20 steps: FID[classifier] {found.fid:.6g}")
     assert f"KID[classifier] {found.kid:.6g} +- " in found.line
     assert found.warning is None
+
+
+def test_the_change_of_kid_since_the_starts_is_more_certain_than_both_kids(statistics):
+    data, starts = statistics(0, 400), statistics(1, 400)
+    moved = starts.features + np.float32(0.1)
+    samples = dataclasses.replace(starts, features=moved)
+    told = {"extractor": "classifier", "seed": 3}
+    before = score(Subject("generator", steps=0), starts, data, **told)
+    found = score(Subject("samples", steps=20), samples, data, **told, starts=starts)
+    assert found.kid_change == pytest.approx(found.kid - before.kid, rel=1e-9)
+    assert found.kid_change_error < min(found.kid_error, before.kid_error) / 2
+    assert found.kid_change > 10 * found.kid_change_error
+    assert found.line.endswith(f"+- {found.kid_change_error:.2g} since the start")
+    assert before.kid_change is None
 
 
 def test_few_images_have_a_kid_without_an_error_and_a_warning(statistics):
