@@ -10,14 +10,13 @@ from matplotlib.figure import Figure
 from utils.density.convergence import settled
 from utils.run.plots import save_figure
 from utils.scores.extractors import Extractor
-from utils.weights.networks import load_classifier
+from utils.weights.networks import class_names, load_classifier
 
 
-def make_classifier(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extractor, list[str]]:
-    """Return an extractor, images -> class probabilities (b, classes), and the class names.
-
-    A published checkpoint has no names: numbers stand for them.
-    """
+def make_classifier(
+    clf_weights: str, quantize: bool, pieces: int
+) -> tuple[Extractor, tuple[str, ...]]:
+    """Return an extractor, images -> class probabilities (b, classes), and the class names."""
     model, info = load_classifier(clf_weights)
     height, width, channels = info["image_dims"]
 
@@ -31,8 +30,7 @@ def make_classifier(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extr
         autograph=False,
     )
 
-    classes = info["classes"]
-    names = [str(n) for n in range(classes)] if isinstance(classes, int) else list(classes)
+    names = class_names(info)
     classifier = Extractor(
         name="classifier", dim=len(names), resize="as the classifier's features",
         weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,

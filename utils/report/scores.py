@@ -69,7 +69,8 @@ def _scores(report: Mapping[str, Any]) -> list[Block]:
             number(s["images"]),
             number(s["fid"]),
             with_error(s["kid"], s["kid_error"]),
-            with_error(s.get("kid_change"), s.get("kid_change_error")),  # since 0.3.0
+            with_error(s.get("kid_change"), s.get("kid_change_error")),
+            number((s.get("classes") or {}).get("confidence"), 3),
         )
         for s in scores
     ]
@@ -79,8 +80,8 @@ def _scores(report: Mapping[str, Any]) -> list[Block]:
         *sorted({s["warning"].capitalize() for s in scores if s["warning"]}),
         *(f"Checkpoint {name} is left out: {why}." for name, why in report["left_out"].items()),
     ]
-    head = ("of", "images", f"FID[{name}]", f"KID[{name}]", "KID since the start")
-    table = Table(head, rows, note=" ".join(notes))
+    measures = (f"FID[{name}]", f"KID[{name}]", "KID since the start", "confidence")
+    table = Table(("of", "images", *measures), rows, note=" ".join(notes))
     titles = {"fid": f"FID[{name}]", "kid": f"KID[{name}] and its standard error"}
     return [*charts(_curve(scores, what, titles[what]) for what in titles), table]
 

@@ -21,7 +21,7 @@ from nets.layers import static_shape
 from utils.errors import Diverged, UserError
 from utils.images import to_uint8
 from utils.seeds import Purpose, host_rng
-from utils.weights.networks import load_classifier
+from utils.weights.networks import class_names, load_classifier
 
 Network = Callable[[np.ndarray], np.ndarray]
 
@@ -42,7 +42,7 @@ class Extractor:
 
     `network` takes pixels (b, h, w, channels) float32 in [0, 255], whole numbers if `quantize`.
     Grey images are repeated for a network of three channels. A batch is split into `pieces`, which
-    are computed in parallel.
+    are computed in parallel. A classifier has a `head`, features -> probabilities of its `classes`.
     """
 
     name: str
@@ -53,6 +53,8 @@ class Extractor:
     quantize: bool = True
     channels: int = 3
     pieces: int = 1
+    head: Callable[[np.ndarray], np.ndarray] | None = None
+    classes: tuple[str, ...] = ()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         seen = pixels(images, self.quantize)
@@ -227,6 +229,8 @@ def classifier(weights: str | None) -> Extractor:
         weights_sha256=_hash(variable.value.numpy() for variable in model.variables),
         network=_compile(network, channels),
         channels=channels,
+        head=lambda features: tf.nn.softmax(model.linear(features)).numpy(),
+        classes=class_names(info),
     )
 
 

@@ -12,6 +12,7 @@ from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
 from utils.scores import nearest
+from utils.scores.classes import describe_classes
 from utils.scores.extractors import Extractor, make_extractor
 from utils.scores.frechet import Statistics
 from utils.scores.reference import (
@@ -151,7 +152,12 @@ class Measure:
     ) -> Score:
         assert self.reference is not None  # set by `begin`
         label, seed = self.extractor.label, self.config["seed"]
-        return score(subject, samples, self.reference, extractor=label, seed=seed, starts=starts)
+        found = score(subject, samples, self.reference, extractor=label, seed=seed, starts=starts)
+        if self.extractor.head is None or samples.features is None:
+            return found
+        seen = describe_classes(self.extractor.head(samples.features), self.extractor.classes)
+        line = f"{found.line}, confidence {seen['confidence']:.3f}"
+        return dataclasses.replace(found, classes=seen, line=line)
 
     def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
         assert self.report is not None  # set by `begin`

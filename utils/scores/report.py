@@ -31,6 +31,7 @@ class Score:
     and its standard error are None if the reference has no features; the error alone is None if
     there are too few images. `kid_change` is KID less that of the starts of the same chains, over
     the same subsets, so that its standard error is the smaller one of paired differences.
+    `classes` are those of `describe_classes`, where features are those of a classifier.
     """
 
     of: str
@@ -44,6 +45,7 @@ class Score:
     line: str
     kid_change: float | None = None
     kid_change_error: float | None = None
+    classes: Mapping[str, Any] | None = None
 
 
 class Subject(NamedTuple):
@@ -81,7 +83,7 @@ def score(
         if starts is not None and starts.features is not None:
             of_starts = _distances(starts.features, reference.features, seed)
             change, change_error = mean_with_error(distances - of_starts)
-            line += f", {_text(change, change_error)} since the start"
+            line += f", {_text(change, change_error, '+')} since the start"
     return Score(
         **subject._asdict(), images=samples.count, fid=fid, kid=kid, kid_error=error,
         warning=warning or None, line=f"{subject}: {line}",
@@ -97,8 +99,8 @@ def _distances(features: np.ndarray, reference: np.ndarray, seed: int) -> np.nda
     )
 
 
-def _text(value: float, error: float | None) -> str:
-    return f"{value:.6g}" + ("" if error is None else f" +- {error:.2g}")
+def _text(value: float, error: float | None, sign: str = "") -> str:
+    return f"{value:{sign}.6g}" + ("" if error is None else f" +- {error:.2g}")
 
 
 class Report:

@@ -103,3 +103,9 @@ def load_classifier(clf_weights: str) -> tuple[keras.Model, dict[str, Any]]:
     count = classes if isinstance(classes, int) else len(classes)
     config = {"clf_weights": clf_weights, "clf_type": "wrn", "image_dims": info["image_dims"]}
     return network_at(CLASSIFIER, {**config, "num_classes": count}), info
+
+
+def class_names(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes of a classifier's description; numbers stand for unknown names."""
+    classes = info["classes"]
+    return tuple(map(str, range(classes) if isinstance(classes, int) else classes))

@@ -139,9 +139,13 @@ def test_classifier_features_are_those_that_its_last_layer_reads(extractors, wei
     images = rng.uniform(-1, 1, (4, 16, 16, 3)).astype(np.float32)
     clf = create_clf(CLF_SIZES)
     clf.load_weights(weights["classifier"])
-    features = dataclasses.replace(extractors["classifier"], quantize=False)(images)
+    extractor = dataclasses.replace(extractors["classifier"], quantize=False)
+    features = extractor(images)
     logits = features @ clf.linear.kernel.numpy() + clf.linear.bias.numpy()
     np.testing.assert_allclose(logits, clf(images).numpy(), rtol=1e-4, atol=1e-5)
+    seen = tf.nn.softmax(clf(images)).numpy()
+    np.testing.assert_allclose(extractor.head(features), seen, rtol=1e-4, atol=1e-6)
+    assert len(extractor.classes) == seen.shape[1]
 
 
 def test_random_conv_is_the_same_network_every_time_and_says_what_it_is(images):
