@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from utils.density.convergence import settled
 from utils.run.plots import save_figure
-from utils.scores.extractors import Extractor
+from utils.scores.extractors import Extractor, compile_network
 from utils.weights.networks import load_classifier
 
 
@@ -25,17 +25,12 @@ def make_classifier(clf_weights: str, quantize: bool, pieces: int) -> tuple[Extr
         images = tf.image.resize(pixels / 127.5 - 1, (height, width))
         return tf.nn.softmax(model(images, training=False))
 
-    network: Any = tf.function(
-        probabilities,
-        input_signature=[tf.TensorSpec([None, None, None, channels])],
-        autograph=False,
-    )
-
     classes = info["classes"]
     names = [str(n) for n in range(classes)] if isinstance(classes, int) else list(classes)
     classifier = Extractor(
         name="classifier", dim=len(names), resize="as the classifier's features",
-        weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,
+        weights_sha256="", network=compile_network(probabilities, channels), quantize=quantize,
+        channels=channels, pieces=pieces,
     )  # fmt: skip
     return classifier, names
 
