@@ -110,7 +110,7 @@ def test_the_tpu_requirements_differ_only_where_tensorflow_lags():
         return {
             line: line
             for line in lines
-            if line and not line.startswith(("tensorflow>", "tensorflow-tpu", "tensorboard"))
+            if line and not line.startswith(("tensorflow>", "tensorflow-tpu", "libtpu", "tensorboard"))
         }
 
     assert bounds("requirements.txt") == bounds("requirements_tpu.txt")
