@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="data: change config keys, as in train.py",
     )
     arguments = parser.parse_args(argv)
+    tf.config.list_physical_devices()  # whose log lines belong before our own
     count, seed = arguments.images, arguments.seed
     if arguments.kind == "data":
         batches = data_batches(arguments.source, count, seed=seed, overrides=arguments.set)

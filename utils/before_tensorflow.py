@@ -27,7 +27,7 @@ _RELEASE: list[Callable[[], object]] = []  # what `release` does, once
 
 
 def release() -> None:
-    """End the start-up: undo its settings before a script prints its first line."""
+    """End the start-up: undo its settings before the first line on standard output."""
     while _RELEASE:
         _RELEASE.pop()()
 

@@ -32,7 +32,8 @@ class _Stream:
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        release()
+        if self._stream is not sys.__stderr__:  # the filter passes warnings and errors on
+            release()
         self._try(self._stream.write, text)
         return len(text)
 

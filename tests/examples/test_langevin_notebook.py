@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from utils.data.tfds import open_builder
+
 MOST_CELLS, MOST_BYTES, LARGEST_DIFFERENCE = 15, 400_000, 1e-4
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
@@ -32,7 +34,11 @@ def test_the_notebook_is_short_and_holds_the_outputs_of_one_run_in_order(path):
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_to_the_same_outputs_and_its_chain_is_the_librarys(path, monkeypatch):
+def test_the_notebook_runs_to_the_same_outputs_and_its_chain_is_the_librarys(
+    path, repository, monkeypatch
+):
+    prepared = {"data_type": "emoji32", "data_dir": str(repository / "emoji32_tfds")}
+    open_builder(prepared)  # the first use of the data says that it prepares them
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.delenv("MPLBACKEND", raising=False)  # that of tests shows nothing
     stored = nbformat.read(path, as_version=4)

@@ -46,6 +46,14 @@ def test_from_the_first_own_line_on_every_line_comes_through(run):
     assert (done.stdout, done.stderr) == ("mine\n", START_UP)
 
 
+def test_a_warning_leaves_start_up_lines_held_back(run):
+    code = LOGS + "from utils.console import console\n"
+    code += "with console(): print('warning: mine', file=sys.stderr)\n" + LOGS
+    assert run("-c", code + "with console(): print('mine')\n").stderr == "warning: mine\n"
+    died = run("-c", code + "os.abort()")
+    assert sorted(died.stderr.splitlines()) == sorted([*2 * START_UP.splitlines(), "warning: mine"])
+
+
 @pytest.mark.parametrize("question", ["isatty()", "fileno()"])
 def test_a_script_that_asks_its_console_is_not_answered_by_the_filter(run, question):
     """So a bar is drawn on a terminal."""
@@ -101,9 +109,21 @@ def test_nothing_is_done_where_tensorflow_is_imported(run):
     assert (done.stdout, done.stderr) == ("False\n", START_UP)
 
 
-def test_a_normal_run_has_nothing_on_standard_error(run, repository):
-    script, config = str(repository / "train.py"), "configs/smoke.py"
-    done = run(script, config, "--dry-run", "--set", "data_dir=data")
+SURPLUS = """from configs import smoke
+config = {**smoke.config, "on_divergence": "ignore", "max_saturated": 0.5}
+"""
+
+
+def test_a_run_has_only_its_own_warnings_on_standard_error(run, repository, tmp_path):
+    (tmp_path / "mine.py").write_text(SURPLUS)
+    done = run(str(repository / "train.py"), "mine.py", "--dry-run", "--set", "data_dir=data")
+    warning = "warning: keys without effect in this run: max_saturated\n"
+    assert (done.returncode, done.stderr) == (0, warning)
+
+
+def test_saving_pictures_has_nothing_on_standard_error(run):
+    module, out = "fid_orig.save_images", ["pictures", "--images", "1", "--set", "data_dir=data"]
+    done = run("-m", module, "data", "configs/smoke.py", *out)
     assert (done.returncode, done.stderr) == (0, "")
 
 

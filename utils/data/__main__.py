@@ -10,6 +10,7 @@ from typing import Any
 import utils.before_tensorflow
 
 import numpy as np
+import tensorflow as tf
 
 from utils.config.checks import EMBEDDED, data_name
 from utils.config.command_line import Parser
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--manual-dir", help="folder of files to use instead of downloads")
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     arguments = parser.parse_args(argv)
+    tf.config.list_physical_devices()  # whose log lines belong before our own
     config = data_config(arguments.config, arguments.set)
     if config["data_type"] == "generator":
         print("data come from a generator: nothing to prepare")

@@ -8,6 +8,16 @@ import numpy as np
 from utils.errors import UserError
 
 NAMED = 10  # classes listed in a warning
+HOW_TO_LABEL = {  # data sets that are not of TFDS
+    "image_folder": "put the pictures into sub-folders named by class",
+    "npz": "add an array 'labels', one whole number from 0 per image",
+}
+OF_TFDS = "set label_attribute to an attribute with classes, for example to Smiling for celeb_a"
+
+
+def how_to_label(data_type: str) -> str:
+    """Return what gives labels to a data set without any, by its `data_type`."""
+    return HOW_TO_LABEL.get(data_type, OF_TFDS)
 
 
 def read_labels(where: str, labels: np.ndarray, count: int) -> np.ndarray:

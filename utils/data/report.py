@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from utils.data.class_labels import how_to_label
 from utils.data.prepare import (
     RequiredFile,
     how_to_prepare,
@@ -18,10 +19,6 @@ from utils.data.sets import Dataset, MemoryDataset
 from utils.data.sources import all_labels
 
 LISTED = 24  # more classes than this are not listed one by one
-UNLABELLED = {  # what would give labels, by the kind of a set that is not of TFDS
-    "image_folder": "no labels, which an EBM does not need; folders, one per class, would be some",
-    "npz": "no labels, which an EBM does not need; an array 'labels' would be some",
-}
 
 
 def report_missing(builder: tfds.core.DatasetBuilder, manual_dir: str | None) -> None:
@@ -63,8 +60,8 @@ def report_dataset(dataset: Dataset) -> None:
     if dataset.corrupt:
         _line("damaged", f"{len(dataset.corrupt):,} pictures left out")
     if not dataset.has_labels:
-        of_tfds = "no labels (a TFDS set may have attributes: label_attribute)"
-        _line("classes", UNLABELLED.get(dataset.name, of_tfds))
+        how = how_to_label(dataset.name)
+        _line("classes", f"no labels, which an EBM does not need; to have some, {how}")
         return
     labels = dataset.labels if in_memory else all_labels(dataset.source)
     there, counts = np.unique(labels, return_counts=True)

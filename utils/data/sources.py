@@ -18,6 +18,7 @@ import tensorflow as tf
 from utils.config.checks import EMBEDDED, data_name
 from utils.config.load import REPOSITORY
 from utils.data.class_labels import (
+    how_to_label,
     read_class_names,
     read_labels,
     refuse_repeats,
@@ -102,8 +103,8 @@ def keep_classes(source: Source, wanted: Sequence[str]) -> Source:
     """
     if source.class_names is None:
         raise UserError(
-            f"data_labels: data set {source.name} has no named classes; for an attribute of a TFDS "
-            "set, set label_attribute"
+            f"data_labels: data set {source.name} has no named classes: "
+            + how_to_label(source.name)
         )
     for name in wanted:
         if name not in source.class_names:

@@ -20,6 +20,7 @@ from utils.config.checks import PADDED_CROPS, data_name
 from utils.config.keys import KEYS
 from utils.config.load import find_config, parse_overrides, read_config_file
 from utils.config.record import Config, read
+from utils.data.class_labels import how_to_label
 from utils.data.pictures import Augmentation, to_float
 from utils.data.sets import Dataset, MemoryDataset, StreamedDataset
 from utils.data.sources import Source, keep_classes, open_folder, open_npz, unlabelled
@@ -207,15 +208,11 @@ def require_labels(dataset: Dataset) -> tuple[str, ...]:
     Raises UserError if the data set has no labels, pictures without a label, or classes without
     names. For a streamed set only the first pictures are checked.
     """
-    if not dataset.has_labels:
-        raise UserError(
-            f"data set {dataset.name} has no labels: choose another one, or set label_attribute to "
-            "one of its attributes, for example --set label_attribute=Smiling for celeb_a"
-        )
     if dataset.class_names is None:
+        lack = "labels without class names" if dataset.has_labels else "no labels"
         raise UserError(
-            f"data set {dataset.name} has labels without class names: set label_attribute to an "
-            "attribute with named classes"
+            f"data set {dataset.name} has {lack}: {how_to_label(dataset.name)}, or choose another "
+            "data set"
         )
     _refuse_unlabelled(dataset, dataset.first_labels)
     return dataset.class_names

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from utils.density.convergence import settled
 from utils.run.plots import save_figure
-from utils.scores.extractors import Extractor
+from utils.scores.extractors import Extractor, compile_network
 from utils.weights.networks import class_names, load_classifier
 
 
@@ -24,16 +24,11 @@ def make_classifier(
         images = tf.image.resize(pixels / 127.5 - 1, (height, width))
         return tf.nn.softmax(model(images, training=False))
 
-    network: Any = tf.function(
-        probabilities,
-        input_signature=[tf.TensorSpec([None, None, None, channels])],
-        autograph=False,
-    )
-
     names = class_names(info)
     classifier = Extractor(
         name="classifier", dim=len(names), resize="as the classifier's features",
-        weights_sha256="", network=network, quantize=quantize, channels=channels, pieces=pieces,
+        weights_sha256="", network=compile_network(probabilities, channels), quantize=quantize,
+        channels=channels, pieces=pieces,
     )  # fmt: skip
     return classifier, names
 

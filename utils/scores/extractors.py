@@ -128,7 +128,7 @@ def inception_keras(weights: str | None) -> Extractor:
         dim=model.output_shape[-1],
         resize=f"bilinear half-pixel to {SIZE}",
         weights_sha256=_hash(variable.value.numpy() for variable in model.variables),
-        network=_compile(network),
+        network=compile_network(network),
     )
 
 
@@ -227,7 +227,7 @@ def classifier(weights: str | None) -> Extractor:
         dim=model.linear.kernel.shape[0],
         resize=f"bilinear half-pixel to {height}x{width}",
         weights_sha256=_hash(variable.value.numpy() for variable in model.variables),
-        network=_compile(network, channels),
+        network=compile_network(network, channels),
         channels=channels,
         head=lambda features: tf.nn.softmax(model.linear(features)).numpy(),
         classes=class_names(info),
@@ -252,7 +252,7 @@ def random_conv(weights: str | None) -> Extractor:
         dim=RANDOM_WIDTHS[-1],
         resize="none",
         weights_sha256=_hash(kernels),
-        network=_compile(network),
+        network=compile_network(network),
     )
 
 
@@ -269,9 +269,15 @@ def _resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.image.resize(images, (height, width))
 
 
-def _compile(network: Callable[[tf.Tensor], tf.Tensor], channels: int = 3) -> Network:
-    """Compile the network to one graph for all sizes of batches."""
-    return tf.function(network, input_signature=[tf.TensorSpec([None, None, None, channels])])
+def compile_network(network: Callable[[tf.Tensor], tf.Tensor], channels: int = 3) -> Network:
+    """Compile the network to one graph for all sizes of batches.
+
+    It is traced here: the pieces of a first batch, in threads, would all count as retraced.
+    """
+    spec = tf.TensorSpec([None, None, None, channels])
+    graph = tf.function(network, input_signature=[spec], autograph=False)
+    graph.get_concrete_function()
+    return graph
 
 
 def _hash(arrays: Iterable[np.ndarray]) -> str:

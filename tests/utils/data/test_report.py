@@ -56,7 +56,7 @@ def test_a_folder_without_labels_is_told_what_would_give_them(tmp_path, capsys):
     Image.new("RGB", (32, 32)).save(tmp_path / "0.png")
     report_dataset(load_data({"data_type": "image_folder", "data_dir": str(tmp_path),
                               "image_dims": [32, 32, 3]}))  # fmt: skip
-    assert "no labels, which an EBM does not need; folders" in capsys.readouterr().out
+    assert "to have some, put the pictures into sub-folders" in capsys.readouterr().out
 
 
 def test_a_generators_data_need_no_preparation(tmp_path, capsys):

@@ -157,6 +157,33 @@ def test_labels_of_classes_without_names_are_refused(config):
         require_labels(dataset)
 
 
+UNLABELLED = {
+    "image_folder": "put the pictures into sub-folders named by class",
+    "npz": "add an array 'labels'",
+    "celeb_a": "set label_attribute to an attribute",
+}
+
+
+@pytest.fixture(params=UNLABELLED)
+def unlabelled(request, tmp_path, write_prepared) -> dict:
+    """Return the config of one picture without a label: of a folder, an npz, TFDS."""
+    config = {"data_type": request.param, "data_dir": str(tmp_path), "image_dims": [8, 8, 3]}
+    if request.param == "celeb_a":
+        write_prepared("celeb_a", tmp_path, 2)
+    else:
+        Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+        np.savez(tmp_path / "train.npz", images=np.zeros((1, 8, 8), np.uint8))
+    return config
+
+
+def test_each_kind_of_data_is_told_what_would_give_labels(unlabelled):
+    advice = UNLABELLED[unlabelled["data_type"]]
+    with pytest.raises(UserError, match=f"has no labels: {advice}"):
+        require_labels(load_data(unlabelled))
+    with pytest.raises(UserError, match=f"has no named classes: {advice}"):
+        load_data({**unlabelled, "data_labels": ["cat"]})
+
+
 def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
     """TFDS uses -1 for the secret labels of some test splits."""
     for label in (0, 8):  # the first and a later one
