@@ -26,7 +26,7 @@ def square(task: Task) -> Search:
         seen = yield image
         if seen.loss > highest:
             best, highest = image, seen.loss
-        side = side_of_square(number / max(task.steps, 1), image.shape)
+        side = side_of_square((number - 1) / max(task.steps, 1), image.shape)
         last = number >= task.steps
         image = best if last else change(task.ball, best, side, task.rng(number))
 
