@@ -4,6 +4,7 @@ On 200 images of the embedded data, at budgets that leave about half of them rig
 are foolbox and the adversarial-robustness-toolbox (requirements_test.txt).
 """
 
+import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ COUNT, CLASSES = 200, 5
 BUDGETS = {  # by norm and attack, in 1/255
     **{("linf", name): 3.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
     **{("l2", name): 100.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
-    ("linf", "square"): 12.0, ("l2", "square"): 600.0,
+    ("linf", "square"): 14.0, ("l2", "square"): 600.0,
 }  # fmt: skip
 STEPS = {"pgd": 20, "apgd_ce": 20, "apgd_dlr": 20, "square": 100}
 
@@ -102,7 +103,10 @@ def by_art(bare: Bare, norm: str, name: str) -> float:
             estimator, eps_step=2 * size, nb_random_init=1, loss_type=loss, **common
         )
     labels = np.eye(CLASSES, dtype=np.float32)[bare.batch.labels]
-    return left_by(bare, attack.generate(x=bare.batch.images, y=labels))
+    # One call draws the same squares for all its images, so that luck decides for many at once.
+    calls = np.array_split(np.arange(COUNT), 20 if name == "square" else 1)
+    images = [attack.generate(x=bare.batch.images[own], y=labels[own]) for own in calls]
+    return left_by(bare, np.concatenate(images))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -111,11 +115,10 @@ def by_art(bare: Bare, norm: str, name: str) -> float:
     [("pgd", by_foolbox), *((name, by_art) for name in ("apgd_ce", "apgd_dlr", "square"))],
 )
 def test_ours_is_as_strong_as_that_of_others(bare, norm, name, theirs):
-    """Within two points. For random search chance decides more: the toolbox draws one square per
-    query for all images, which leaves 0.59 to 0.67 of them right, depending on the seed."""
+    np.random.seed(0)  # noqa: NPY002  the toolbox draws from it
+    random.seed(0)
     left, ours_left = theirs(bare, norm, name), ours(bare, norm, name)
-    if name == "square":
-        assert ours_left <= left + 0.12
-        return
     assert 0.3 <= left <= 0.7, "a budget at which attacks can be told apart"
-    assert left - 0.02 <= ours_left <= left + 0.005  # stronger by 4 images, weaker by 1
+    # Of random search chance decides, and in L2 the toolbox loses images to NaN.
+    stronger, weaker = (0.04, 0.02) if name == "square" else (0.02, 0.005)
+    assert left - stronger <= ours_left <= left + weaker
