@@ -5,26 +5,27 @@ from typing import Any
 
 import tensorflow as tf
 
-# Images per piece: with fewer an image takes longer, with more a piece leaves the caches of a core.
-FEWEST, MOST, SLOWER = 8, 16, 1.1
+# Images per piece. A piece costs one image more than it has (BESIDE); with more than MOST images it
+# leaves the caches of a core, and each takes SLOWER times as long.
+FEWEST, BESIDE, MOST, SLOWER = 4, 1, 16, 1.1
 
 
 def choose_pieces(batch: int, cores: int) -> int:
     """Return the number of equal pieces of a batch for `cores` cores; 1 for one core.
 
-    Pieces have at least 8 images. The number is the smallest for which the busiest core has the
-    least work, where an image in a piece of more than 16 counts as 1.1.
+    Pieces have at least 4 images. The number is the smallest for which the busiest core has the
+    least work: a piece counts as one image more than it has, with over 16 images as 1.1 times that.
     """
     if cores == 1:
         return 1
     numbers = [n for n in range(1, batch // FEWEST + 1) if batch % n == 0] or [1]
 
-    def images_in_turn(pieces: int) -> float:
-        """Return the images that the busiest core computes."""
+    def work(pieces: int) -> float:
+        """Return the work of the busiest core, in images."""
         images = batch // pieces
-        return -(-pieces // cores) * images * (SLOWER if images > MOST else 1)
+        return -(-pieces // cores) * (images + BESIDE) * (SLOWER if images > MOST else 1)
 
-    return min(numbers, key=images_in_turn)
+    return min(numbers, key=work)
 
 
 def in_pieces(function: Callable[..., Any], pieces: int, *rows: Any) -> list[Any]:

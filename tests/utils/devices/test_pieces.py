@@ -11,10 +11,10 @@ def test_pieces_divide_a_batch_keep_the_cores_busy_and_are_not_tiny():
         for cores in (2, 3, 8, 64):
             pieces = choose_pieces(batch, cores)
             assert batch % pieces == 0
-            assert pieces == 1 or batch // pieces >= 8
-    of_two_cores = {4: 1, 8: 1, 16: 2, 32: 2, 48: 4, 64: 4, 100: 10, 128: 8}
+            assert pieces == 1 or batch // pieces >= 4
+    of_two_cores = {4: 1, 8: 2, 16: 2, 25: 5, 50: 2, 32: 2, 48: 4, 64: 4, 100: 10, 128: 8}
     assert {batch: choose_pieces(batch, 2) for batch in of_two_cores} == of_two_cores
-    of_32_images = {1: 1, 2: 2, 3: 2, 4: 4, 8: 4, 64: 4}
+    of_32_images = {1: 1, 2: 2, 3: 8, 4: 4, 8: 8, 64: 8}
     assert {cores: choose_pieces(32, cores) for cores in of_32_images} == of_32_images
 
 
