@@ -1,4 +1,4 @@
-"""At full width every network has the variables of its published checkpoint, and no others."""
+"""At full width a network has the variables of its published checkpoint, and no others."""
 
 import pytest
 
@@ -47,11 +47,11 @@ def our_names(published: list) -> dict[str, tuple[int, ...]]:
     }
 
 
-def test_every_network_and_every_checkpoint_has_its_row():
-    assert {row(*network) for network in NETWORKS} == set(PARAMETERS) == set(PUBLISHED)
+def test_every_published_checkpoint_has_its_network():
+    assert set(PARAMETERS) == set(PUBLISHED) <= {row(*network) for network in NETWORKS}
 
 
-@pytest.mark.parametrize(("kind", "size"), ALL_NETWORKS)
+@pytest.mark.parametrize(("kind", "size"), [n for n in ALL_NETWORKS if row(*n.values) in PUBLISHED])
 def test_names_shapes_and_totals_are_those_of_the_published_checkpoint(kind, size, monkeypatch):
     monkeypatch.setattr(nets, "start_weights", lambda *arguments, **options: None)  # not looked at
     model = create(kind, size)
