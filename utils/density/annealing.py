@@ -175,9 +175,9 @@ def bits_per_dim(nats: float, dims: int) -> float:
 def steps_for(gap: float, steps: np.ndarray, gaps: np.ndarray) -> float | None:
     """Extrapolate the number of annealing steps for a `gap` by the power law of the last two gaps.
 
-    Returns None if fewer than two were measured, or if they do not fall.
+    Returns None if fewer than two were measured, if they do not fall, or if the last is that small.
     """
-    if len(steps) < 2 or not gaps[-2] > gaps[-1] > 0:
+    if len(steps) < 2 or not gaps[-2] > gaps[-1] > gap:
         return None
     slope = np.log(gaps[-1] / gaps[-2]) / np.log(steps[-1] / steps[-2])
     return float(steps[-1] * (gap / gaps[-1]) ** (1 / slope))

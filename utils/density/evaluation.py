@@ -8,10 +8,11 @@ import numpy as np
 from utils.config.load import Command
 from utils.data.streams import load_data
 from utils.density import results
+from utils.density.convergence import FEWEST
 from utils.density.outliers import HELD_OUT, Pictures, open_outliers
 from utils.density.report import Report
 from utils.density.sampler import FEATURES, DensitySampler
-from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment
+from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment, look_steps
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -21,6 +22,7 @@ from utils.run.records import ChainProgress
 from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.reference import reference_count
+from utils.scores.sampler import require_starts
 
 TIMED = 10  # steps of a segment for `--dry-run`
 
@@ -35,6 +37,7 @@ def measure_density(
     config = command.config
     _require_possible(config, replicas)
     dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
+    require_starts(dataset, config["num_samples"])
     count, noise = reference_count(config), config["data_epsilon"]
     pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
     sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
@@ -94,10 +97,11 @@ def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
         raise UserError(
             "'data_epsilon' is 0: data without noise have no density; set it to that of training"
         )
-    if config["mcmc_steps"] < 4:
+    if (records := len(look_steps(config)) - 1) < FEWEST:
         raise UserError(
-            f"'mcmc_steps' {config['mcmc_steps']}: chains are too short to test convergence; set "
-            "at least 4"
+            f"'mcmc_steps' {config['mcmc_steps']} with 'segment_steps' {config['segment_steps']}: "
+            f"{records} records of a chain cannot test convergence; longer chains or shorter "
+            f"segments give the {FEWEST} that it needs"
         )
     if len(replicas.local) < replicas.count:
         raise UserError("exp_type 'density' runs on one machine: start it without TF_CONFIG")

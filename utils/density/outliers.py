@@ -66,7 +66,8 @@ def _open(config: Mapping[str, Any], name: str) -> Dataset:
 class Pictures(NamedTuple):
     """The images whose energies are compared: held-out images and outliers, up to `count` of each.
 
-    All get Gaussian noise of standard deviation `noise`, like the training data of the EBM.
+    Energies are those of images with Gaussian noise of standard deviation `noise`, like the
+    training data of the EBM.
     """
 
     own: Dataset
@@ -80,20 +81,22 @@ class Pictures(NamedTuple):
         """The names of the sets, held-out data first."""
         return [HELD_OUT, *self.others]
 
-    def batches(self, name: str, size: int) -> Iterator[np.ndarray]:
-        """Yield the first images (b, h, w, c) of a set's shuffled order, in [-1, 1] plus noise."""
+    def batches(self, name: str, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the first images of a set's shuffled order, clean and noisy.
+
+        Both are (b, h, w, c); the clean ones are in [-1, 1].
+        """
         other, made, place = self.others.get(name), MADE.get(name), 0
         dataset, number = other or self.own, self.names.index(name)
         count = min(self.count, dataset.num_examples)
         for images, _, _ in evaluation_batches(dataset, size, seed=ORDER_SEED, count=count):
-            drawn = []
+            clean, noise = [], []
             for image in images:
                 rng = host_rng(self.seed, Purpose.OUTLIERS, number, place)
-                clean = image if made is None else made(rng, image)
-                noise = rng.standard_normal(image.shape, np.float32)
-                drawn.append(clean + np.float32(self.noise) * noise)
+                clean.append(image if made is None else made(rng, image))
+                noise.append(rng.standard_normal(image.shape, np.float32))
                 place += 1
-            yield np.stack(drawn)
+            yield np.stack(clean), np.stack(clean) + np.float32(self.noise) * np.stack(noise)
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:

@@ -106,11 +106,12 @@ class DensitySampler:
 
     def _measure_images(self, name: str) -> None:
         rows = []
-        for images in self.pictures.batches(name, self.size):
-            measured = self._measure(images)
+        for clean, noisy in self.pictures.batches(name, self.size):
+            measured = self._measure(noisy)
             require_finite(f"images of '{name}'", measured)
-            classes, doubts = self.statistics.classify(images)
-            pixels = self._pixels.potential(tf.constant(images)).numpy()
+            # Chains are noisy, so classes are those of noisy images; the baseline is not hampered.
+            (classes, _), (_, doubts) = map(self.statistics.classify, (noisy, clean))
+            pixels = self._pixels.potential(tf.constant(noisy)).numpy()
             rows.append(np.stack([*measured.T, pixels, doubts, classes], axis=1))
         self.files(IMAGES, name).put(0, np.concatenate(rows))
 

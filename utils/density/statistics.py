@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from utils.density.modes import make_classifier
-from utils.scores.measure import open_extractor
+from utils.scores.measure import open_extractor, require_colours
 from utils.seeds import Purpose, host_rng
 
 PROJECTIONS = 3
@@ -24,6 +24,7 @@ class ImageStatistics:
             self.classifier, self.classes = make_classifier(
                 config["clf_weights"], config["quantize"], pieces
             )
+            require_colours(self.classifier, config)
         shape = (self.extractor.dim, PROJECTIONS)
         directions = host_rng(config["seed"], Purpose.PROJECTIONS).standard_normal(shape)
         self._directions = directions / np.linalg.norm(directions, axis=0)

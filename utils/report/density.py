@@ -5,14 +5,16 @@ from typing import Any
 
 from utils.report.blocks import Block, Sections, Table, pictures
 from utils.report.folder import RunFolder
+from utils.report.scores import validity_rows
 from utils.report.text import number
 
 WAYS = ("forward", "reverse")  # directions of annealing
 LIKELIHOOD = "forward: a lower bound of log Z in expectation; reverse: an estimate"
 
 
-def density(run: RunFolder, report: Mapping[str, Any]) -> Sections:
+def density(run: RunFolder) -> Sections:
     """Return the sections of a density run, for the stages that are done."""
+    report = run.record("report.json")
     plots = {name.partition(".")[0]: f"plots/{name}" for name in run.names("plots")}
     modes = {name: path for name, path in plots.items() if name.startswith("modes")}
     chains = {name: path for name, path in plots.items() if name.startswith("chains")}
@@ -22,9 +24,9 @@ def density(run: RunFolder, report: Mapping[str, Any]) -> Sections:
         "Outliers": [*_outliers(report), *pictures(run, _named(plots, "outliers"))],
         "Convergence": [
             *_convergence(report.get("validity", {})),
-            *pictures(run, _named(plots, "convergence") | chains),
+            *pictures(run, chains),
         ],
-        "Modes": pictures(run, modes),
+        "Modes": [*_modes(report.get("modes", {})), *pictures(run, modes)],
         "Pictures": pictures(run, ends, enlarged=True),
     }
 
@@ -82,4 +84,21 @@ def _convergence(validity: Mapping[str, Any]) -> list[Block]:
         Table(("statistic", "R-hat", "bulk ESS", "tail ESS", "autocorrelation, steps"), rows),
         Table(("chains from", "energy distance", "p"), pairs),
     ]
-    return [table for table in tables if table.rows]
+    chains = {name: found for name, found in validity.items() if name.startswith("from ")}
+    return [*(table for table in tables if table.rows), *validity_rows(chains, "chains")]
+
+
+def _modes(modes: Mapping[str, Any]) -> list[Block]:
+    """Return how many classes chains visit, one row per start."""
+    rows = [
+        (
+            name,
+            number(found["visited_per_chain"]),
+            f"{found['visited']} of {len(found['classes'])}",
+            f"{found['stays']:.1%}",
+        )
+        for name, found in modes.items()
+        if isinstance(found, Mapping)
+    ]
+    head = ("chains", "classes per chain", "classes in all", "transitions within a class")
+    return [Table(head, rows)] if rows else []

@@ -9,6 +9,7 @@ import numpy as np
 from utils.config import keys
 from utils.report.blocks import Block, Sections, Table, charts, pictures, slides
 from utils.report.charts import Line, chart
+from utils.report.density import density
 from utils.report.folder import RunFolder
 from utils.report.scores import scoring
 from utils.report.text import NONE, duration, interval, number
@@ -100,7 +101,7 @@ KINDS: Mapping[str, Callable[[RunFolder], Sections]] = {
     "train": training,
     "train_longrun": training,
     "train_clf": classifier,
-    "fid": scoring,
+    "fid": lambda run: (density if run.config["exp_type"] == "density" else scoring)(run),
     "attack": attack,
 }
 

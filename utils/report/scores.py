@@ -8,7 +8,6 @@ import numpy as np
 
 from utils.report.blocks import Block, Sections, Table, charts, pictures, slides
 from utils.report.charts import Chart, Line, chart
-from utils.report.density import density
 from utils.report.folder import RunFolder
 from utils.report.text import NONE, number, with_error
 
@@ -28,8 +27,6 @@ GRID = re.compile(r"(?:(?P<checkpoint>\d+)_)?grid_(?P<step>\d+)\.png")
 def scoring(run: RunFolder) -> Sections:
     """Return the sections of a scoring run; film and chains are those of the best checkpoint."""
     report = run.record("report.json")
-    if run.config["exp_type"] == "density":
-        return density(run, report)
     scored = [s["checkpoint"] for s in report.get("scores", []) if s["checkpoint"]]
     best = (report.get("best") or {}).get("checkpoint") or next(iter(scored), None)
     stem, of = (f"{best}_", f" of checkpoint {best}") if best else ("", "")
@@ -43,7 +40,7 @@ def scoring(run: RunFolder) -> Sections:
         "Pictures": [*slides(unit, _grids(run)), *pictures(run, film)],
         "Energies": [
             *_chains(run.arrays(f"numpy/{stem}chains.npz"), data.get("mean", np.nan)),
-            *_validity(validity),
+            *validity_rows(validity),
         ],
         "Nearest training pictures": [*pictures(run, nearest), *_nearest(near)],
     }
@@ -126,8 +123,11 @@ def _chains(trace: Mapping[str, np.ndarray], of_data: float) -> list[Block]:
     return charts(drawn)
 
 
-def _validity(validity: Mapping[str, Any]) -> list[Block]:
-    """Return energies and acceptance of chains, one row per scored step."""
+def validity_rows(validity: Mapping[str, Any], of: str = "EBM") -> list[Block]:
+    """Return energies and acceptance of chains, one row per scored step, in a table.
+
+    `validity` holds a description for each EBM, or whatever `of` says.
+    """
     rows = [
         (
             name,
@@ -141,7 +141,7 @@ def _validity(validity: Mapping[str, Any]) -> list[Block]:
         for name, found in validity.items()
         for steps, at in found["at"].items()
     ]
-    head = ("EBM", "steps", "energy", "of data", "drift per 1,000 steps", "acceptance", "saturated")
+    head = (of, "steps", "energy", "of data", "drift per 1,000 steps", "acceptance", "saturated")
     return [Table(head, rows)] if rows else []
 
 

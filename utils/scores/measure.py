@@ -38,11 +38,17 @@ def open_extractor(config: Mapping[str, Any], pieces: int) -> Extractor:
     extractor = make_extractor(
         config["feature_net"], weights, config["quantize"], config["feature_sha256"]
     )
+    require_colours(extractor, config)
+    return dataclasses.replace(extractor, pieces=pieces)
+
+
+def require_colours(extractor: Extractor, config: Mapping[str, Any]) -> None:
+    """Raise UserError for a network of grey images where images have colours."""
     if extractor.channels < config["image_dims"][2]:
         raise UserError(
-            f"'clf_weights' {weights} were trained on grey images: name weights for colour images"
+            f"'clf_weights' {config['clf_weights']} were trained on grey images: name weights for "
+            "colour images"
         )
-    return dataclasses.replace(extractor, pieces=pieces)
 
 
 class Measure:

@@ -59,11 +59,8 @@ class Sampler:
                 lambda *own: run_chain(*own, first, steps, noisy), *rows
             )
         )
-        if dataset is not None and dataset.num_examples < config["num_samples"]:
-            raise UserError(
-                f"data set {dataset.name} has {dataset.num_examples} images to start chains "
-                f"from: set 'num_samples' {config['num_samples']} to at most that"
-            )
+        if dataset is not None:
+            require_starts(dataset, config["num_samples"])
 
     def numbers(self, batch: int) -> list[np.ndarray]:
         """Return the image numbers of each local replica in a batch."""
@@ -142,3 +139,12 @@ class Sampler:
             )  # fmt: skip
         images, self._next = next(self._coming)[0], batch + 1
         return np.resize(images, (size, *self.config["image_dims"]))  # the last batch is filled up
+
+
+def require_starts(dataset: Dataset, chains: int) -> None:
+    """Raise UserError for more chains than images of the data set that they start at."""
+    if dataset.num_examples < chains:
+        raise UserError(
+            f"data set {dataset.name} has {dataset.num_examples} images to start chains from: set "
+            f"'num_samples' {chains} to at most that"
+        )

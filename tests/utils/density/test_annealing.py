@@ -227,4 +227,5 @@ def test_the_steps_for_a_gap_follow_the_measured_slope():
     steps = np.array([500, 2000])
     assert steps_for(0.1, steps, np.array([4.0, 1.0])) == pytest.approx(20_000)
     assert steps_for(0.1, steps, np.array([1.0, 4.0])) is None
+    assert steps_for(0.1, steps, np.array([0.2, 0.1])) is None, "these steps are enough"
     assert steps_for(0.1, steps[:1], np.array([1.0])) is None
