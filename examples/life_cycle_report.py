@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks.machine import machine
+from utils.attack.statistics import excess
 from utils.config.load import REPOSITORY
 from utils.files.whole import make_folder, whole_file
 from utils.run.plots import save_figure
@@ -38,6 +39,7 @@ def collect(cycle: Any) -> dict[str, Any]:
     with open(root / "classifier" / "metrics.csv", newline="") as file:
         accuracy = float(list(csv.DictReader(file))[-1]["test_accuracy"])  # of the last weights
     results = {"machine": machine(), "test_accuracy": accuracy, "attacks": {}, "regimes": {}}
+    results["best_defenders"] = best_defenders(cycle)
     for name, ending in cycle.attacked:
         found = read(root / f"attack_{name}{ending}" / "data_log" / "report.json")
         kept = {key: found[key] for key in ("images", *ACCURACIES, "seconds", "image_steps")}
@@ -60,14 +62,32 @@ def collect(cycle: Any) -> dict[str, Any]:
     return results
 
 
+def best_defenders(cycle: Any) -> dict[str, dict[str, Any]]:
+    """Return, by attack, the regime that leaves most images right, and what it has over the others.
+
+    Differences of robust accuracies are paired: all attacks of a kind take the same images.
+    """
+    found = {}
+    for ending in dict.fromkeys(ending for _, ending in cycle.attacked):
+        right = {}
+        for name in REGIMES:
+            with np.load(cycle.root / f"attack_{name}{ending}" / "data_log" / "results.npz") as own:
+                right[name] = own["class_path"][-1]
+        best = max(right, key=lambda name: right[name].mean())
+        others = {name: excess(right[best], right[name]) for name in REGIMES if name != best}
+        found[ending.strip("_")] = {"best": best, "over": others}
+    return found
+
+
 def table(results: Mapping[str, Any]) -> str:
-    """Return the tables: samples, 1x to 100x, equal steps, long chains, attacks."""
+    """Return the tables: samples, 1x to 100x, equal steps, long chains, attacks, defenders."""
     regimes = results["regimes"]
     parts = [_factors(regimes), _equal_steps(regimes), _attacks(results["attacks"])]
+    parts.append(_defenders(results["best_defenders"]))
     if "samples" in results:
         parts.insert(0, _samples(results["samples"]))
     if any(regime["long"] for regime in regimes.values()):
-        parts.insert(-1, _long(regimes))
+        parts.insert(-2, _long(regimes))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -82,16 +102,19 @@ def _samples(scores: Sequence[Mapping[str, Any]]) -> list[str]:
 def _factors(regimes: Mapping[str, Any]) -> list[str]:
     """Return the scores at multiples of the regimes' training chains, most chains first."""
     groups = sorted(next(iter(regimes.values()))["scores"])
-    columns = [(up_to, factor) for up_to in groups for factor in FACTORS if factor <= up_to]
+    columns = [(up_to, factor) for up_to in groups for factor in (0, *FACTORS) if factor <= up_to]
     lines = _head("FID[classifier] (KID) of chains", "1x", *(
-        f"at {factor}x ({_images(regimes, up_to)})" for up_to, factor in columns
+        f"{f'at {factor}x' if factor else 'start'} ({_images(regimes, up_to)})"
+        for up_to, factor in columns
     ))  # fmt: skip
     for name, regime in regimes.items():
         own = regime["training_chain"]
         at = {up_to: _by_steps(regime, up_to) for up_to in groups}
         cells = (_text(at[up_to][own * factor]) for up_to, factor in columns)
         lines.append(_row(name, f"{own:,} steps", *cells))
-    return lines
+    held_out = _text(_by_steps(regimes[REGIMES[0]], groups[-1])[None])
+    cells = (held_out if column == (groups[-1], 0) else "" for column in columns)
+    return [*lines, _row("held-out pictures", "", *cells)]
 
 
 def _equal_steps(regimes: Mapping[str, Any]) -> list[str]:
@@ -114,7 +137,8 @@ def _long(regimes: Mapping[str, Any]) -> list[str]:
     )
     for name, regime in regimes.items():
         for last, validity in regime["long"].items():
-            of_data, end = validity["energy_of_data"], list(validity["at"].values())[-1]
+            end = list(validity["at"].values())[-1]
+            of_data = regime["validity"]["energy_of_data"]  # of more pictures than long chains have
             half = int(last) / 2000 / of_data["standard_deviation"]
             slope = validity["energy_drift"] or {
                 "per_1000_steps": math.nan,
@@ -139,6 +163,17 @@ def _attacks(attacks: Mapping[str, Any]) -> list[str]:
         shares = [f"{attack[each]['accuracy']:.2f}" for each in ACCURACIES]
         interval = "[{low:.2f}, {high:.2f}]".format(**attack["robust"])
         lines.append(_row(behind + f", {ending}" * bool(ending), *shares, interval))
+    return lines
+
+
+def _defenders(found: Mapping[str, Any]) -> list[str]:
+    """Return what the best defender under each attack has over the others."""
+    lines = _head("best defender", "over", "robust accuracy, difference", "95% interval, paired")
+    for ending, each in found.items():
+        for name, over in each["over"].items():
+            best = each["best"] + f", {ending}" * bool(ending)
+            interval = "[{low:+.2f}, {high:+.2f}]".format(**over)
+            lines.append(_row(best, name, f"{over['share']:+.2f}", interval))
     return lines
 
 

@@ -277,6 +277,13 @@ def test_paths_that_this_run_does_not_load_may_be_empty():
     assert complete({**config, "gen_weights": "", "mcmc_init": "data_persistent"}, "train", "x")
 
 
+@pytest.mark.parametrize("name", ["cifar10_conv_sngan", "emoji32_conv"])
+def test_longrun_needs_the_path_of_its_prior(name):
+    changes = ["gen_weights=g.weights.h5"] * name.startswith("cifar10")
+    with pytest.raises(UserError, match="'prior_weights' is still empty: fill in the path"):
+        load_config(f"configs_lr/{name}.py", changes, "train_longrun")
+
+
 def test_help_tells_the_command_line(capsys):
     with pytest.raises(SystemExit) as stop:
         train.main(["--help"])
