@@ -33,7 +33,6 @@ from utils.mcmc.image_chains import (
     Starts,
     create_networks,
     generated_starts,
-    image_keys,
     uniform_starts,
 )
 from utils.mcmc.noise import make_image_noise
@@ -50,7 +49,7 @@ from utils.scores.records import Records
 from utils.scores.sampler import Sampler
 from utils.scores.segments import Segment, count_batches, look_steps, segments
 from utils.scores.validity import make_look
-from utils.seeds import Purpose
+from utils.seeds import Purpose, fold_each
 
 
 @one_line_errors
@@ -147,7 +146,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
     chain, look = sampling.chains(potential), make_look(potential, sampling.epsilon)
 
     def run_chain(images, numbers, first_step, num_steps, noisy):
-        keys = image_keys(config["seed"], Purpose.EVALUATION, numbers)
+        keys = fold_each(config["seed"], Purpose.EVALUATION, numbers)
         noise = make_image_noise(keys, images)
         images, grad_norms, _ = chain(
             images,

@@ -15,7 +15,7 @@ from utils.mcmc.noise import make_image_noise
 from utils.mcmc.potential import Potential
 from utils.replicas import Replicas
 from utils.scores.segments import LONGEST_SEGMENT
-from utils.seeds import Purpose, draw_each, fold
+from utils.seeds import Purpose, draw_each, fold_each
 
 Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays of rows
 
@@ -55,7 +55,7 @@ def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
     def draw(numbers: tf.Tensor, stream: tf.Tensor) -> tf.Tensor:
         white = draw_each(
             lambda key: tf.random.stateless_normal(base.shape, key, alg="philox"),
-            chain_keys(seed, Purpose.BASE, stream, numbers), base.shape, tf.float32,
+            fold_each(seed, Purpose.BASE, numbers, stream), base.shape, tf.float32,
         )  # fmt: skip
         return base.images(white)
 
@@ -72,7 +72,7 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
 
     def run(images, numbers, stream, first, steps, path):
         noise_keys, uniform_keys = (
-            chain_keys(seed, purpose, stream, numbers)
+            fold_each(seed, purpose, numbers, stream)
             for purpose in (Purpose.ANNEALING, Purpose.ACCEPTANCE)
         )
         draws = make_image_noise(noise_keys, images), make_uniforms(uniform_keys)
@@ -94,11 +94,6 @@ def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Ca
         return tf.stack([potential(images), gradient, of_base], axis=1)
 
     return replicas.rows(measure, replicas.batch_size)
-
-
-def chain_keys(seed: int, purpose: Purpose, stream: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the seeds (b, 2) of chains from their numbers (b,) and the number of their stream."""
-    return draw_each(lambda number: fold(seed, purpose, stream, number), numbers, [2], tf.int64)
 
 
 def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.ndarray, ...]:

@@ -16,7 +16,7 @@ from utils.errors import Diverged, UserError
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
-from utils.seeds import Purpose, draw_each, fold, folded, folding_draw
+from utils.seeds import Purpose, draw_each, fold_each, folded, folding_draw
 from utils.weights.files import network_info
 from utils.weights.networks import EBM, create_prior, load_generator, network_at
 
@@ -40,12 +40,6 @@ def create_networks(config: Mapping[str, Any], replicas: Replicas) -> Networks:
         if config["mcmc_init"] == "coop":
             gen = create_gen(config)
     return Networks(ebm, prior, gen)
-
-
-def image_keys(seed: int, purpose: Purpose, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the (b, 2) int64 seeds of the streams of images, from their numbers (b,)."""
-    numbers = tf.cast(numbers, tf.int32)
-    return draw_each(lambda number: fold(seed, purpose, number), numbers, [2], tf.int64)
 
 
 def load_sampler(
@@ -83,7 +77,7 @@ def load_sampler(
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
     def sample(numbers: tf.Tensor) -> tf.Tensor:
         images = start(numbers)
-        noise = make_image_noise(image_keys(seed, Purpose.EVALUATION, numbers), images)
+        noise = make_image_noise(fold_each(seed, Purpose.EVALUATION, numbers), images)
         return chains(images, num_steps=sampling.steps, noise=noise).images
 
     def finite_sample(numbers: np.ndarray) -> np.ndarray:
@@ -113,7 +107,7 @@ def generated_starts(gen: keras.Model, seed: int) -> Starts:
     """
 
     def start(numbers: tf.Tensor) -> tf.Tensor:
-        keys = image_keys(seed, Purpose.LATENTS, numbers)
+        keys = fold_each(seed, Purpose.LATENTS, numbers)
         latents = draw_each(lambda key: gen.sample_latents(1, key)[0], keys, [gen.z_sz], tf.float32)
         if not hasattr(gen, "sample_labels"):
             return gen(latents, training=False)
@@ -132,5 +126,5 @@ def uniform_starts(shape: list[int], seed: int) -> Starts:
         return tf.random.stateless_uniform(shape, key, -1, 1, alg="philox")
 
     return lambda numbers: draw_each(
-        draw, image_keys(seed, Purpose.NOISE_IMAGES, numbers), shape, tf.float32
+        draw, fold_each(seed, Purpose.NOISE_IMAGES, numbers), shape, tf.float32
     )
