@@ -47,7 +47,7 @@ from utils.scores.measure import TRAINING, Measure
 from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolve
 from utils.scores.records import Records
 from utils.scores.sampler import Sampler
-from utils.scores.segments import Segment, count_batches, look_steps, segments
+from utils.scores.segments import Segment, count_batches, recorded_steps, segments
 from utils.scores.validity import make_look
 from utils.seeds import Purpose, fold_each
 
@@ -186,7 +186,7 @@ def time_segments(
 ) -> None:
     """Print the time that a run takes, measured on the longest segments."""
     sampler.advance(Segment(0, 0, 0, 0))
-    steps = int(max(np.diff(look_steps(config)), default=0))
+    steps = int(max(np.diff(recorded_steps(config)), default=0))
     saved = {"ebm": SavedNetwork(networks.ebm, None, lambda _: {"type": config["net_type"]})}
     if networks.gen is not None:
         saved["gen"] = SavedNetwork(networks.gen, None, lambda _: {"type": config["gen_type"]})

@@ -16,7 +16,7 @@ from utils.scores.measure import Measure
 from utils.scores.nearest import QUERIES
 from utils.scores.networks import Checkpoint
 from utils.scores.sampler import Sampler
-from utils.scores.segments import Segment, film_steps, look_steps, scored_steps, segment_ends
+from utils.scores.segments import Segment, film_steps, recorded_steps, scored_steps, segment_ends
 from utils.scores.validity import Trace, data_energies, describe, save_trace
 
 NUM_SHOWN = 64  # images per picture
@@ -57,7 +57,7 @@ class Records:
         if segment.batch == 0 and step in film_steps(config) and run.chief:
             self.film.put(step, to_uint8(sampler.images()[: min(CHAINS, config["num_samples"])]))
         if step == config["mcmc_steps"]:
-            in_trace = np.isin(segment_ends(config, segment.batch), look_steps(config))
+            in_trace = np.isin(segment_ends(config, segment.batch), recorded_steps(config))
             self.traces.put(first, sampler.trace()[:, in_trace])
 
     def leave_out(self, error: Diverged) -> None:
@@ -83,7 +83,7 @@ class Records:
         """
         run, config = self.run, self.run.config
         rows = np.concatenate(list(self.traces.batches()))[: config["num_samples"]]
-        trace = Trace(np.array(look_steps(config)), *np.moveaxis(rows, -1, 0))
+        trace = Trace(np.array(recorded_steps(config)), *np.moveaxis(rows, -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
         with whole_file(run.path("numpy", f"{self.stem}chains.npz")) as path:
             np.savez(path, **trace._asdict())
