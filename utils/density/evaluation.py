@@ -9,9 +9,9 @@ from utils.config.load import Command
 from utils.data.streams import load_data
 from utils.density import results
 from utils.density.outliers import HELD_OUT, Pictures, open_outliers
-from utils.density.report import Report
+from utils.density.report import DensityReport
 from utils.density.sampler import FEATURES, DensitySampler
-from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment
+from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, DensitySegment
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -50,7 +50,7 @@ def measure_density(
     run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
     sampler.begin(run)
     head = {"exp_type": "density", "extractor": sampler.statistics.extractor.label}
-    report = Report(run.folder, head)
+    report = DensityReport(run.folder, head)
     progress = None
     for number in run.steps():
         segment = work[number]
@@ -67,7 +67,9 @@ def measure_density(
     write_own_page(run)
 
 
-def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Segment) -> None:
+def report_stage(
+    run: Run, report: DensityReport, sampler: DensitySampler, segment: DensitySegment
+) -> None:
     """Report a finished stage; images and chains only after the last stage of their kind."""
     ends = {IMAGES: sampler.pictures.names[-1], WALK: sampler.starts[-1]}
     if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):

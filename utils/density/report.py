@@ -13,7 +13,7 @@ from utils.files.whole import join, whole_file
 from utils.run.plots import save_figure
 
 
-class Report:
+class DensityReport:
     """The sections of `report.json`; the file is written after every change."""
 
     def __init__(self, folder: str, head: Mapping[str, Any]):

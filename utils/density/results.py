@@ -9,7 +9,7 @@ from utils.density.annealing import bits_per_dim, steps_for, summarise
 from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
 from utils.density.outliers import HELD_OUT, separation
-from utils.density.report import Report, save_bounds, save_chains, save_energies
+from utils.density.report import DensityReport, save_bounds, save_chains, save_energies
 from utils.density.stages import FORWARD, REVERSE, walk_steps
 from utils.density.statistics import NO_CLASS, STATISTICS
 from utils.files.whole import whole_file
@@ -22,7 +22,7 @@ TARGET = 0.1  # the difference of forward and reverse to extrapolate to, in bits
 
 
 def report_images(
-    run: Run, report: Report, columns: Mapping[str, np.ndarray], classified: bool
+    run: Run, report: DensityReport, columns: Mapping[str, np.ndarray], classified: bool
 ) -> None:
     """Report how well each score separates outliers from held-out data.
 
@@ -49,7 +49,7 @@ def report_images(
 
 def report_chains(
     run: Run,
-    report: Report,
+    report: DensityReport,
     traces: Mapping[str, np.ndarray],
     features: Mapping[str, np.ndarray],
     of_data: np.ndarray,
@@ -92,7 +92,7 @@ def report_chains(
 
 def report_modes(
     run: Run,
-    report: Report,
+    report: DensityReport,
     traces: Mapping[str, np.ndarray],
     of_data: np.ndarray,
     names: Sequence[str],
@@ -119,7 +119,10 @@ def report_modes(
 
 
 def report_annealing(
-    run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
+    run: Run,
+    report: DensityReport,
+    held_out: np.ndarray,
+    annealed: Mapping[tuple[str, int], np.ndarray],
 ) -> None:
     """Report log Z and the likelihood of held-out data (n, 6) from all annealing so far.
 

@@ -23,7 +23,7 @@ from utils.density.chains import (
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
-from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, Segment, density_segments
+from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, DensitySegment, density_segments
 from utils.density.statistics import STATISTICS, ImageStatistics
 from utils.images import save_grid
 from utils.mcmc.image_chains import Networks
@@ -87,7 +87,7 @@ class DensitySampler:
         rows = np.concatenate([*self.files(stage, of, what).batches()])
         return rows if stage == IMAGES else rows[: self.config["num_samples"]]
 
-    def advance(self, segment: Segment) -> None:
+    def advance(self, segment: DensitySegment) -> None:
         """Do the work of a segment; raises Diverged."""
         if segment.stage == IMAGES:
             self._measure_images(str(segment.of))
@@ -114,7 +114,7 @@ class DensitySampler:
             rows.append(np.stack([*measured.T, pixels, doubts, classes], axis=1))
         self.files(IMAGES, name).put(0, np.concatenate(rows))
 
-    def _walk_on(self, segment: Segment) -> None:
+    def _walk_on(self, segment: DensitySegment) -> None:
         """Advance the config's own chains by a segment, and record them."""
         _, start, batch, first, last = segment
         numbers, start = self._numbers(batch), str(start)
@@ -151,7 +151,7 @@ class DensitySampler:
             epsilon = tuned(epsilon, look[:, 1].mean()) if steps else epsilon
         self.pilot.add(epsilon, float(np.mean(look[:, 3] - look[:, 2])))
 
-    def _anneal_on(self, segment: Segment) -> None:
+    def _anneal_on(self, segment: DensitySegment) -> None:
         """Advance annealed chains by a segment of their path."""
         stage, of, batch, first, last = segment
         numbers, steps, forward = self._numbers(batch), int(of), stage == FORWARD
@@ -185,7 +185,7 @@ class DensitySampler:
     def _numbers(self, batch: int) -> np.ndarray:
         return np.arange(batch * self.size, (batch + 1) * self.size, dtype=np.int32)
 
-    def _show(self, segment: Segment) -> None:
+    def _show(self, segment: DensitySegment) -> None:
         """Save a picture of the last states of the first batch."""
         if segment.batch == 0:
             name = f"{segment.stage} {segment.of} {segment.last}".replace(" ", "_")
