@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from utils.density.annealing import anneal, make_locate, make_uniforms
 from utils.density.gaussian import Gaussian
-from utils.errors import Diverged
 from utils.mcmc.image_chains import Networks, generated_starts, uniform_starts
 from utils.mcmc.langevin import gradient_of, image_norms
 from utils.mcmc.noise import make_image_noise
@@ -107,9 +106,3 @@ def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.nda
         np.pad(betas, (0, longest + 1 - len(betas)), mode="edge"),
         np.pad(epsilons, (0, longest - len(epsilons))),
     )
-
-
-def require_finite(where: str, *arrays: np.ndarray) -> None:
-    """Raise Diverged if an array of images or measurements holds NaN or Inf."""
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Diverged(f"{where}: an energy or a pixel is NaN or Inf")
