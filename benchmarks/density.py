@@ -22,7 +22,7 @@ import tensorflow as tf
 from benchmarks.machine import machine
 from nets import create_ebm
 from utils.config.command_line import whole_number
-from utils.density.chains import filled_up, make_annealing, over_replicas
+from utils.density.chains import filled_up, make_annealing
 from utils.density.gaussian import Spread, fit_gaussian
 from utils.errors import one_line_errors
 from utils.mcmc.langevin import Dynamics, langevin
@@ -88,7 +88,7 @@ def make_runs(replicas: Replicas, potential: Potential) -> tuple[Run, Run]:
         dynamics = Dynamics(potential, EPSILON)
         return langevin(images, dynamics, num_steps=steps, noise=noise).images
 
-    plain = over_replicas(replicas, chain)
+    plain = replicas.spread(chain)
 
     def annealed(steps: int) -> object:
         path = filled_up((np.linspace(0, 1, steps + 1), np.full(steps, EPSILON)), 0, steps)

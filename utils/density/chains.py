@@ -19,24 +19,6 @@ from utils.seeds import Purpose, draw_each, fold_each
 Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays of rows
 
 
-def over_replicas(replicas: Replicas, function: Callable[..., Any]) -> Call:
-    """Return (shared, *rows) -> `function(*rows, *shared)`, split over the replicas and pieces.
-
-    `function` must treat every row independently; all replicas get the same `shared` values.
-    """
-    count = len(replicas.local)
-    each = replicas.each(
-        lambda shared, *rows: replicas.by_pieces(lambda *own: function(*own, *shared), *rows)
-    )
-
-    def call(shared: Sequence[Any], *rows: np.ndarray) -> Any:
-        own = [np.split(array, count) for array in rows]
-        parts = each((), [tuple(shared)] * count, *own)
-        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-
-    return call
-
-
 def make_starts(
     config: Mapping[str, Any], replicas: Replicas, networks: Networks
 ) -> dict[str, Call]:
@@ -45,7 +27,7 @@ def make_starts(
     if networks.gen is not None:
         starts["generator"] = generated_starts(networks.gen, seed)
     starts["noise"] = uniform_starts(config["image_dims"], seed)
-    return {name: over_replicas(replicas, start) for name, start in starts.items()}
+    return {name: replicas.spread(start) for name, start in starts.items()}
 
 
 def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
@@ -58,7 +40,7 @@ def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
         )  # fmt: skip
         return base.images(white)
 
-    return over_replicas(replicas, draw)
+    return replicas.spread(draw)
 
 
 def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, seed: int) -> Call:
@@ -81,7 +63,7 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
         look = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
         return place.images, look
 
-    return over_replicas(replicas, run)
+    return replicas.spread(run)
 
 
 def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Call:

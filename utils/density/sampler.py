@@ -17,7 +17,6 @@ from utils.density.chains import (
     make_base_draw,
     make_measure,
     make_starts,
-    over_replicas,
 )
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
@@ -62,7 +61,7 @@ class DensitySampler:
         self._data = DataStarts(config, dataset)
         self._require_finite = functools.partial(require_finite, replicas)
         self._starts = make_starts(config, replicas, networks)
-        self._walk = over_replicas(replicas, lambda *own: run_chain(*own, noisy=True))
+        self._walk = replicas.spread(functools.partial(run_chain, noisy=True))
         self._draw_base = make_base_draw(base, replicas, config["seed"])
         self._anneal = make_annealing(base, potential, replicas, config["seed"])
         self._measure = make_measure(base, potential, replicas)
@@ -166,8 +165,7 @@ class DensitySampler:
         shared = (stream, first, last - first, filled_up(path, first, last))
         images, look = self._anneal(shared, self.chains.images, numbers)
         self._require_finite(f"annealed chains before step {last}", images, look)
-        look[:, 1] *= last - first  # a count of accepted steps
-        self.chains.record(images, look)
+        self.chains.record(images, look * (1, last - first, 1, 1))  # counts accepted steps
         if last == steps:
             log_weights, accepted = self.chains.trace[..., :2].sum(axis=1).T
             rows = np.stack([log_weights, accepted / steps], axis=1)

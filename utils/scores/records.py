@@ -41,9 +41,9 @@ class Records:
     def put(self, segment: Segment, sampler: Sampler) -> None:
         """Record the end of a segment: a picture, images or their features, the trace."""
         run, config, step = self.run, self.run.config, segment.last
-        first = sampler.numbers(segment.batch)[0][0]
+        first = sampler.numbers(segment.batch)[0]
         if step == 0 or step in self.features:
-            images = sampler.finish(segment.batch) if step else sampler.images()
+            images = sampler.finish(segment.batch) if step else sampler.chains.images
             images = images[: max(0, config["num_samples"] - first)]
             if segment.batch == 0 and run.chief:
                 save_grid(images[:NUM_SHOWN], run.path("images", f"{self.stem}grid_{step}.png"))
@@ -55,10 +55,11 @@ class Records:
                 if segment.batch == 0 and step == config["mcmc_steps"] and run.chief:
                     self.first.put(0, images[:QUERIES])
         if segment.batch == 0 and step in film_steps(config) and run.chief:
-            self.film.put(step, to_uint8(sampler.images()[: min(CHAINS, config["num_samples"])]))
+            shown = sampler.chains.images[: min(CHAINS, config["num_samples"])]
+            self.film.put(step, to_uint8(shown))
         if step == config["mcmc_steps"]:
             in_trace = np.isin(segment_ends(config, segment.batch), recorded_steps(config))
-            self.traces.put(first, sampler.trace()[:, in_trace])
+            self.traces.put(first, sampler.chains.trace[:, in_trace])
 
     def leave_out(self, error: Diverged) -> None:
         """Report that the checkpoint has no scores; raise the error unless there are others."""

@@ -1,7 +1,6 @@
 """Evaluation chains, batch by batch: from image numbers, over the replicas, to host arrays."""
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from utils.seeds import Purpose
 
 @dataclasses.dataclass
 class ChainStates:
-    """One replica's chains: images (b, h, w, c); trace (b, records, 4) of `validity.COLUMNS`."""
+    """The chains of a process: images (b, h, w, c); trace (b, records, columns)."""
 
     images: np.ndarray
     trace: np.ndarray
@@ -92,38 +91,27 @@ class Sampler:
     ):
         self.config, self.replicas = config, replicas
         self._data = DataStarts(config, dataset) if dataset is not None else None
-        self.chains = {
-            replica: ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))
-            for replica in replicas.local
-        }
-        self._start = replicas.each(lambda numbers: replicas.by_pieces(start, numbers))
-        self._run = replicas.each(
-            lambda first, steps, noisy, *rows: replicas.by_pieces(
-                lambda *own: run_chain(*own, first, steps, noisy), *rows
-            )
-        )
+        self.chains = ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        self._start, self._run = replicas.spread(start), replicas.spread(run_chain)
 
-    def numbers(self, batch: int) -> list[np.ndarray]:
-        """Return the image numbers of each local replica in a batch."""
-        first = batch * self.config["batch_size"]
-        batch, own = self.replicas.batch, np.arange(self.replicas.batch, dtype=np.int32)
-        return [first + replica * batch + own for replica in self.replicas.local]
+    def numbers(self, batch: int) -> np.ndarray:
+        """Return the numbers (b,) of this process's images in a batch."""
+        size = self.config["batch_size"]
+        return batch * size + np.arange(size, dtype=np.int32)[self.replicas.positions]
 
     def parts(self) -> dict[str, ChainStates]:
-        """Return the chains by their names in a state; a name holds the positions in the batch."""
-        size = self.replicas.batch
-        return {f"chain_{r * size}_{(r + 1) * size}": own for r, own in self.chains.items()}
+        """Return the chains by their name in a state, which holds the positions in the batch."""
+        own = self.replicas.positions
+        return {f"chain_{own.start}_{own.stop}": self.chains}
 
     def advance(self, segment: Segment) -> None:
         """Advance the chains of a batch by a segment, and record them; raises Diverged."""
         batch, first, last = segment[1:]
         if last == 0:
             self._begin(batch)
-        ends = self._on_replicas(batch, first, last - first, noisy=True)
-        where = f"chains diverged before step {last}"
-        require_finite(self.replicas, where, *itertools.chain(*ends))
-        for chain, end in zip(self.chains.values(), ends, strict=True):
-            chain.record(*end)
+        images, record = self._run((first, last - first, True), *self._rows(batch))
+        require_finite(self.replicas, f"chains diverged before step {last}", images, record)
+        self.chains.record(images, record)
 
     def finish(self, batch: int) -> np.ndarray:
         """Return the images after `grad_steps` more steps without noise; raises Diverged.
@@ -132,33 +120,19 @@ class Sampler:
         """
         steps = self.config["grad_steps"]
         if not steps:
-            return self.images()
-        ends = self._on_replicas(batch, 0, steps, noisy=False)
+            return self.chains.images
+        images, record = self._run((0, steps, False), *self._rows(batch))
         where = f"chains diverged in their {steps} 'grad_steps'"
-        require_finite(self.replicas, where, *itertools.chain(*ends))
-        return np.concatenate([images for images, _ in ends])
-
-    def images(self) -> np.ndarray:
-        """Return the images of all local replicas, in order."""
-        return np.concatenate([chain.images for chain in self.chains.values()])
-
-    def trace(self) -> np.ndarray:
-        """Return the traces of all local replicas' chains, in order."""
-        return np.concatenate([chain.trace for chain in self.chains.values()])
+        require_finite(self.replicas, where, images, record)
+        return images
 
     def _begin(self, batch: int) -> None:
         """Put the chains of a batch at their starts."""
-        numbers = self.numbers(batch)
         if self._data is not None:
-            images = self._data(batch)
-            starts = [images[n % len(images)] for n in numbers]
+            images = self._data(batch)[self.replicas.positions]
         else:
-            starts = self._start((), numbers)
-        for chain, images in zip(self.chains.values(), starts, strict=True):
-            chain.begin(images, len(COLUMNS))
+            images = self._start((), self.numbers(batch))
+        self.chains.begin(images, len(COLUMNS))
 
-    def _on_replicas(
-        self, batch: int, first: int, steps: int, *, noisy: bool
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        images = [chain.images for chain in self.chains.values()]
-        return self._run((first, steps, noisy), images, self.numbers(batch))
+    def _rows(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.chains.images, self.numbers(batch)
