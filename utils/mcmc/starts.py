@@ -159,7 +159,7 @@ def rejuvenate(
     seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
     drawn = draw_latents(gen, seed, latents.shape[0], key.share)
     latents = tf.where(chosen[:, None], drawn, latents)
-    generate = make_generate(gen, config["gen_type"], pieces)
+    generate = make_generate(gen, pieces)
     generated = generate(latents, seed, training, key.share, moves=2)
     return tf.where(chosen[:, None, None, None], generated, images), latents, generated
 
@@ -172,7 +172,7 @@ def generate(
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
     latents = draw_latents(gen, seed, replicas.batch, key.share)
-    generate = make_generate(gen, config["gen_type"], replicas.pieces)
+    generate = make_generate(gen, replicas.pieces)
     return generate(latents, seed, False, key.share)
 
 
@@ -181,10 +181,10 @@ def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = W
     return share.rows(lambda count: gen.sample_latents(count, seed), batch)
 
 
-def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
+def make_generate(gen: keras.Model, pieces: int = 1) -> Generate:
     """Return (latents (b, z), seed, training, share, moves) -> images (b, h, w, c) in [-1, 1].
 
-    The work is done in pieces. The conditional BigGAN draws uniform labels from `seed`, by `share`.
+    The work is done in pieces. Conditional generators draw uniform labels from `seed`, by `share`.
     In training, batch statistics are those of all pieces, and moving averages take `moves` steps
     towards them.
     """
@@ -195,7 +195,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
         if training:
             return joined(gen(split(latents, pieces), training=True, moves=moves))
         labels = []
-        if gen_type == "gen_biggan_cond":
+        if hasattr(gen, "sample_labels"):
             of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
             labels = [share.rows(lambda count: gen.sample_labels(count, of_labels), batch)]
         return by_pieces(lambda number, *own: gen(*own, training=False), pieces, latents, *labels)
@@ -206,7 +206,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
 def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> np.ndarray:
     """Return `count` generated images for pictures, always from the same latents."""
     key = fold(config["seed"], Purpose.PLOTS)
-    generate = make_generate(gen, config["gen_type"])
+    generate = make_generate(gen)
     return generate(gen.sample_latents(count, key), key, False).numpy()
 
 
@@ -224,7 +224,7 @@ def make_filling(
         # Chains that start at data have a data set.
         stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
         return lambda layer: (stream.batches(layer),)
-    generate = make_generate(gen, config["gen_type"], replicas.pieces)
+    generate = make_generate(gen, replicas.pieces)
     training = trains_generator(config)
 
     def on_replica(key: Key) -> tuple[tuple[tf.Tensor, tf.Tensor], dict]:
