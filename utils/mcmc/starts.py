@@ -99,18 +99,18 @@ def create_bank(
     sources: Sources,
     *,
     empty: bool,
-    size: str = "persistent_size",
+    size_key: str = "persistent_size",
 ) -> Bank:
-    """Return this process's shelves of a bank, filled unless `empty`; `size` is its config key.
+    """Return this process's shelves of a bank, filled unless `empty`; `size_key` names its size.
 
     Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, which is wholly
     rejuvenated at every draw. The stream that fills a second bank begins after the first bank's.
     """
     shelves = bank_shelves(config, replicas)
-    bank = _empty_bank(config, shelves[size])
+    bank = _empty_bank(config, shelves[size_key])
     if empty or config["mcmc_init"] not in BANK_INITS:
         return bank
-    first = 0 if size == "persistent_size" else shelves["persistent_size"].layers
+    first = 0 if size_key == "persistent_size" else shelves["persistent_size"].layers
     fill = make_filling(config, replicas, gen, sources)
     for layer in range(bank.shelves.layers):
         rows = bank.shelves.rows(layer)
@@ -164,7 +164,7 @@ def rejuvenate(
     return tf.where(chosen[:, None, None, None], generated, images), latents, generated
 
 
-def generate(
+def generate_states(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, replicas: Replicas
 ) -> tf.Tensor:
     """Return new chain states (b, h, w, c) of a frozen generator; 0 rows without a generator."""
@@ -172,8 +172,7 @@ def generate(
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
     latents = draw_latents(gen, seed, replicas.batch, key.share)
-    generate = make_generate(gen, replicas.pieces)
-    return generate(latents, seed, False, key.share)
+    return make_generate(gen, replicas.pieces)(latents, seed, False, key.share)
 
 
 def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = WHOLE) -> tf.Tensor:
