@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fid_orig.sampler import load_sampler
 from nets import create_ebm, create_gen
 from utils.errors import UserError
-from utils.mcmc.image_chains import load_sampler
 from utils.seeds import Purpose, fold_each
 from utils.weights.files import save_weights
 
