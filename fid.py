@@ -48,7 +48,7 @@ from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, r
 from utils.scores.records import Records
 from utils.scores.sampler import Sampler
 from utils.scores.segments import Segment, count_batches, recorded_steps, segments
-from utils.scores.validity import make_look
+from utils.scores.validity import make_record
 from utils.seeds import Purpose, fold_each
 
 
@@ -143,7 +143,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
     """
     sampling = Sampling.of_config(config)
     potential = sampling.potential(networks.ebm, networks.prior)
-    chain, look = sampling.chains(potential), make_look(potential, sampling.epsilon)
+    chain, record = sampling.chains(potential), make_record(potential, sampling.epsilon)
 
     def run_chain(images, numbers, first_step, num_steps, noisy):
         keys = fold_each(config["seed"], Purpose.EVALUATION, numbers)
@@ -154,7 +154,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
             noise=noise if noisy else None,
             first_step=first_step,
         )
-        return images, look(images, grad_norms, noise(first_step + num_steps))
+        return images, record(images, grad_norms, noise(first_step + num_steps))
 
     return run_chain
 

@@ -130,9 +130,9 @@ class Record:
     def cost(self) -> dict[str, float]:
         """Return the cost per image, and that of an attack as long as AutoAttack's."""
         images, config = self.arrays["class_path"].shape[1], self.config
-        looks = (config["adv_steps"] + 1) * config["eot_attack_reps"]
+        evaluations = (config["adv_steps"] + 1) * config["eot_attack_reps"]
         each = [LONG.get(leg.name, LONG_BY_GRADIENT) for leg in legs(config)]
-        times = sum(steps * reps for steps, reps in each) / (len(each) * looks)
+        times = sum(steps * reps for steps, reps in each) / (len(each) * evaluations)
         return {
             "seconds_an_image": self.seconds / images,
             "image_steps_an_image": self.image_steps / images,

@@ -60,8 +60,8 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
         place, log_weights, acceptance = anneal(
             images, locate, path, num_steps=steps, draws=draws, first_step=first
         )
-        look = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
-        return place.images, look
+        record = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
+        return place.images, record
 
     return replicas.spread(run)
 

@@ -124,10 +124,10 @@ class DensitySampler:
         if last == 0:
             images = self._data(batch) if start == DATA else self._starts[start]((), own)
             self.chains.begin(images, len(COLUMNS) + len(STATISTICS), np.float64)
-        images, look = self._walk((first, last - first), self.chains.images, own)
-        self._require_finite(f"chains from {start} diverged before step {last}", images, look)
+        images, record = self._walk((first, last - first), self.chains.images, own)
+        self._require_finite(f"chains from {start} diverged before step {last}", images, record)
         seen, features = self.statistics(images)
-        self.chains.record(images, np.concatenate([look, seen], axis=1))
+        self.chains.record(images, np.concatenate([record, seen], axis=1))
         if last == self.config["mcmc_steps"]:
             self.files(WALK, start).put(numbers[0], self.chains.trace)
             self.files(WALK, start, ENDS).put(numbers[0], images)
@@ -145,10 +145,11 @@ class DensitySampler:
         for number in range(rounds):
             path = filled_up((np.full(ROUND + 1, beta), np.full(ROUND, epsilon)), 0, ROUND)
             shared = (0, (node * ROUNDS + number) * ROUND, steps, path)
-            self.chains.images, look = self._anneal(shared, self.chains.images, numbers)
-            self._require_finite(f"chains of the pilot at b = {beta:.3g}", self.chains.images, look)
-            epsilon = tuned(epsilon, look[:, 1].mean()) if steps else epsilon
-        self.pilot.add(epsilon, float(np.mean(look[:, 3] - look[:, 2])))
+            images, record = self._anneal(shared, self.chains.images, numbers)
+            self._require_finite(f"chains of the pilot at b = {beta:.3g}", images, record)
+            self.chains.images = images
+            epsilon = tuned(epsilon, record[:, 1].mean()) if steps else epsilon
+        self.pilot.add(epsilon, float(np.mean(record[:, 3] - record[:, 2])))
 
     def _anneal_on(self, segment: DensitySegment) -> None:
         """Advance annealed chains by a segment of their path."""
@@ -163,9 +164,9 @@ class DensitySampler:
             self.chains.begin(starts, 4, np.float64)
         path = path_of(self.pilot, steps, forward=forward)
         shared = (stream, first, last - first, filled_up(path, first, last))
-        images, look = self._anneal(shared, self.chains.images, numbers)
-        self._require_finite(f"annealed chains before step {last}", images, look)
-        self.chains.record(images, look * (1, last - first, 1, 1))  # counts accepted steps
+        images, record = self._anneal(shared, self.chains.images, numbers)
+        self._require_finite(f"annealed chains before step {last}", images, record)
+        self.chains.record(images, record * (1, last - first, 1, 1))  # counts accepted steps
         if last == steps:
             log_weights, accepted = self.chains.trace[..., :2].sum(axis=1).T
             rows = np.stack([log_weights, accepted / steps], axis=1)
