@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if examples is not None:
                 draw_examples(*examples, run.path("data_log", "examples.png"))
             record.write(run.path("data_log"))
-            print(f"after batch {first + number}: {record.lines()}", flush=True)
+            print(f"after batch {first + number}: {record.message()}", flush=True)
         run.done(number)
     write_own_page(run)
 

@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     records = [Records(run, checkpoint, measure) for checkpoint in checkpoints]
     draw_samples(run, work, networks, sampler, records)
     if measure is not None and measure.report is not None:
-        measure.report.tell_best()
+        measure.report.print_best()
     write_own_page(run)
 
 

@@ -140,7 +140,7 @@ class Record:
             "seconds_an_image_then": times * self.seconds / images,
         }
 
-    def lines(self) -> str:
+    def message(self) -> str:
         """Return the totals as one line for the console."""
         report = self.report()
         return "  ".join(

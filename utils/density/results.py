@@ -14,7 +14,7 @@ from utils.density.stages import FORWARD, REVERSE, walk_steps
 from utils.density.statistics import NO_CLASS, STATISTICS
 from utils.files.whole import whole_file
 from utils.run.run import Run
-from utils.scores.validity import COLUMNS, Trace, describe, line
+from utils.scores.validity import COLUMNS, Trace, describe, message
 from utils.seeds import Purpose, host_rng
 
 MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
@@ -66,7 +66,7 @@ def report_chains(
         trace = Trace(np.array(steps), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
         validity[f"from {start}"] = describe(trace, of_data, steps[-1:], config["data_epsilon"])
-        print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
+        print(f"chains from {start}: {message(validity[f'from {start}'])}", flush=True)
         columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
         _save(run, f"chains_{start}", {"steps": steps, **columns})
     statistics = {

@@ -79,7 +79,7 @@ def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any
     }
 
 
-def line(described: Mapping[str, Any]) -> str:
+def message(described: Mapping[str, Any]) -> str:
     """Return the message of the distances to training pictures."""
     own, others = described["samples"], described["held_out"]
     told = [

@@ -133,7 +133,7 @@ def describe(
     }
 
 
-def line(validity: Mapping[str, Any]) -> str:
+def message(validity: Mapping[str, Any]) -> str:
     """Return the message of a validity."""
     last = list(validity["at"].values())[-1]
     text = f"energy {last['energy']['mean']:.5g} (data {validity['energy_of_data']['mean']:.5g})"
