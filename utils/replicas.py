@@ -103,19 +103,19 @@ class Replicas:
         """
 
         @self._graph
-        def on_all(number, retry, scalars, items):
+        def on_all(step, retry, scalars, items):
             ends, metrics = self.strategy.run(
-                lambda own: function(Key(seed, number, retry, self.share()), *scalars, *own),
+                lambda own: function(Key(seed, step, retry, self.share()), *scalars, *own),
                 (items,),
             )
             then()
             means = {n: self.strategy.reduce("MEAN", x, axis=None) for n, x in metrics.items()}
             return ends, means
 
-        def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Any):
+        def call(step_and_retry: tuple[int, int], scalars: Sequence[int], *inputs: Any):
             items = self.to_replicas(_split(inputs, len(self.local)))
-            number, retry = _tensors(step)
-            ends, means = on_all(number, retry, _tensors(scalars), items)
+            step, retry = _tensors(step_and_retry)
+            ends, means = on_all(step, retry, _tensors(scalars), items)
             return _joined(self.to_host(ends)), means
 
         return call

@@ -77,7 +77,7 @@ class Defense:
         classify: Callable[[tf.Tensor], tf.Tensor],
     ):
         self.config, self.image_steps = config, 0
-        self.chains = batch = chains_at_once(config, replicas.device)
+        self.num_chains = batch = chains_at_once(config, replicas.device)
         # On a CPU one trace for all sizes is faster.
         self._least = batch if replicas.device == "cpu" else config["batch_size"]
         self._replicas, self._potential, self._network = replicas, potential, classify
@@ -159,7 +159,7 @@ class Defense:
     def _of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
         """Return the gradient function of rows, cached, in batches that fit into memory."""
         if (kind, kept) not in self._gradients:
-            config, batch = replayed(self.config, kind), self.chains
+            config, batch = replayed(self.config, kind), self.num_chains
             if kind in REPLAYED and config["langevin_steps"]:
                 batch = min(batch, chains_kept(config) * self._replicas.count)
             make = make_path_gradient if kept else make_gradient

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.density.annealing import anneal, make_locate, make_uniforms
+from utils.density.annealing import anneal, make_state_of, make_uniforms
 from utils.density.gaussian import Gaussian
 from utils.mcmc.image_chains import Networks, generated_starts, uniform_starts
 from utils.mcmc.langevin import gradient_of, image_norms
@@ -49,7 +49,7 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
     The record is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
     path begin at the first step; `filled_up` pads them to one length.
     """
-    locate = make_locate(base.potential, potential)
+    state_of = make_state_of(base.potential, potential)
 
     def run(images, numbers, stream, first, steps, path):
         noise_keys, uniform_keys = (
@@ -57,11 +57,11 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
             for purpose in (Purpose.ANNEALING, Purpose.ACCEPTANCE)
         )
         draws = make_image_noise(noise_keys, images), make_uniforms(uniform_keys)
-        place, log_weights, acceptance = anneal(
-            images, locate, path, num_steps=steps, draws=draws, first_step=first
+        state, log_weights, acceptance = anneal(
+            images, state_of, path, num_steps=steps, draws=draws, first_step=first
         )
-        record = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
-        return place.images, record
+        record = tf.stack([log_weights, acceptance, state.base, state.target], axis=1)
+        return state.images, record
 
     return replicas.spread(run)
 

@@ -52,17 +52,17 @@ def measure_density(
     head = {"exp_type": "density", "extractor": sampler.statistics.extractor.label}
     report = DensityReport(run.folder, head)
     progress = None
-    for number in run.steps():
-        segment = work[number]
+    for step in run.steps():
+        segment = work[step]
         sampler.advance(segment)
         if progress is None and segment.steps:  # the first one traces, and is left out of the rate
-            done = taken[number + 1]
+            done = taken[step + 1]
             progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
         elif progress is not None and segment.steps:
-            progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
-        if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
+            progress.show(taken[step + 1], f"{segment.stage} {segment.of}".strip())
+        if step + 1 == len(work) or work[step + 1][:2] != segment[:2]:
             report_stage(run, report, sampler, segment)
-        run.done(number)
+        run.done(step)
     run.drop(*sampler.all_files())
     write_own_page(run)
 
