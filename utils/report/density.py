@@ -20,10 +20,7 @@ def density(run: RunFolder, report: Mapping[str, Any]) -> Sections:
     return {
         "Likelihood": [*_likelihood(report), *pictures(run, _named(plots, "bits_per_dim"))],
         "Outliers": [*_outliers(report), *pictures(run, _named(plots, "outliers"))],
-        "Convergence": [
-            *_convergence(report.get("validity", {})),
-            *pictures(run, _named(plots, "convergence") | chains),
-        ],
+        "Convergence": [*_convergence(report.get("validity", {})), *pictures(run, chains)],
         "Modes": pictures(run, modes),
         "Pictures": pictures(run, ends, enlarged=True),
     }
