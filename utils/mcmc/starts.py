@@ -146,12 +146,12 @@ def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, She
 def rejuvenate(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start, pieces: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Return images and latents of a start, rejuvenated by the generator, and all its images.
+    """Return images (b, h, w, c) and latents (b, z) of a start, rejuvenated by the generator.
 
-    The generator runs once, on all b latents, so that batch statistics are those of a whole batch;
-    only rejuvenated chains take its images. It learns from all of them, and its moving averages
-    take the step of this learning here, too. Without a generator the host has rejuvenated the
-    images, and the third value is None.
+    The third value is all images (b, h, w, c) of the generator. It runs once, on all b latents, so
+    that batch statistics are those of a whole batch; only rejuvenated chains take its images. It
+    learns from all of them, and its moving averages take the step of this learning here, too.
+    Without a generator the host has rejuvenated the images, and the third value is None.
     """
     images, latents, chosen = start.images, start.latents, start.rejuvenated
     if gen is None or not config["mcmc_init"].startswith("coop"):

@@ -57,11 +57,11 @@ class DataStarts:
 
     def __call__(self, batch: int) -> np.ndarray:
         """Return a batch."""
-        size, count = self.config["batch_size"], self.config["num_samples"]
+        size, seed = self.config["batch_size"], self.config["seed"]
         if batch != self._next:
             self._coming = evaluation_batches(
-                self.dataset, size, seed=self.config["seed"], purpose=Purpose.CHAIN_DATA,
-                start=batch, count=count,
+                self.dataset, size, seed=seed, purpose=Purpose.CHAIN_DATA, start=batch,
+                count=self.config["num_samples"],
             )  # fmt: skip
         images, self._next = next(self._coming)[0], batch + 1
         return np.resize(images, (size, *self.config["image_dims"]))
@@ -114,7 +114,7 @@ class Sampler:
         self.chains.record(images, record)
 
     def finish(self, batch: int) -> np.ndarray:
-        """Return the images after `grad_steps` more steps without noise; raises Diverged.
+        """Return the images (b, h, w, c) after `grad_steps` steps without noise; raises Diverged.
 
         The stored chains do not change.
         """
