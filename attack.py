@@ -25,7 +25,7 @@ from utils.attack.classifier import class_numbers
 from utils.attack.defense import Defense, Use, create_defense
 from utils.attack.evaluation import attack_batch, time_round
 from utils.attack.masking import check_masking
-from utils.attack.record import Record, draw_examples
+from utils.attack.record import Record, save_examples
 from utils.attack.task import Batch
 from utils.attack.verification import at_the_end
 from utils.config.load import parse_command
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     class_names = require_labels(dataset)
     first, last = batch_range(config, dataset)
     defense = create_defense(config, class_names, replicas)
-    record_memory_key(f"chain_batch than {defense.chains}")
+    record_memory_key(f"chain_batch than {defense.num_chains}")
     if command.resuming:
         require_end(config, first, max(list_states(join(command.run_dir, "state")), default=0))
     if command.dry_run:
@@ -68,23 +68,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     report_round = functools.partial(after_round, run)
     batches = batches_from(config, dataset, first + run.step, last)
-    for number, batch in zip(run.steps(), batches, strict=False):
+    for step, batch in zip(run.steps(), batches, strict=False):
         before = defense.image_steps
         results = attack_batch(config, defense, batch, report_round)
         seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
         results |= at_the_end(config, defense, results)
         # All workers purify together; the chief plots.
-        examples = None if number else find_examples(defense, results)
-        if config["attack_checks"] and not number:
+        examples = None if step else find_examples(defense, results)
+        if config["attack_checks"] and not step:
             few = batch.of(np.arange(len(batch.labels)) < config["attack_checks"])
             record.add_checks(check_masking(config, defense, few))
         record.add(results, seconds, image_steps)
         if run.chief:
             if examples is not None:
-                draw_examples(*examples, run.path("data_log", "examples.png"))
+                save_examples(*examples, run.path("data_log", "examples.png"))
             record.write(run.path("data_log"))
-            print(f"after batch {first + number}: {record.lines()}", flush=True)
-        run.done(number)
+            print(f"after batch {first + step}: {record.message()}", flush=True)
+        run.done(step)
     write_own_page(run)
 
 

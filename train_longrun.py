@@ -98,8 +98,8 @@ def create_banks(
 ) -> Banks:
     """Return this process's shelves of both banks; they share no image and keep no latents."""
     filled = (
-        starts.create_bank(config, replicas, models.gen, sources, empty=empty, size=size)
-        for size in ("persistent_size", "burnin_size")
+        starts.create_bank(config, replicas, models.gen, sources, empty=empty, size_key=key)
+        for key in ("persistent_size", "burnin_size")
     )
     return Banks(*(Bank(bank.shelves, bank.images) for bank in filled))
 
@@ -128,7 +128,7 @@ def make_update(
             models.ebm, positives(key, data), samples,
             temperature=sampling.temperature, num_replicas=replicas.count, pieces=replicas.pieces,
         )  # fmt: skip
-        new = starts.generate(config, models.gen, key, replicas)
+        new = starts.generate_states(config, models.gen, key, replicas)
         return (samples, burnt, new), {
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),

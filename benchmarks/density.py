@@ -22,15 +22,14 @@ import tensorflow as tf
 from benchmarks.machine import machine
 from nets import create_ebm
 from utils.config.command_line import whole_number
-from utils.density.chains import filled_up, make_annealing, over_replicas
+from utils.density.chains import filled_up, make_annealing
 from utils.density.gaussian import Spread, fit_gaussian
 from utils.errors import one_line_errors
-from utils.mcmc.image_chains import image_keys
 from utils.mcmc.langevin import Dynamics, langevin
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.potential import Potential, make_potential
 from utils.replicas import Replicas
-from utils.seeds import Purpose
+from utils.seeds import Purpose, fold_each
 
 SHAPE = [32, 32, 3]
 EPSILON, NOISE = 1e-3, 0.03  # so small that images stay in range
@@ -85,11 +84,11 @@ def make_runs(replicas: Replicas, potential: Potential) -> tuple[Run, Run]:
     images = rng.uniform(-1, 1, (replicas.batch_size, *SHAPE)).astype(np.float32)
 
     def chain(images: tf.Tensor, numbers: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        noise = make_image_noise(image_keys(0, Purpose.EVALUATION, numbers), images)
+        noise = make_image_noise(fold_each(0, Purpose.EVALUATION, numbers), images)
         dynamics = Dynamics(potential, EPSILON)
         return langevin(images, dynamics, num_steps=steps, noise=noise).images
 
-    plain = over_replicas(replicas, chain)
+    plain = replicas.spread(chain)
 
     def annealed(steps: int) -> object:
         path = filled_up((np.linspace(0, 1, steps + 1), np.full(steps, EPSILON)), 0, steps)

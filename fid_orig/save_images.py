@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from fid_orig.sampler import load_sampler
 from utils.config.command_line import Parser, whole_number
 from utils.data.streams import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
 from utils.files.folders import list_folder
 from utils.images import save_images
-from utils.mcmc.image_chains import load_sampler
 
 BATCH_SIZE = 100
 

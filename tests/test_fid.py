@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 import fid
+from fid_orig.sampler import load_sampler
 from nets import create_ebm, create_gen
 from tests.runs import splits
 from utils.data.pictures import to_float
 from utils.images import to_uint8
-from utils.mcmc.image_chains import load_sampler
 from utils.run.run import Run
 from utils.run.states import list_states
 from utils.scores.extractors import make_extractor

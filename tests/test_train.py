@@ -17,9 +17,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import train
+from fid_orig.sampler import load_sampler
 from nets import create_gen
 from tests.runs import SMALL_TRAINING, assert_same, rows, splits, state
-from utils.mcmc.image_chains import load_sampler
 from utils.run.states import list_states
 from utils.weights.files import network_info
 from utils.weights.published import load_weights

@@ -80,7 +80,7 @@ def test_a_killed_worker_ends_the_other_and_the_resumed_pair_goes_on_exactly(
     lines = _outputs(workers, 60)[0].splitlines()
     assert workers[0].returncode == 2, lines
     assert (
-        sum(f"to go on: python3 {repository}/train.py --resume {folder}" in x for x in lines) == 1
+        sum(f"to resume: python3 {repository}/train.py --resume {folder}" in x for x in lines) == 1
     )
     assert not any("Traceback" in line for line in lines)
 
@@ -106,7 +106,7 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_update(repository, tmp_pat
     outputs = _outputs(workers, 60)
     assert [worker.returncode for worker in workers] == [143, 143], outputs
     update = list_states(str(folder / "state"))[-1]
-    assert all(f"stopped at update {update}, all saved; to go on" in out for out in outputs)
+    assert all(f"stopped at update {update}, all saved; to resume" in out for out in outputs)
     assert len(rows(folder)) == update
 
 

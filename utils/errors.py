@@ -13,7 +13,7 @@ import tensorflow as tf
 from nets.layers import NoSuchNetwork
 from utils.console import console
 
-_HOW_TO_GO_ON = contextvars.ContextVar("how to resume the run")
+_HOW_TO_RESUME = contextvars.ContextVar("how to resume the run")
 _MEMORY_KEY = contextvars.ContextVar("the config key that decides on memory")
 _AT_THE_END = contextvars.ContextVar("what a script closes when it ends")
 
@@ -99,7 +99,7 @@ def until_the_end(close: Callable[[], None]) -> None:
 
 def record_how_to_resume(advice: str) -> None:
     """Record the advice that a user gets if a lost worker or a full disk ends this script."""
-    _HOW_TO_GO_ON.set(advice)
+    _HOW_TO_RESUME.set(advice)
 
 
 def record_memory_key(key: str) -> None:
@@ -107,9 +107,9 @@ def record_memory_key(key: str) -> None:
     _MEMORY_KEY.set(key)
 
 
-def how_to_go_on(otherwise: str) -> str:
+def recorded_how_to_resume(otherwise: str) -> str:
     """Return the recorded advice, or `otherwise` if no run has begun."""
-    return _HOW_TO_GO_ON.get(otherwise)
+    return _HOW_TO_RESUME.get(otherwise)
 
 
 def _in_one_line(error: tf.errors.OpError) -> str | None:
@@ -127,7 +127,7 @@ def _in_one_line(error: tf.errors.OpError) -> str | None:
             "add --set jit=False to run without"
         )
     if _is_of_another_worker(error):
-        advice = how_to_go_on("start all of them again")
+        advice = recorded_how_to_resume("start all of them again")
         return f"another worker died or cannot be reached; on every worker, {advice}"
     return None
 

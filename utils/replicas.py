@@ -103,19 +103,19 @@ class Replicas:
         """
 
         @self._graph
-        def on_all(number, retry, scalars, items):
+        def on_all(step, retry, scalars, items):
             ends, metrics = self.strategy.run(
-                lambda own: function(Key(seed, number, retry, self.share()), *scalars, *own),
+                lambda own: function(Key(seed, step, retry, self.share()), *scalars, *own),
                 (items,),
             )
             then()
             means = {n: self.strategy.reduce("MEAN", x, axis=None) for n, x in metrics.items()}
             return ends, means
 
-        def call(step: tuple[int, int], scalars: Sequence[int], *inputs: Any):
+        def call(step_and_retry: tuple[int, int], scalars: Sequence[int], *inputs: Any):
             items = self.to_replicas(_split(inputs, len(self.local)))
-            number, retry = _tensors(step)
-            ends, means = on_all(number, retry, _tensors(scalars), items)
+            step, retry = _tensors(step_and_retry)
+            ends, means = on_all(step, retry, _tensors(scalars), items)
             return _joined(self.to_host(ends)), means
 
         return call
@@ -130,9 +130,26 @@ class Replicas:
             lambda scalars, items: self.strategy.run(lambda x: function(*scalars, *x), (items,))
         )
 
-        def call(scalars: Sequence[int], *inputs: Sequence) -> list:
+        def call(scalars: Sequence[Any], *inputs: Sequence) -> list:
             items = list(zip(*inputs, strict=True)) or [()] * len(self.local)
             return self.to_host(on_all(_tensors(scalars), self.to_replicas(items)))
+
+        return call
+
+    def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return (shared, *rows) -> `function(*rows, *shared)`, with NumPy arrays in and out.
+
+        Rows (n, ...) are split over the local replicas and their pieces, and `function` must treat
+        each row by itself. All get the same `shared` values: whole numbers, nested arrays, or bools
+        with a graph each.
+        """
+        on_all = self.each(
+            lambda shared, *rows: self.by_pieces(lambda *own: function(*own, *shared), *rows)
+        )
+
+        def call(shared: Sequence[Any], *rows: np.ndarray) -> Any:
+            parts = _split(rows, len(self.local))
+            return _joined(on_all((tuple(shared),), *zip(*parts, strict=True)))
 
         return call
 
@@ -244,5 +261,11 @@ def _joined(parts: Sequence[Any]) -> Any:
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def _tensors(scalars: Sequence[int]) -> list[Any]:
-    return [x if isinstance(x, bool) else tf.constant(x, tf.int32) for x in scalars]
+def _tensors(values: Sequence[Any]) -> list[Any]:
+    """Return nested arrays and whole numbers (int32) as tensors; bools stay what they are."""
+
+    def tensor(x: Any) -> Any:
+        dtype = None if isinstance(x, np.ndarray) else tf.int32
+        return x if isinstance(x, bool) else tf.convert_to_tensor(x, dtype)
+
+    return tf.nest.map_structure(tensor, list(values))

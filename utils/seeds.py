@@ -84,6 +84,18 @@ def draw_each(
     return tf.map_fn(draw, keys, fn_output_signature=spec)
 
 
+def fold_each(seed: int, purpose: Purpose, names: tf.Tensor, *common: int | tf.Tensor) -> tf.Tensor:
+    """Return the seeds (b, 2) of the streams (seed, purpose, *common, *name) of `names`.
+
+    A name is a whole number, as of an image, or several of them: `names` are (b,) or (b, k).
+    """
+    names = tf.cast(names, tf.int32)
+    return draw_each(
+        lambda name: fold(seed, purpose, *common, *tf.unstack(tf.reshape(name, [-1]))),
+        names, [2], tf.int64,
+    )  # fmt: skip
+
+
 def host_rng(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
     """Return the NumPy generator of one stream, for draws on the host.
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from fid_orig import original_fid, save_images
+from fid_orig.sampler import load_sampler
 from nets import create_ebm, create_gen
 from tests.stand_in_graph import DIM, stand_in_graph
 from utils.errors import UserError
-from utils.mcmc.image_chains import load_sampler
 from utils.scores.extractors import TF1_FILE, make_extractor
 from utils.scores.frechet import Moments, frechet_distance
 from utils.weights.files import save_weights

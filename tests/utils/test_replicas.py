@@ -28,6 +28,19 @@ def test_arrays_go_to_their_replicas_and_come_back(count):
         np.testing.assert_array_equal(own, flags[r])
 
 
+def test_rows_are_spread_over_replicas_and_share_the_rest():
+    def scaled(x, y, factor, path, negated):
+        return {"x": (-x if negated else x) * tf.cast(factor, x.dtype) + path[1][0]}, y
+
+    spread = cpus(2).spread(scaled)
+    x, y = np.float32([1, 2, 3, 4]), np.arange(8).reshape(4, 2)
+    path = (np.float32([7]), np.float32([5, 6]))
+    for negated in (False, True):
+        values, own = spread((3, path, negated), x, y)
+        np.testing.assert_array_equal(values["x"], (-1) ** negated * x * 3 + 5)
+        np.testing.assert_array_equal(own, y)
+
+
 def test_an_update_gets_the_key_and_rows_of_its_replica_and_gives_the_means_of_metrics():
     seen = []
 

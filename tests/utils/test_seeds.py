@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from nets.layers import WEIGHTS
-from utils.seeds import Purpose, fold, folded, folding_draw, host_rng
+from utils.seeds import Purpose, fold, fold_each, folded, folding_draw, host_rng
 
 
 def test_purposes_keep_their_numbers():
@@ -58,3 +58,10 @@ def test_a_folding_draw_and_an_index_are_the_seed_folded_with_it():
         expected = tf.random.fold_in(seed, tf.constant(index, tf.int64), alg="philox")
         computed = folded(folding_draw(seed), index)
         np.testing.assert_array_equal(computed, expected)
+
+
+def test_many_names_have_the_seeds_of_each():
+    numbers, names = np.arange(3), np.arange(8).reshape(2, 4)
+    together = fold_each(0, Purpose.BASE, numbers, 5), fold_each(0, Purpose.ATTACK, names)
+    assert np.array_equal(together[0], [fold(0, Purpose.BASE, 5, number) for number in numbers])
+    assert np.array_equal(together[1], [fold(0, Purpose.ATTACK, *name) for name in names])

@@ -21,7 +21,7 @@ from utils.mcmc.noise import make_image_noise
 from utils.mcmc.potential import Potential
 from utils.mcmc.sampling import Sampling, require_prior
 from utils.replicas import Replicas
-from utils.seeds import Purpose, draw_each, fold
+from utils.seeds import Purpose, fold_each
 from utils.weights.files import located
 from utils.weights.networks import EBM, create_prior, network_at
 
@@ -77,7 +77,7 @@ class Defense:
         classify: Callable[[tf.Tensor], tf.Tensor],
     ):
         self.config, self.image_steps = config, 0
-        self.chains = batch = chains_at_once(config, replicas.device)
+        self.num_chains = batch = chains_at_once(config, replicas.device)
         # On a CPU one trace for all sizes is faster.
         self._least = batch if replicas.device == "cpu" else config["batch_size"]
         self._replicas, self._potential, self._network = replicas, potential, classify
@@ -159,7 +159,7 @@ class Defense:
     def _of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
         """Return the gradient function of rows, cached, in batches that fit into memory."""
         if (kind, kept) not in self._gradients:
-            config, batch = replayed(self.config, kind), self.chains
+            config, batch = replayed(self.config, kind), self.num_chains
             if kind in REPLAYED and config["langevin_steps"]:
                 batch = min(batch, chains_kept(config) * self._replicas.count)
             make = make_path_gradient if kept else make_gradient
@@ -182,13 +182,6 @@ def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
     return config["batch_size"] * config["eot_attack_reps"]
 
 
-def chain_keys(seed: int, names: tf.Tensor) -> tf.Tensor:
-    """Return the seeds (n, 2) int64 of chains from their names (n, 4)."""
-    return draw_each(
-        lambda name: fold(seed, Purpose.ATTACK, *tf.unstack(name)), names, [2], tf.int64
-    )
-
-
 def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
     """Return (images, names, keep_path) -> `Chain` of `langevin_steps` steps."""
     if potential is None or not config["langevin_steps"]:
@@ -196,7 +189,7 @@ def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Calla
     chains = Sampling.of_config(config).chains(potential)
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):
-        noise = make_image_noise(chain_keys(config["seed"], names), images)
+        noise = make_image_noise(fold_each(config["seed"], Purpose.ATTACK, names), images)
         return chains(images, num_steps=config["langevin_steps"], noise=noise, keep_path=keep_path)
 
     return purify

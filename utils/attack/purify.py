@@ -19,12 +19,12 @@ from utils.attack.defense import Use, create_potential, make_purify
 from utils.config.load import load_config
 from utils.config.record import Config
 from utils.data.image_folder import SPLITS
-from utils.data.npz import read_npz
 from utils.data.sources import Source
 from utils.data.streams import evaluation_batches, load_data, open_source
 from utils.errors import UserError
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
+from utils.files.npz import read_npz
 from utils.files.whole import join, make_folder, remove_leftovers, whole_file
 from utils.images import save_image, to_uint8
 from utils.replicas import Replicas

@@ -57,7 +57,7 @@ class Record:
             "attack": self.resubmission("wrong"),
             "control": self.resubmission("control_wrong"),
         }
-        draw_curves(self.accuracies(), curves, join(folder, "accuracy_over_attack.png"))
+        save_curves(self.accuracies(), curves, join(folder, "accuracy_over_attack.png"))
         with whole_file(join(folder, "results.npz")) as temporary:
             # No array is named `allow_pickle`.
             np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]
@@ -130,9 +130,9 @@ class Record:
     def cost(self) -> dict[str, float]:
         """Return the cost per image, and that of an attack as long as AutoAttack's."""
         images, config = self.arrays["class_path"].shape[1], self.config
-        looks = (config["adv_steps"] + 1) * config["eot_attack_reps"]
+        evaluations = (config["adv_steps"] + 1) * config["eot_attack_reps"]
         each = [LONG.get(leg.name, LONG_BY_GRADIENT) for leg in legs(config)]
-        times = sum(steps * reps for steps, reps in each) / (len(each) * looks)
+        times = sum(steps * reps for steps, reps in each) / (len(each) * evaluations)
         return {
             "seconds_an_image": self.seconds / images,
             "image_steps_an_image": self.image_steps / images,
@@ -140,7 +140,7 @@ class Record:
             "seconds_an_image_then": times * self.seconds / images,
         }
 
-    def lines(self) -> str:
+    def message(self) -> str:
         """Return the totals as one line for the console."""
         report = self.report()
         return "  ".join(
@@ -155,7 +155,7 @@ def _rounded(curve: np.ndarray | None) -> list[float] | None:
     return None if curve is None else curve.round(6).tolist()
 
 
-def draw_curves(
+def save_curves(
     accuracies: np.ndarray, resubmitted: Mapping[str, np.ndarray | None], path: str
 ) -> None:
     """Plot the accuracy over the rounds of the attack, -1 being natural, and over resubmissions."""
@@ -172,7 +172,7 @@ def draw_curves(
     save_figure(figure, path)
 
 
-def draw_examples(
+def save_examples(
     originals: np.ndarray, adversarial: np.ndarray, purified: np.ndarray, path: str
 ) -> None:
     """Save a row per image: original, adversarial, purified, difference of the first two x 8.

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.attack.statistics import proportion
-from utils.data.npz import read_npz
 from utils.errors import UserError
+from utils.files.npz import read_npz
 from utils.files.whole import join
 
 DEFENCE = (

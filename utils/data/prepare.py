@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gzip
-import hashlib
 import shutil
 import sys
 import urllib.error
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from utils.config.load import REPOSITORY
 from utils.errors import UserError, first_line
+from utils.files.fingerprints import sha256_of
 
 COMMAND = "python3 -m utils.data CONFIG --prepare"
 CONNECT_SECONDS = 10
@@ -224,18 +224,14 @@ def _check_space(builder: tfds.core.DatasetBuilder, missing: list[RequiredFile])
 
 def _content_sha256(path: str) -> str | None:
     """Return the SHA-256 of the content of a .gz, None if it cannot be unpacked."""
-    digest = hashlib.sha256()
     try:
         with tf.io.gfile.GFile(path, "rb") as packed, gzip.open(packed) as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
+            return sha256_of(file)
     except (OSError, EOFError, zlib.error):  # gzip's errors are OSErrors
         return None
-    return digest.hexdigest()
 
 
 def _sha256(path: str, size: int) -> str:
-    digest = hashlib.sha256()
     with (
         tf.io.gfile.GFile(path, "rb") as file,
         tqdm(
@@ -247,7 +243,4 @@ def _sha256(path: str, size: int) -> str:
             disable=None,
         ) as bar,
     ):
-        while block := file.read(1 << 24):
-            digest.update(block)
-            bar.update(len(block))
-    return digest.hexdigest()
+        return sha256_of(file, bar.update)

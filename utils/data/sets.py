@@ -46,7 +46,7 @@ class StreamedDataset:
         self.num_examples, self.num_indices = source.num_records, source.num_indices
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
         self.corrupt: set[int] = set()
-        self.told_grey = False
+        self.reported_grey = False
         self._decode = tf.function(self._decode_rows, autograph=False)  # one trace for all epochs
 
     @property
@@ -87,8 +87,8 @@ class StreamedDataset:
         decoded = untuned(decoded.prefetch(2))
         with one_line_read_errors(self.source):
             for images, good, labels, indices, lost in decoded.as_numpy_iterator():
-                if lost and not self.told_grey:
-                    self._tell_grey()
+                if lost and not self.reported_grey:
+                    self._report_grey()
                 if len(good) < len(indices):
                     self._report_corrupt(np.delete(indices, good))
                     if rows is not None and len(good):
@@ -161,8 +161,8 @@ class StreamedDataset:
         images, places, lost = whole.get_single_element()
         return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
 
-    def _tell_grey(self) -> None:
-        self.told_grey = True
+    def _report_grey(self) -> None:
+        self.reported_grey = True
         print(
             f"{self.name}, split {self.split}: colour pictures become grey, because 'image_dims' "
             f"is {[*self.image_dims]}",

@@ -25,10 +25,10 @@ from utils.data.class_labels import (
     warn_of_empty_classes,
 )
 from utils.data.image_folder import pictures_by_label, split_folder
-from utils.data.npz import read_npz
 from utils.data.pictures import decode
 from utils.errors import UserError, first_line, nearest
 from utils.files.fingerprints import hash_files
+from utils.files.npz import read_npz
 from utils.files.whole import join
 
 NO_LABEL = -1

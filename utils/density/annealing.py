@@ -24,7 +24,7 @@ LEVELS = 127.5  # 8-bit levels per unit of [-1, 1]
 StepDraw = Callable[[tf.Tensor], tf.Tensor]  # the number of a step -> its random numbers
 
 
-class Place(NamedTuple):
+class State(NamedTuple):
     """The state of chains: images (b, h, w, c), U_0 and U (b,) float64, and their gradients."""
 
     images: tf.Tensor
@@ -43,24 +43,24 @@ class Place(NamedTuple):
         return (1 - beta) * self.base_slope + beta * self.target_slope
 
 
-Locate = Callable[[tf.Tensor], Place]
+StateOf = Callable[[tf.Tensor], State]
 
 
 class Annealed(NamedTuple):
     """Chains after some steps: state, growth of the log weights (b,), acceptance rates (b,)."""
 
-    place: Place
+    state: State
     log_weights: tf.Tensor
     acceptance: tf.Tensor
 
 
-def make_locate(base: Potential, target: Potential) -> Locate:
-    """Return images -> `Place`: both potentials and their gradients."""
+def make_state_of(base: Potential, target: Potential) -> StateOf:
+    """Return images -> `State`: both potentials and their gradients."""
 
-    def locate(images: tf.Tensor) -> Place:
-        return Place(images, *_value_and_slope(base, images), *_value_and_slope(target, images))
+    def state_of(images: tf.Tensor) -> State:
+        return State(images, *_value_and_slope(base, images), *_value_and_slope(target, images))
 
-    return locate
+    return state_of
 
 
 def _value_and_slope(potential: Potential, images: tf.Tensor) -> tuple[tf.Tensor, Any]:
@@ -71,14 +71,14 @@ def _value_and_slope(potential: Potential, images: tf.Tensor) -> tuple[tf.Tensor
 
 
 def metropolis_step(
-    here: Place,
-    locate: Locate,
+    here: State,
+    state_of: StateOf,
     *,
     beta: tf.Tensor,
     epsilon: tf.Tensor,
     noise: tf.Tensor,
     uniform: tf.Tensor,
-) -> tuple[Place, tf.Tensor]:
+) -> tuple[State, tf.Tensor]:
     """Return the state after one Metropolis-adjusted Langevin step in U_b, and who moved (b,) bool.
 
     The proposal is a Langevin step in the tangent of U_b. Its gradient is known from the step
@@ -88,7 +88,7 @@ def metropolis_step(
     images, slope = here.images, here.slope(beta)
     size = tf.cast(epsilon, images.dtype)
     tangent = Dynamics(lambda x: tf.reduce_sum(slope * x, axis=(1, 2, 3)), size)
-    there = locate(langevin(images, tangent, num_steps=1, noise=lambda _: noise).images)
+    there = state_of(langevin(images, tangent, num_steps=1, noise=lambda _: noise).images)
     change, drift = there.images - images, size**2 / 2
     forth = _square(change + drift * slope)
     back = _square(drift * there.slope(beta) - change)
@@ -98,12 +98,12 @@ def metropolis_step(
         tf.where(tf.reshape(moved, [-1] + [1] * (len(new.shape) - 1)), new, old)
         for new, old in zip(there, here, strict=True)
     ]
-    return Place(*chosen), moved
+    return State(*chosen), moved
 
 
 def anneal(
     images: tf.Tensor,
-    locate: Locate,
+    state_of: StateOf,
     path: tuple[tf.Tensor, tf.Tensor],
     *,
     num_steps: int | tf.Tensor,
@@ -119,13 +119,13 @@ def anneal(
     """
     betas, epsilons = path
     first_step, num_steps = tf.cast(first_step, tf.int32), tf.cast(num_steps, tf.int32)
-    here = locate(images)
+    here = state_of(images)
     noise, uniform = draws
 
     def step(k, here, log_weights, moves):
         log_weights += (betas[k + 1] - betas[k]) * (here.base - here.target)
         here, moved = metropolis_step(
-            here, locate, beta=betas[k + 1], epsilon=epsilons[k],
+            here, state_of, beta=betas[k + 1], epsilon=epsilons[k],
             noise=noise(first_step + k), uniform=uniform(first_step + k),
         )  # fmt: skip
         return k + 1, here, log_weights, moves + tf.cast(moved, tf.float64)

@@ -6,36 +6,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.density.annealing import anneal, make_locate, make_uniforms
+from utils.density.annealing import anneal, make_state_of, make_uniforms
 from utils.density.gaussian import Gaussian
-from utils.errors import Diverged
 from utils.mcmc.image_chains import Networks, generated_starts, uniform_starts
 from utils.mcmc.langevin import gradient_of, image_norms
 from utils.mcmc.noise import make_image_noise
 from utils.mcmc.potential import Potential
 from utils.replicas import Replicas
 from utils.scores.segments import LONGEST_SEGMENT
-from utils.seeds import Purpose, draw_each, fold
+from utils.seeds import Purpose, draw_each, fold_each
 
 Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays of rows
-
-
-def over_replicas(replicas: Replicas, function: Callable[..., Any]) -> Call:
-    """Return (shared, *rows) -> `function(*rows, *shared)`, split over the replicas and pieces.
-
-    `function` must treat every row independently; all replicas get the same `shared` values.
-    """
-    count = len(replicas.local)
-    each = replicas.each(
-        lambda shared, *rows: replicas.by_pieces(lambda *own: function(*own, *shared), *rows)
-    )
-
-    def call(shared: Sequence[Any], *rows: np.ndarray) -> Any:
-        own = [np.split(array, count) for array in rows]
-        parts = each((), [tuple(shared)] * count, *own)
-        return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
-
-    return call
 
 
 def make_starts(
@@ -46,7 +27,7 @@ def make_starts(
     if networks.gen is not None:
         starts["generator"] = generated_starts(networks.gen, seed)
     starts["noise"] = uniform_starts(config["image_dims"], seed)
-    return {name: over_replicas(replicas, start) for name, start in starts.items()}
+    return {name: replicas.spread(start) for name, start in starts.items()}
 
 
 def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
@@ -55,11 +36,11 @@ def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
     def draw(numbers: tf.Tensor, stream: tf.Tensor) -> tf.Tensor:
         white = draw_each(
             lambda key: tf.random.stateless_normal(base.shape, key, alg="philox"),
-            chain_keys(seed, Purpose.BASE, stream, numbers), base.shape, tf.float32,
+            fold_each(seed, Purpose.BASE, numbers, stream), base.shape, tf.float32,
         )  # fmt: skip
         return base.images(white)
 
-    return over_replicas(replicas, draw)
+    return replicas.spread(draw)
 
 
 def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, seed: int) -> Call:
@@ -68,21 +49,21 @@ def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, see
     The record is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
     path begin at the first step; `filled_up` pads them to one length.
     """
-    locate = make_locate(base.potential, potential)
+    state_of = make_state_of(base.potential, potential)
 
     def run(images, numbers, stream, first, steps, path):
         noise_keys, uniform_keys = (
-            chain_keys(seed, purpose, stream, numbers)
+            fold_each(seed, purpose, numbers, stream)
             for purpose in (Purpose.ANNEALING, Purpose.ACCEPTANCE)
         )
         draws = make_image_noise(noise_keys, images), make_uniforms(uniform_keys)
-        place, log_weights, acceptance = anneal(
-            images, locate, path, num_steps=steps, draws=draws, first_step=first
+        state, log_weights, acceptance = anneal(
+            images, state_of, path, num_steps=steps, draws=draws, first_step=first
         )
-        look = tf.stack([log_weights, acceptance, place.base, place.target], axis=1)
-        return place.images, look
+        record = tf.stack([log_weights, acceptance, state.base, state.target], axis=1)
+        return state.images, record
 
-    return over_replicas(replicas, run)
+    return replicas.spread(run)
 
 
 def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Call:
@@ -96,11 +77,6 @@ def make_measure(base: Gaussian, potential: Potential, replicas: Replicas) -> Ca
     return replicas.rows(measure, replicas.batch_size)
 
 
-def chain_keys(seed: int, purpose: Purpose, stream: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Return the seeds (b, 2) of chains from their numbers (b,) and the number of their stream."""
-    return draw_each(lambda number: fold(seed, purpose, stream, number), numbers, [2], tf.int64)
-
-
 def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.ndarray, ...]:
     """Return a path's tables from step `first` to `last`, padded to one length.
 
@@ -112,9 +88,3 @@ def filled_up(path: Sequence[np.ndarray], first: int, last: int) -> tuple[np.nda
         np.pad(betas, (0, longest + 1 - len(betas)), mode="edge"),
         np.pad(epsilons, (0, longest - len(epsilons))),
     )
-
-
-def require_finite(where: str, *arrays: np.ndarray) -> None:
-    """Raise Diverged if an array of images or measurements holds NaN or Inf."""
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Diverged(f"{where}: an energy or a pixel is NaN or Inf")

@@ -10,9 +10,9 @@ from utils.data.streams import load_data
 from utils.density import results
 from utils.density.convergence import FEWEST
 from utils.density.outliers import HELD_OUT, Pictures, open_outliers
-from utils.density.report import Report
+from utils.density.report import DensityReport
 from utils.density.sampler import FEATURES, DensitySampler
-from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, Segment, look_steps
+from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, DensitySegment, walk_steps
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -22,7 +22,6 @@ from utils.run.records import ChainProgress
 from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.reference import reference_count
-from utils.scores.sampler import require_starts
 
 TIMED = 10  # steps of a segment for `--dry-run`
 
@@ -37,7 +36,6 @@ def measure_density(
     config = command.config
     _require_possible(config, replicas)
     dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
-    require_starts(dataset, config["num_samples"])
     count, noise = reference_count(config), config["data_epsilon"]
     pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
     sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
@@ -53,24 +51,26 @@ def measure_density(
     run = Run(command, replicas, parts, total=len(work), unit="segment", inputs=inputs)
     sampler.begin(run)
     head = {"exp_type": "density", "extractor": sampler.statistics.extractor.label}
-    report = Report(run.folder, head)
+    report = DensityReport(run.folder, head)
     progress = None
-    for number in run.steps():
-        segment = work[number]
+    for step in run.steps():
+        segment = work[step]
         sampler.advance(segment)
         if progress is None and segment.steps:  # the first one traces, and is left out of the rate
-            done = taken[number + 1]
+            done = taken[step + 1]
             progress = ChainProgress(total=taken[-1], done=done, images=config["batch_size"])
         elif progress is not None and segment.steps:
-            progress.show(taken[number + 1], f"{segment.stage} {segment.of}".strip())
-        if number + 1 == len(work) or work[number + 1][:2] != segment[:2]:
+            progress.show(taken[step + 1], f"{segment.stage} {segment.of}".strip())
+        if step + 1 == len(work) or work[step + 1][:2] != segment[:2]:
             report_stage(run, report, sampler, segment)
-        run.done(number)
+        run.done(step)
     run.drop(*sampler.all_files())
     write_own_page(run)
 
 
-def report_stage(run: Run, report: Report, sampler: DensitySampler, segment: Segment) -> None:
+def report_stage(
+    run: Run, report: DensityReport, sampler: DensitySampler, segment: DensitySegment
+) -> None:
     """Report a finished stage; images and chains only after the last stage of their kind."""
     ends = {IMAGES: sampler.pictures.names[-1], WALK: sampler.starts[-1]}
     if segment.stage == PILOT or segment.of != ends.get(segment.stage, segment.of):
@@ -97,7 +97,7 @@ def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
         raise UserError(
             "'data_epsilon' is 0: data without noise have no density; set it to that of training"
         )
-    if (records := len(look_steps(config)) - 1) < FEWEST:
+    if (records := len(walk_steps(config)) - 1) < FEWEST:
         raise UserError(
             f"'mcmc_steps' {config['mcmc_steps']} with 'segment_steps' {config['segment_steps']}: "
             f"{records} records of a chain cannot test convergence; longer chains or shorter "

@@ -13,7 +13,7 @@ from utils.files.whole import join, whole_file
 from utils.run.plots import save_figure
 
 
-class Report:
+class DensityReport:
     """The sections of `report.json`; the file is written after every change."""
 
     def __init__(self, folder: str, head: Mapping[str, Any]):
@@ -53,7 +53,7 @@ def save_bounds(bits: Mapping[str, Mapping[str, float]], base: float, path: str)
 
 
 def save_chains(
-    looks: Sequence[int],
+    steps: Sequence[int],
     statistics: Mapping[str, Mapping[str, np.ndarray]],
     r_hat: Mapping[str, float | None],
     of_data: np.ndarray,
@@ -67,8 +67,8 @@ def save_chains(
     for axes, (name, by_start) in zip(figure.subplots(2, 4).flat, statistics.items(), strict=True):
         for start, values in by_start.items():
             low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
-            axes.plot(looks, middle, label=f"from {start}")
-            axes.fill_between(looks, low, high, alpha=0.2)
+            axes.plot(steps, middle, label=f"from {start}")
+            axes.fill_between(steps, low, high, alpha=0.2)
         found = r_hat.get(name)
         told = "" if found is None else f", R-hat {found:.3f}"
         axes.set(title=f"{name.replace('_', ' ')}{told}", xlabel="Langevin step")

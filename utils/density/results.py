@@ -9,12 +9,12 @@ from utils.density.annealing import bits_per_dim, steps_for, summarise
 from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
 from utils.density.outliers import HELD_OUT, separation
-from utils.density.report import Report, save_bounds, save_chains, save_energies
-from utils.density.stages import FORWARD, REVERSE, look_steps
+from utils.density.report import DensityReport, save_bounds, save_chains, save_energies
+from utils.density.stages import FORWARD, REVERSE, walk_steps
 from utils.density.statistics import NO_CLASS, STATISTICS
 from utils.files.whole import whole_file
 from utils.run.run import Run
-from utils.scores.validity import COLUMNS, Trace, describe, line
+from utils.scores.validity import COLUMNS, Trace, describe, message
 from utils.seeds import Purpose, host_rng
 
 MEASURED = ("energy", "gradient norm", "base", "per-pixel Gaussian", "maximal softmax", "class")
@@ -22,7 +22,7 @@ TARGET = 0.1  # the difference of forward and reverse to extrapolate to, in bits
 
 
 def report_images(
-    run: Run, report: Report, columns: Mapping[str, np.ndarray], classified: bool
+    run: Run, report: DensityReport, columns: Mapping[str, np.ndarray], classified: bool
 ) -> None:
     """Report how well each score separates outliers from held-out data.
 
@@ -49,7 +49,7 @@ def report_images(
 
 def report_chains(
     run: Run,
-    report: Report,
+    report: DensityReport,
     traces: Mapping[str, np.ndarray],
     features: Mapping[str, np.ndarray],
     of_data: np.ndarray,
@@ -59,27 +59,27 @@ def report_chains(
     `traces` (n, records, columns) and the `features` (n, d) of the last images are given per start;
     `of_data` (m,) are the energies of held-out data.
     """
-    config, looks = run.config, look_steps(run.config)
+    config, steps = run.config, walk_steps(run.config)
     names = [*COLUMNS, *STATISTICS]
-    validity: dict[str, Any] = {"steps": looks[-1], "chains_per_start": config["num_samples"]}
+    validity: dict[str, Any] = {"steps": steps[-1], "chains_per_start": config["num_samples"]}
     for start, rows in traces.items():
-        trace = Trace(np.array(looks), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
+        trace = Trace(np.array(steps), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
-        validity[f"from {start}"] = describe(trace, of_data, looks[-1:], config["data_epsilon"])
-        print(f"chains from {start}: {line(validity[f'from {start}'])}", flush=True)
+        validity[f"from {start}"] = describe(trace, of_data, steps[-1:], config["data_epsilon"])
+        print(f"chains from {start}: {message(validity[f'from {start}'])}", flush=True)
         columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
-        _save(run, f"chains_{start}", {"steps": looks, **columns})
+        _save(run, f"chains_{start}", {"steps": steps, **columns})
     statistics = {
         name: {start: rows[..., names.index(name)] for start, rows in traces.items()}
         for name in names[:-1]
     }
-    late, watched = settled(len(looks)), (COLUMNS[0], *STATISTICS[:-1])
+    late, watched = settled(len(steps)), (COLUMNS[0], *STATISTICS[:-1])
     pooled = {name: np.concatenate([*statistics[name].values()])[:, late] for name in watched}
-    every = float(np.mean(np.diff(looks)[late]))
+    every = float(np.mean(np.diff(steps)[late]))
     validity |= diagnose(pooled, every)
     validity["between_starts"] = compare_starts(features, config["seed"])
     report.put("validity", validity)
-    save_chains(looks, statistics, validity["r_hat"], of_data, run.path("plots", "chains.png"))
+    save_chains(steps, statistics, validity["r_hat"], of_data, run.path("plots", "chains.png"))
     told = [f"{n} {r:.3f}" for n, r in validity["r_hat"].items() if r is not None]
     print(f"R-hat: {', '.join(told)}", flush=True)
     for pair, test in validity["between_starts"].items():
@@ -92,7 +92,7 @@ def report_chains(
 
 def report_modes(
     run: Run,
-    report: Report,
+    report: DensityReport,
     traces: Mapping[str, np.ndarray],
     of_data: np.ndarray,
     names: Sequence[str],
@@ -119,7 +119,10 @@ def report_modes(
 
 
 def report_annealing(
-    run: Run, report: Report, held_out: np.ndarray, annealed: Mapping[tuple[str, int], np.ndarray]
+    run: Run,
+    report: DensityReport,
+    held_out: np.ndarray,
+    annealed: Mapping[tuple[str, int], np.ndarray],
 ) -> None:
     """Report log Z and the likelihood of held-out data (n, 6) from all annealing so far.
 

@@ -3,6 +3,7 @@
 Segments measure images, run the config's chains, tune the pilot, or anneal chains.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,20 +11,17 @@ import numpy as np
 import tensorflow as tf
 
 from utils.data.sets import Dataset
-from utils.data.streams import evaluation_batches
 from utils.density.chains import (
     filled_up,
     make_annealing,
     make_base_draw,
     make_measure,
     make_starts,
-    over_replicas,
-    require_finite,
 )
 from utils.density.gaussian import fit_gaussian, spread_of
 from utils.density.outliers import Pictures
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
-from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, Segment, density_segments
+from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, DensitySegment, density_segments
 from utils.density.statistics import STATISTICS, ImageStatistics
 from utils.images import save_grid
 from utils.mcmc.image_chains import Networks
@@ -31,9 +29,8 @@ from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
-from utils.scores.sampler import ChainStates
+from utils.scores.sampler import ChainStates, DataStarts, require_finite
 from utils.scores.validity import COLUMNS
-from utils.seeds import Purpose
 
 NUM_SHOWN = 64  # images in a picture
 DATA = "data"  # start of the chains whose ends begin reverse annealing
@@ -51,18 +48,20 @@ class DensitySampler:
         run_chain: Callable[..., Any],
         images: tuple[Dataset, Pictures],
     ):
-        self.config, self.size, (self.dataset, self.pictures) = config, config["batch_size"], images
+        self.config, self.size, (dataset, self.pictures) = config, config["batch_size"], images
         self.statistics = ImageStatistics(config, replicas.pieces * len(replicas.local))
         self.chains, self.pilot = ChainStates(np.zeros(0, np.float32), np.zeros(0)), Pilot.empty()
         full = config["ais_base"] == "full"
-        spread = spread_of(self.dataset, int(np.prod(config["image_dims"])), full=full)
+        spread = spread_of(dataset, int(np.prod(config["image_dims"])), full=full)
         base, self._pixels = (
             fit_gaussian(spread, config["image_dims"], noise=config["data_epsilon"], full=kind)
             for kind in (full, False)
         )
         potential = Sampling.of_config(config).potential(networks.ebm, networks.prior)
+        self._data = DataStarts(config, dataset)
+        self._require_finite = functools.partial(require_finite, replicas)
         self._starts = make_starts(config, replicas, networks)
-        self._walk = over_replicas(replicas, lambda *own: run_chain(*own, noisy=True))
+        self._walk = replicas.spread(functools.partial(run_chain, noisy=True))
         self._draw_base = make_base_draw(base, replicas, config["seed"])
         self._anneal = make_annealing(base, potential, replicas, config["seed"])
         self._measure = make_measure(base, potential, replicas)
@@ -87,7 +86,7 @@ class DensitySampler:
         rows = np.concatenate([*self.files(stage, of, what).batches()])
         return rows if stage == IMAGES else rows[: self.config["num_samples"]]
 
-    def advance(self, segment: Segment) -> None:
+    def advance(self, segment: DensitySegment) -> None:
         """Do the work of a segment; raises Diverged."""
         if segment.stage == IMAGES:
             self._measure_images(str(segment.of))
@@ -108,14 +107,14 @@ class DensitySampler:
         rows = []
         for clean, noisy in self.pictures.batches(name, self.size):
             measured = self._measure(noisy)
-            require_finite(f"images of '{name}'", measured)
+            self._require_finite(f"images of '{name}'", measured)
             # Chains are noisy, so classes are those of noisy images; the baseline is not hampered.
             (classes, _), (_, doubts) = map(self.statistics.classify, (noisy, clean))
             pixels = self._pixels.potential(tf.constant(noisy)).numpy()
             rows.append(np.stack([*measured.T, pixels, doubts, classes], axis=1))
         self.files(IMAGES, name).put(0, np.concatenate(rows))
 
-    def _walk_on(self, segment: Segment) -> None:
+    def _walk_on(self, segment: DensitySegment) -> None:
         """Advance the config's own chains by a segment, and record them."""
         _, start, batch, first, last = segment
         numbers, start = self._numbers(batch), str(start)
@@ -125,11 +124,11 @@ class DensitySampler:
         )
         if last == 0:
             images = self._data(batch) if start == DATA else self._starts[start]((), own)
-            self._place(images, len(COLUMNS) + len(STATISTICS))
-        images, look = self._walk((first, last - first), self.chains.images, own)
-        require_finite(f"chains from {start} diverged before step {last}", images, look)
+            self.chains.begin(images, len(COLUMNS) + len(STATISTICS), np.float64)
+        images, record = self._walk((first, last - first), self.chains.images, own)
+        self._require_finite(f"chains from {start} diverged before step {last}", images, record)
         seen, features = self.statistics(images)
-        self._record(images, np.concatenate([look, seen], axis=1))
+        self.chains.record(images, np.concatenate([record, seen], axis=1))
         if last == self.config["mcmc_steps"]:
             self.files(WALK, start).put(numbers[0], self.chains.trace)
             self.files(WALK, start, ENDS).put(numbers[0], images)
@@ -141,18 +140,19 @@ class DensitySampler:
         numbers = self._numbers(0)
         beta, epsilon, rounds, steps = BETAS[node], self.config["data_epsilon"], 1, 0
         if node == 0:
-            self._place(self._draw_base((0,), numbers), 4)
+            self.chains.begin(self._draw_base((0,), numbers), 4, np.float64)
         else:
             epsilon, rounds, steps = self.pilot.epsilons[-1], ROUNDS, ROUND
         for number in range(rounds):
             path = filled_up((np.full(ROUND + 1, beta), np.full(ROUND, epsilon)), 0, ROUND)
             shared = (0, (node * ROUNDS + number) * ROUND, steps, path)
-            self.chains.images, look = self._anneal(shared, self.chains.images, numbers)
-            require_finite(f"chains of the pilot at b = {beta:.3g}", self.chains.images, look)
-            epsilon = tuned(epsilon, look[:, 1].mean()) if steps else epsilon
-        self.pilot.add(epsilon, float(np.mean(look[:, 3] - look[:, 2])))
+            images, record = self._anneal(shared, self.chains.images, numbers)
+            self._require_finite(f"chains of the pilot at b = {beta:.3g}", images, record)
+            self.chains.images = images
+            epsilon = tuned(epsilon, record[:, 1].mean()) if steps else epsilon
+        self.pilot.add(epsilon, float(np.mean(record[:, 3] - record[:, 2])))
 
-    def _anneal_on(self, segment: Segment) -> None:
+    def _anneal_on(self, segment: DensitySegment) -> None:
         """Advance annealed chains by a segment of their path."""
         stage, of, batch, first, last = segment
         numbers, steps, forward = self._numbers(batch), int(of), stage == FORWARD
@@ -162,40 +162,23 @@ class DensitySampler:
                 starts = self._draw_base((stream,), numbers)
             else:
                 starts = [*self.files(WALK, DATA, ENDS).batches()][batch]
-            self._place(starts, 4)
+            self.chains.begin(starts, 4, np.float64)
         path = path_of(self.pilot, steps, forward=forward)
         shared = (stream, first, last - first, filled_up(path, first, last))
-        images, look = self._anneal(shared, self.chains.images, numbers)
-        require_finite(f"annealed chains before step {last}", images, look)
-        look[:, 1] *= last - first  # a count of accepted steps
-        self._record(images, look)
+        images, record = self._anneal(shared, self.chains.images, numbers)
+        self._require_finite(f"annealed chains before step {last}", images, record)
+        self.chains.record(images, record * (1, last - first, 1, 1))  # counts accepted steps
         if last == steps:
             log_weights, accepted = self.chains.trace[..., :2].sum(axis=1).T
             rows = np.stack([log_weights, accepted / steps], axis=1)
             self.files(stage, steps).put(numbers[0], rows)
             self._show(segment)
 
-    def _place(self, images: np.ndarray, columns: int) -> None:
-        """Put the chains at their starts; their records will have `columns` columns."""
-        self.chains.images, self.chains.trace = images, np.zeros((self.size, 0, columns))
-
-    def _record(self, images: np.ndarray, look: np.ndarray) -> None:
-        self.chains.images = images
-        self.chains.trace = np.concatenate([self.chains.trace, look[:, np.newaxis]], axis=1)
-
     def _numbers(self, batch: int) -> np.ndarray:
         return np.arange(batch * self.size, (batch + 1) * self.size, dtype=np.int32)
 
-    def _show(self, segment: Segment) -> None:
+    def _show(self, segment: DensitySegment) -> None:
         """Save a picture of the last states of the first batch."""
         if segment.batch == 0:
             name = f"{segment.stage} {segment.of} {segment.last}".replace(" ", "_")
             save_grid(self.chains.images[:NUM_SHOWN], self.run.path("images", f"{name}.png"))
-
-    def _data(self, batch: int) -> np.ndarray:
-        """Return a batch of data as starts; repeated images fill up the last batch."""
-        seed, count = self.config["seed"], self.config["num_samples"]
-        batches = evaluation_batches(
-            self.dataset, self.size, seed=seed, purpose=Purpose.CHAIN_DATA, start=batch, count=count
-        )
-        return np.resize(next(batches)[0], (self.size, *self.config["image_dims"]))

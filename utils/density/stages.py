@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from utils.density.schedule import NODES, ROUND, ROUNDS
-from utils.scores.segments import LONGEST_SEGMENT, LOOKS, count_batches
+from utils.scores.segments import LONGEST_SEGMENT, RECORDS, count_batches, even_steps
 
-LOOKS_AT_CHAINS = 100  # records of a chain, if `segment_steps` is not set
+WALK_RECORDS = 100  # of a chain, if `segment_steps` is not set
 IMAGES, WALK, PILOT, FORWARD, REVERSE = "images", "chains from", "pilot", "forward", "reverse"
 
 
-class Segment(NamedTuple):
+class DensitySegment(NamedTuple):
     """Steps `first` to `last` of one batch of a stage; 0 to 0 is the start of chains.
 
     `of` is the name of the images, the start of the chains, or the number of annealing steps.
@@ -32,29 +32,27 @@ class Segment(NamedTuple):
 
 def density_segments(
     config: Mapping[str, Any], images: Sequence[str], starts: Sequence[str]
-) -> list[Segment]:
+) -> list[DensitySegment]:
     """Return all segments in order; images come first, because they reveal NaN and Inf at once."""
-    work = [Segment(IMAGES, name) for name in images]
+    work = [DensitySegment(IMAGES, name) for name in images]
     for start in starts:
-        work += _chains(config, WALK, start, look_steps(config))
-    work += [Segment(PILOT, "", 0, max(0, node - 1), node) for node in range(NODES + 1)]
+        work += _chains(config, WALK, start, walk_steps(config))
+    work += [DensitySegment(PILOT, "", 0, max(0, node - 1), node) for node in range(NODES + 1)]
     for steps in sorted(set(config["ais_steps"])):
-        ends = [*range(0, steps, min(LONGEST_SEGMENT, -(-steps // LOOKS))), steps]
+        ends = [*range(0, steps, min(LONGEST_SEGMENT, -(-steps // RECORDS))), steps]
         for direction in (FORWARD, REVERSE):
             work += _chains(config, direction, steps, ends)
     return work
 
 
-def look_steps(config: Mapping[str, Any]) -> list[int]:
+def walk_steps(config: Mapping[str, Any]) -> list[int]:
     """Return the steps at which the config's own chains are recorded, from 0 to their end."""
-    steps = config["mcmc_steps"]
-    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS_AT_CHAINS))
-    return [*range(0, steps, every), steps]
+    return even_steps(config, WALK_RECORDS)
 
 
 def _chains(
     config: Mapping[str, Any], stage: str, of: str | int, ends: Sequence[int]
-) -> list[Segment]:
+) -> list[DensitySegment]:
     pairs = list(itertools.pairwise([0, *ends]))
     batches = range(count_batches(config))
-    return [Segment(stage, of, batch, *pair) for batch in batches for pair in pairs]
+    return [DensitySegment(stage, of, batch, *pair) for batch in batches for pair in pairs]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 from typing import Any
@@ -109,18 +109,14 @@ def _hash_all(root: str, sizes: Mapping[str, int]) -> dict[str, str]:
 
 
 def _hash(path: str, bar: tqdm) -> str:
-    content = hashlib.sha256()
     try:
         # Python's files: TensorFlow's take several times as long for many small files.
         with tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb", 0) as file:
-            while block := file.read(BLOCK):
-                content.update(block)
-                bar.update(len(block))
+            return sha256_of(file, bar.update)
     except NOT_READABLE:
         return UNREADABLE
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"{path} cannot be read: {first_line(error)}") from error
-    return content.hexdigest()
 
 
 def _sha256(text: str) -> str:
@@ -144,9 +140,14 @@ def _read_table(path: str) -> dict[str, Row]:
 
 def fingerprint(path: str) -> dict[str, Any]:
     """Return the size in bytes and the SHA-256 of a file."""
-    digest, size = hashlib.sha256(), 0
     with tf.io.gfile.GFile(path, "rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
-            size += len(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
+        return {"bytes": file.size(), "sha256": sha256_of(file)}
+
+
+def sha256_of(file: Any, read: Callable[[int], object] = lambda size: None) -> str:
+    """Return the SHA-256 of an open file; `read` is called with the size of each block."""
+    content = hashlib.sha256()
+    while block := file.read(BLOCK):
+        content.update(block)
+        read(len(block))
+    return content.hexdigest()

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import tensorflow as tf
 
-from utils.errors import UserError, first_line, how_to_go_on
+from utils.errors import UserError, first_line, recorded_how_to_resume
 
 TEMPORARY = ".tmp-"  # the names of unfinished files begin with this
 
@@ -59,7 +59,7 @@ def one_line_write_errors(path: str) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise UserError(
             f"cannot write {path}: {reason}; free some space or make the folder writable, then "
-            + how_to_go_on("start again")
+            + recorded_how_to_resume("start again")
         ) from error
 
 

@@ -105,7 +105,7 @@ def make_positives(
     def positives(key: Key, data: tf.Tensor) -> tf.Tensor:
         if gen is not None and config["data_type"] == "generator":
             seed = key(Purpose.GENERATED_DATA)
-            generate = make_generate(gen, config["gen_type"], replicas.pieces)
+            generate = make_generate(gen, replicas.pieces)
             latents = draw_latents(gen, seed, replicas.batch, key.share)
             data = generate(latents, seed, models.gen_learner is not None, key.share)
         data = tf.cast(data, models.ebm.network.variable_dtype)

@@ -109,7 +109,7 @@ class Bank:
     def put(
         self, slots: np.ndarray, images: np.ndarray, latents: np.ndarray, counts: np.ndarray
     ) -> None:
-        """Write rows back to the drawn slots."""
+        """Write back to the slots (b,): images (b, h, w, c), latents (b, z), counts (b,)."""
         self.images[slots] = images
         self.latents[slots] = latents
         self.counts[slots] = counts

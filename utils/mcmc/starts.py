@@ -99,18 +99,18 @@ def create_bank(
     sources: Sources,
     *,
     empty: bool,
-    size: str = "persistent_size",
+    size_key: str = "persistent_size",
 ) -> Bank:
-    """Return this process's shelves of a bank, filled unless `empty`; `size` is its config key.
+    """Return this process's shelves of a bank, filled unless `empty`; `size_key` names its size.
 
     Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, which is wholly
     rejuvenated at every draw. The stream that fills a second bank begins after the first bank's.
     """
     shelves = bank_shelves(config, replicas)
-    bank = _empty_bank(config, shelves[size])
+    bank = _empty_bank(config, shelves[size_key])
     if empty or config["mcmc_init"] not in BANK_INITS:
         return bank
-    first = 0 if size == "persistent_size" else shelves["persistent_size"].layers
+    first = 0 if size_key == "persistent_size" else shelves["persistent_size"].layers
     fill = make_filling(config, replicas, gen, sources)
     for layer in range(bank.shelves.layers):
         rows = bank.shelves.rows(layer)
@@ -146,12 +146,12 @@ def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, She
 def rejuvenate(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, start: Start, pieces: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Return images and latents of a start, rejuvenated by the generator, and all its images.
+    """Return images (b, h, w, c) and latents (b, z) of a start, rejuvenated by the generator.
 
-    The generator runs once, on all b latents, so that batch statistics are those of a whole batch;
-    only rejuvenated chains take its images. It learns from all of them, and its moving averages
-    take the step of this learning here, too. Without a generator the host has rejuvenated the
-    images, and the third value is None.
+    The third value is all images (b, h, w, c) of the generator. It runs once, on all b latents, so
+    that batch statistics are those of a whole batch; only rejuvenated chains take its images. It
+    learns from all of them, and its moving averages take the step of this learning here, too.
+    Without a generator the host has rejuvenated the images, and the third value is None.
     """
     images, latents, chosen = start.images, start.latents, start.rejuvenated
     if gen is None or not config["mcmc_init"].startswith("coop"):
@@ -159,12 +159,12 @@ def rejuvenate(
     seed, training = key(Purpose.LATENTS), config["gen_batch_norm"] and trains_generator(config)
     drawn = draw_latents(gen, seed, latents.shape[0], key.share)
     latents = tf.where(chosen[:, None], drawn, latents)
-    generate = make_generate(gen, config["gen_type"], pieces)
+    generate = make_generate(gen, pieces)
     generated = generate(latents, seed, training, key.share, moves=2)
     return tf.where(chosen[:, None, None, None], generated, images), latents, generated
 
 
-def generate(
+def generate_states(
     config: Mapping[str, Any], gen: keras.Model | None, key: Key, replicas: Replicas
 ) -> tf.Tensor:
     """Return new chain states (b, h, w, c) of a frozen generator; 0 rows without a generator."""
@@ -172,8 +172,7 @@ def generate(
         return tf.zeros((0, *config["image_dims"]))
     seed = key(Purpose.LATENTS)
     latents = draw_latents(gen, seed, replicas.batch, key.share)
-    generate = make_generate(gen, config["gen_type"], replicas.pieces)
-    return generate(latents, seed, False, key.share)
+    return make_generate(gen, replicas.pieces)(latents, seed, False, key.share)
 
 
 def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = WHOLE) -> tf.Tensor:
@@ -181,10 +180,10 @@ def draw_latents(gen: keras.Model, seed: tf.Tensor, batch: int, share: Share = W
     return share.rows(lambda count: gen.sample_latents(count, seed), batch)
 
 
-def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
+def make_generate(gen: keras.Model, pieces: int = 1) -> Generate:
     """Return (latents (b, z), seed, training, share, moves) -> images (b, h, w, c) in [-1, 1].
 
-    The work is done in pieces. The conditional BigGAN draws uniform labels from `seed`, by `share`.
+    The work is done in pieces. Conditional generators draw uniform labels from `seed`, by `share`.
     In training, batch statistics are those of all pieces, and moving averages take `moves` steps
     towards them.
     """
@@ -195,7 +194,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
         if training:
             return joined(gen(split(latents, pieces), training=True, moves=moves))
         labels = []
-        if gen_type == "gen_biggan_cond":
+        if hasattr(gen, "sample_labels"):
             of_labels, (batch, _) = folded(folding_draw(seed), 1), static_shape(latents)
             labels = [share.rows(lambda count: gen.sample_labels(count, of_labels), batch)]
         return by_pieces(lambda number, *own: gen(*own, training=False), pieces, latents, *labels)
@@ -206,7 +205,7 @@ def make_generate(gen: keras.Model, gen_type: str, pieces: int = 1) -> Generate:
 def draw_generator(config: Mapping[str, Any], gen: keras.Model, count: int) -> np.ndarray:
     """Return `count` generated images for pictures, always from the same latents."""
     key = fold(config["seed"], Purpose.PLOTS)
-    generate = make_generate(gen, config["gen_type"])
+    generate = make_generate(gen)
     return generate(gen.sample_latents(count, key), key, False).numpy()
 
 
@@ -224,7 +223,7 @@ def make_filling(
         # Chains that start at data have a data set.
         stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
         return lambda layer: (stream.batches(layer),)
-    generate = make_generate(gen, config["gen_type"], replicas.pieces)
+    generate = make_generate(gen, replicas.pieces)
     training = trains_generator(config)
 
     def on_replica(key: Key) -> tuple[tuple[tf.Tensor, tf.Tensor], dict]:

@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import io
 import json
 import os
 from typing import Any, NamedTuple
@@ -11,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.config.load import read_any_run
-from utils.data.npz import UNREADABLE
 from utils.files.folders import list_folder
+from utils.files.npz import UNREADABLE, read_arrays
 from utils.files.whole import join
 from utils.run.states import STATE_FILE, list_states
 
@@ -74,8 +73,7 @@ class RunFolder:
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of an npz file, {} if it is missing or damaged."""
         try:
-            with np.load(io.BytesIO(self.content(name))) as arrays:
-                return {key: arrays[key] for key in arrays.files}
+            return read_arrays(join(self.path, name))
         except UNREADABLE:
             return {}
 

@@ -171,7 +171,7 @@ def runs_root(config: Mapping[str, Any]) -> str:
 
 def how_to_resume(folder: str) -> str:
     """Return the advice on how to resume the run of a folder."""
-    return f"to go on: python3 {sys.argv[0]} --resume {folder}"
+    return f"to resume: python3 {sys.argv[0]} --resume {folder}"
 
 
 def _claim_run_dir(command: Command, replicas: Replicas) -> str:

@@ -1,6 +1,5 @@
 """States of a run: one folder per state, complete once it has a `state.json`."""
 
-import io
 import json
 import math
 import re
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.data.npz import UNREADABLE
 from utils.errors import UserError, first_line
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
+from utils.files.npz import UNREADABLE, read_arrays
 from utils.files.whole import join, make_subfolder, whole_file
 from utils.learning.learners import Part
 
@@ -165,12 +164,10 @@ def _read(folder: str, name: str, stored: set[str]) -> dict[str, np.ndarray]:
     if name not in stored:
         raise UserError(f"state {folder} has no part '{name}': it is of another config")
     path = join(folder, f"{name}.npz")
-    with tf.io.gfile.GFile(path, "rb") as raw:
-        try:
-            with np.load(io.BytesIO(raw.read())) as arrays:
-                return {key: arrays[key] for key in arrays.files}
-        except UNREADABLE as error:
-            raise UserError(f"{path} is damaged: {first_line(error)}") from error
+    try:
+        return read_arrays(path)
+    except UNREADABLE as error:
+        raise UserError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def _delete_state(folder: str) -> None:

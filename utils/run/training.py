@@ -177,7 +177,7 @@ class Training(Run):
     @property
     def how_to_extend(self) -> str:
         """A message on how to make the run longer."""
-        return f"; to go on: --set {self.plan.length_key}={2 * self.step}"
+        return f"; to extend it: --set {self.plan.length_key}={2 * self.step}"
 
     def _is_harmed(self) -> bool:
         """Return whether a weight or a chain state of any worker is NaN or Inf."""
@@ -233,7 +233,7 @@ def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
     done = max(states.list_states(join(command.run_dir, "state")), default=0)
     if done > command.config[key]:
         raise UserError(
-            f"'{key}' is {command.config[key]}, but {done} {plan.unit}s are done: to go on add "
+            f"'{key}' is {command.config[key]}, but {done} {plan.unit}s are done: to resume add "
             f"--set {key}={2 * done}"
         )
 

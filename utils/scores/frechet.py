@@ -5,7 +5,6 @@ and Fréchet distance need memory that does not grow with the number of images.
 """
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
 from utils.errors import UserError
+from utils.files.npz import read_arrays
 from utils.files.whole import whole_file
 
 # Rows per rank-k update of the Gram matrix: close to the full speed of the BLAS.
@@ -279,13 +279,9 @@ def _refuse_difference(path: str, metadata: Mapping, expected: Mapping) -> None:
 
 def _read_arrays(path: str) -> dict[str, np.ndarray]:
     try:
-        with tf.io.gfile.GFile(path, "rb") as raw:
-            content = raw.read()
+        stored = read_arrays(path)
     except tf.errors.OpError as error:
         raise UserError(f"statistics {path} cannot be read: {error.message}") from error
-    try:
-        with np.load(io.BytesIO(content)) as arrays:
-            stored = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # NumPy raises many types of errors for damaged and other files
         raise UserError(
             f"statistics {path} are damaged, or no npz file of arrays: compute them again"

@@ -24,7 +24,7 @@ from utils.scores.reference import (
     statistics_of,
 )
 from utils.scores.report import Report, Score, Subject, score
-from utils.scores.validity import line
+from utils.scores.validity import message
 
 HELD_OUT = "held-out data"
 TRAINING = "training_features"  # kept until all checkpoints are scored
@@ -114,7 +114,7 @@ class Measure:
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
             scores.append(self._score(Subject(of, name, steps), samples, starts))
             starts = samples if steps == 0 else starts
-        self._tell(scores, validity)
+        self._report_scores(scores, validity)
         for samples in first.batches() if self.config["nearest_pictures"] != 0 else ():
             self._show_nearest(self.report, name, samples)
 
@@ -127,7 +127,7 @@ class Measure:
     def _score_held_out(self, data: Dataset, files: ArrayFiles) -> None:
         count, pause = self.config["num_samples"], self.run.pause
         statistics = data_statistics(self.config, self.extractor, data, count, files, pause)
-        self._tell([self._score(Subject(HELD_OUT), statistics)])
+        self._report_scores([self._score(Subject(HELD_OUT), statistics)])
         files.drop()
 
     def _show_nearest(self, report: Report, name: str | None, samples: np.ndarray) -> None:
@@ -137,7 +137,7 @@ class Measure:
         report.put_nearest(name, described := nearest.describe(found, len(samples)))
         path = self.run.path("images", f"{name}_nearest.png" if name else "nearest.png")
         nearest.save_nearest(samples, found, self.extractor.label, path)
-        print(nearest.line(described), flush=True)
+        print(nearest.message(described), flush=True)
 
     def _images(self, data: Dataset | None, count: int | None) -> Iterator[np.ndarray]:
         """Yield the first `count` images that scores use, or all for None, in batches."""
@@ -165,13 +165,15 @@ class Measure:
         line = f"{found.line}, confidence {seen['confidence']:.3f}"
         return dataclasses.replace(found, classes=seen, line=line)
 
-    def _tell(self, scores: list[Score], validity: Mapping[str, Any] | None = None) -> None:
+    def _report_scores(
+        self, scores: list[Score], validity: Mapping[str, Any] | None = None
+    ) -> None:
         assert self.report is not None  # set by `begin`
         self.report.put(scores, validity)
         for new in scores:
             print("\n".join(filter(None, [new.line, new.warning])), flush=True)
         if validity is not None:
-            print(line(validity), flush=True)
+            print(message(validity), flush=True)
 
 
 def _require(dataset: Dataset, count: int, advice: str) -> None:

@@ -29,7 +29,7 @@ class Neighbours:
         self.images = np.zeros((len(queries), NEAREST, *shape), np.float32)
         self.seen = 0
 
-    def look(self, rows: np.ndarray, images: np.ndarray) -> None:
+    def search(self, rows: np.ndarray, images: np.ndarray) -> None:
         """Search rows (b, d), which belong to images (b, h, w, c)."""
         self.seen += len(rows)
         every = np.concatenate([self.distances, distances(self.queries, rows)], axis=1)
@@ -60,8 +60,8 @@ def find_nearest(
     found = {each: Neighbours(rows, images.shape[1:]) for each, rows in
              {"features": features, "pixels": flat}.items()}  # fmt: skip
     for rows, pictures in data:
-        found["features"].look(rows, pictures)
-        found["pixels"].look(pictures.reshape(len(pictures), -1), pictures)
+        found["features"].search(rows, pictures)
+        found["pixels"].search(pictures.reshape(len(pictures), -1), pictures)
     return found
 
 
@@ -79,7 +79,7 @@ def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any
     }
 
 
-def line(described: Mapping[str, Any]) -> str:
+def message(described: Mapping[str, Any]) -> str:
     """Return the message of the distances to training pictures."""
     own, others = described["samples"], described["held_out"]
     told = [

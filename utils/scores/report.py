@@ -145,7 +145,7 @@ class Report:
         """Return the lowest score of a checkpoint at the end of its chains, None without any."""
         return min(self._curve(), key=lambda s: s.fid, default=None)
 
-    def tell_best(self) -> None:
+    def print_best(self) -> None:
         """Print the best checkpoint, if there is any."""
         if (best := self.best()) is not None:
             print(f"best: checkpoint {best.checkpoint}, {best.line}", flush=True)

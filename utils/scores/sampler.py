@@ -17,7 +17,7 @@ from utils.seeds import Purpose
 
 @dataclasses.dataclass
 class ChainStates:
-    """One replica's chains: images (b, h, w, c); trace (b, records, 4) of `validity.COLUMNS`."""
+    """The chains of a process: images (b, h, w, c); trace (b, records, columns)."""
 
     images: np.ndarray
     trace: np.ndarray
@@ -29,6 +29,48 @@ class ChainStates:
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Restore the arrays of `state`."""
         self.images, self.trace = state["images"], state["trace"]
+
+    def begin(self, images: np.ndarray, columns: int, dtype: type = np.float32) -> None:
+        """Put the chains at their starts; their records will have `columns` columns."""
+        self.images, self.trace = images, np.zeros((len(images), 0, columns), dtype)
+
+    def record(self, images: np.ndarray, row: np.ndarray) -> None:
+        """Take the new images of the chains, and a record (b, columns) of them."""
+        self.images = images
+        self.trace = np.concatenate([self.trace, row[:, np.newaxis]], axis=1)
+
+
+class DataStarts:
+    """Batches of data (batch_size, h, w, c) as starts; repeated images fill up the last one.
+
+    Each image of the split is used once at most. Raises UserError if the data set has too few.
+    """
+
+    def __init__(self, config: Mapping[str, Any], dataset: Dataset):
+        self.config, self.dataset = config, dataset
+        self._next = None  # the batch that `_coming` gives next
+        if dataset.num_examples < config["num_samples"]:
+            raise UserError(
+                f"data set {dataset.name} has {dataset.num_examples} images to start chains "
+                f"from: set 'num_samples' {config['num_samples']} to at most that"
+            )
+
+    def __call__(self, batch: int) -> np.ndarray:
+        """Return a batch."""
+        size, seed = self.config["batch_size"], self.config["seed"]
+        if batch != self._next:
+            self._coming = evaluation_batches(
+                self.dataset, size, seed=seed, purpose=Purpose.CHAIN_DATA, start=batch,
+                count=self.config["num_samples"],
+            )  # fmt: skip
+        images, self._next = next(self._coming)[0], batch + 1
+        return np.resize(images, (size, *self.config["image_dims"]))
+
+
+def require_finite(replicas: Replicas, where: str, *arrays: np.ndarray) -> None:
+    """Raise Diverged, on all workers, if an array of images or of records holds NaN or Inf."""
+    if replicas.total(sum(not np.isfinite(array).all() for array in arrays)):
+        raise Diverged(f"{where}: an energy or a pixel is NaN or Inf")
 
 
 class Sampler:
@@ -47,104 +89,50 @@ class Sampler:
         run_chain: Callable[..., Any],
         dataset: Dataset | None = None,
     ):
-        self.config, self.replicas, self.dataset = config, replicas, dataset
-        self.chains = {
-            replica: ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))
-            for replica in replicas.local
-        }
-        self._next = None  # the batch of data that `_coming` gives next
-        self._start = replicas.each(lambda numbers: replicas.by_pieces(start, numbers))
-        self._run = replicas.each(
-            lambda first, steps, noisy, *rows: replicas.by_pieces(
-                lambda *own: run_chain(*own, first, steps, noisy), *rows
-            )
-        )
-        if dataset is not None:
-            require_starts(dataset, config["num_samples"])
+        self.config, self.replicas = config, replicas
+        self._data = DataStarts(config, dataset) if dataset is not None else None
+        self.chains = ChainStates(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        self._start, self._run = replicas.spread(start), replicas.spread(run_chain)
 
-    def numbers(self, batch: int) -> list[np.ndarray]:
-        """Return the image numbers of each local replica in a batch."""
-        first = batch * self.config["batch_size"]
-        batch, own = self.replicas.batch, np.arange(self.replicas.batch, dtype=np.int32)
-        return [first + replica * batch + own for replica in self.replicas.local]
+    def numbers(self, batch: int) -> np.ndarray:
+        """Return the numbers (b,) of this process's images in a batch."""
+        size = self.config["batch_size"]
+        return batch * size + np.arange(size, dtype=np.int32)[self.replicas.positions]
 
     def parts(self) -> dict[str, ChainStates]:
-        """Return the chains by their names in a state; a name holds the positions in the batch."""
-        size = self.replicas.batch
-        return {f"chain_{r * size}_{(r + 1) * size}": own for r, own in self.chains.items()}
+        """Return the chains by their name in a state, which holds the positions in the batch."""
+        own = self.replicas.positions
+        return {f"chain_{own.start}_{own.stop}": self.chains}
 
     def advance(self, segment: Segment) -> None:
         """Advance the chains of a batch by a segment, and record them; raises Diverged."""
         batch, first, last = segment[1:]
         if last == 0:
             self._begin(batch)
-        ends = self._on_replicas(batch, first, last - first, noisy=True)
-        self._require_finite(ends, f"before step {last}")
-        for chain, (images, look) in zip(self.chains.values(), ends, strict=True):
-            chain.images = images
-            chain.trace = np.concatenate([chain.trace, look[:, np.newaxis]], axis=1)
+        images, record = self._run((first, last - first, True), *self._rows(batch))
+        require_finite(self.replicas, f"chains diverged before step {last}", images, record)
+        self.chains.record(images, record)
 
     def finish(self, batch: int) -> np.ndarray:
-        """Return the images after `grad_steps` more steps without noise; raises Diverged.
+        """Return the images (b, h, w, c) after `grad_steps` steps without noise; raises Diverged.
 
         The stored chains do not change.
         """
         steps = self.config["grad_steps"]
         if not steps:
-            return self.images()
-        ends = self._on_replicas(batch, 0, steps, noisy=False)
-        self._require_finite(ends, f"in their {steps} 'grad_steps'")
-        return np.concatenate([images for images, _ in ends])
-
-    def images(self) -> np.ndarray:
-        """Return the images of all local replicas, in order."""
-        return np.concatenate([chain.images for chain in self.chains.values()])
-
-    def trace(self) -> np.ndarray:
-        """Return the traces of all local replicas' chains, in order."""
-        return np.concatenate([chain.trace for chain in self.chains.values()])
+            return self.chains.images
+        images, record = self._run((0, steps, False), *self._rows(batch))
+        where = f"chains diverged in their {steps} 'grad_steps'"
+        require_finite(self.replicas, where, images, record)
+        return images
 
     def _begin(self, batch: int) -> None:
         """Put the chains of a batch at their starts."""
-        numbers = self.numbers(batch)
-        if self.dataset is not None:
-            images = self._data(self.dataset, batch)
-            starts = [images[n % len(images)] for n in numbers]
+        if self._data is not None:
+            images = self._data(batch)[self.replicas.positions]
         else:
-            starts = self._start((), numbers)
-        for chain, images in zip(self.chains.values(), starts, strict=True):
-            chain.images = images
-            chain.trace = np.zeros((len(images), 0, len(COLUMNS)), np.float32)
+            images = self._start((), self.numbers(batch))
+        self.chains.begin(images, len(COLUMNS))
 
-    def _require_finite(self, ends: list[tuple[np.ndarray, np.ndarray]], where: str) -> None:
-        """Raise Diverged, on all workers, if an image or its record holds NaN or Inf."""
-        harmed = sum(not np.isfinite(array).all() for end in ends for array in end)
-        if self.replicas.total(harmed):
-            raise Diverged(f"chains diverged {where}: an energy or a pixel is NaN or Inf")
-
-    def _on_replicas(
-        self, batch: int, first: int, steps: int, *, noisy: bool
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        images = [chain.images for chain in self.chains.values()]
-        return self._run((first, steps, noisy), images, self.numbers(batch))
-
-    def _data(self, dataset: Dataset, batch: int) -> np.ndarray:
-        """Return a batch of data as starts, each image of the split at most once."""
-        size = self.config["batch_size"]
-        seed, purpose = self.config["seed"], Purpose.CHAIN_DATA
-        if batch != self._next:
-            self._coming = evaluation_batches(
-                dataset, size, seed=seed, purpose=purpose, start=batch,
-                count=self.config["num_samples"],
-            )  # fmt: skip
-        images, self._next = next(self._coming)[0], batch + 1
-        return np.resize(images, (size, *self.config["image_dims"]))  # the last batch is filled up
-
-
-def require_starts(dataset: Dataset, chains: int) -> None:
-    """Raise UserError for more chains than images of the data set that they start at."""
-    if dataset.num_examples < chains:
-        raise UserError(
-            f"data set {dataset.name} has {dataset.num_examples} images to start chains from: set "
-            f"'num_samples' {chains} to at most that"
-        )
+    def _rows(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.chains.images, self.numbers(batch)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LOOKS, LONGEST_SEGMENT = 20, 1000  # records per chain; steps between two records, at most
+RECORDS, LONGEST_SEGMENT = 20, 1000  # records per chain; steps between two records, at most
 FRAMES = 48  # of a film, at most
 
 
@@ -34,11 +34,16 @@ def scored_steps(config: Mapping[str, Any]) -> list[int]:
     return sorted({*(config["fid_steps"] or []), config["mcmc_steps"]})
 
 
-def look_steps(config: Mapping[str, Any]) -> list[int]:
-    """Return the steps at which chains are recorded: 0, every `segment_steps`, scored steps."""
+def recorded_steps(config: Mapping[str, Any]) -> list[int]:
+    """Return the steps at which chains are recorded: `even_steps` and scored steps."""
+    return sorted({*even_steps(config, RECORDS), *scored_steps(config)})
+
+
+def even_steps(config: Mapping[str, Any], records: int) -> list[int]:
+    """Return 0, every `segment_steps` or about `records` steps evenly spaced, and the last step."""
     steps = config["mcmc_steps"]
-    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // LOOKS))
-    return sorted({*range(0, steps, every), *scored_steps(config), 0})
+    every = config["segment_steps"] or min(LONGEST_SEGMENT, max(1, steps // records))
+    return [*range(0, steps, every), steps]
 
 
 def film_steps(config: Mapping[str, Any]) -> list[int]:
@@ -50,7 +55,7 @@ def film_steps(config: Mapping[str, Any]) -> list[int]:
 
 def segment_ends(config: Mapping[str, Any], batch: int) -> list[int]:
     """Return the ends of a batch's segments: recorded steps, and film steps for the first batch."""
-    return sorted({*look_steps(config), *(film_steps(config) if batch == 0 else ())})
+    return sorted({*recorded_steps(config), *(film_steps(config) if batch == 0 else ())})
 
 
 def count_batches(config: Mapping[str, Any]) -> int:

@@ -64,14 +64,14 @@ def acceptance(
     return tf.exp(tf.minimum(log_ratio, 0.0))
 
 
-def make_look(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
+def make_record(potential: Potential, epsilon: float) -> Callable[..., tf.Tensor]:
     """Return (images, grad_norms (b,), noise) -> the record of these images, `COLUMNS` (b, 4)."""
 
-    def look(images: tf.Tensor, grad_norms: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    def record(images: tf.Tensor, grad_norms: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         columns = [potential(images), grad_norms, share_saturated(images)]
         return tf.stack([*columns, acceptance(images, potential, epsilon, noise)], axis=1)
 
-    return look
+    return record
 
 
 def data_energies(
@@ -117,23 +117,23 @@ def describe(
     trace: Trace, of_data: np.ndarray, scored: Sequence[int], noise: float
 ) -> dict[str, Any]:
     """Return the validity for `report.json`: means at each scored step, and the drift."""
-    looks = [int(np.flatnonzero(trace.steps == step)[0]) for step in scored]
+    columns = [int(np.flatnonzero(trace.steps == step)[0]) for step in scored]
     return {
         "data_noise": noise,
         "energy_of_data": _mean(of_data),
         "energy_drift": drift(trace.steps, trace.energies),
         "at": {
-            int(trace.steps[look]): {
-                "energy": _mean(trace.energies[:, look]),
-                "saturated": float(trace.saturated[:, look].mean()),
-                "acceptance": float(trace.acceptance[:, look].mean()),
+            int(trace.steps[own]): {
+                "energy": _mean(trace.energies[:, own]),
+                "saturated": float(trace.saturated[:, own].mean()),
+                "acceptance": float(trace.acceptance[:, own].mean()),
             }
-            for look in looks
+            for own in columns
         },
     }
 
 
-def line(validity: Mapping[str, Any]) -> str:
+def message(validity: Mapping[str, Any]) -> str:
     """Return the message of a validity."""
     last = list(validity["at"].values())[-1]
     text = f"energy {last['energy']['mean']:.5g} (data {validity['energy_of_data']['mean']:.5g})"

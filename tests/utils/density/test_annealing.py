@@ -7,7 +7,7 @@ import tensorflow as tf
 from utils.density.annealing import (
     anneal,
     bits_per_dim,
-    make_locate,
+    make_state_of,
     make_uniforms,
     metropolis_step,
     steps_for,
@@ -79,9 +79,9 @@ def annealed(potential, images, steps, *, forward, epsilon=0.4):
         def uniform(step):
             return tf.random.stateless_uniform(images.shape[:1], [step, 2], dtype=tf.float64)
 
-        locate = make_locate(base_of(images.shape[1:]).potential, potential)
+        state_of = make_state_of(base_of(images.shape[1:]).potential, potential)
         path = betas, tf.fill([steps], tf.constant(epsilon, tf.float64))
-        return anneal(images, locate, path, num_steps=steps, draws=(noise, uniform))
+        return anneal(images, state_of, path, num_steps=steps, draws=(noise, uniform))
 
     return run().log_weights.numpy()
 
@@ -133,7 +133,7 @@ def test_a_path_that_stays_leaves_exact_samples_exact_and_weights_alone(rng):
     scale, images = 0.3, tf.constant(rng.normal(0.5, 0.3, (3000, 1, 1, 2)))
     steps = 30
     path = tf.ones([steps + 1], tf.float64), tf.fill([steps], tf.constant(0.45, tf.float64))
-    locate = make_locate(base_of((1, 1, 2)).potential, gaussian)
+    state_of = make_state_of(base_of((1, 1, 2)).potential, gaussian)
 
     @tf.function(autograph=False)
     def run():
@@ -142,12 +142,12 @@ def test_a_path_that_stays_leaves_exact_samples_exact_and_weights_alone(rng):
             lambda k: tf.random.stateless_normal(shape, [k, 1], dtype=tf.float64),
             lambda k: tf.random.stateless_uniform(shape[:1], [k, 2], dtype=tf.float64),
         )
-        return anneal(images, locate, path, num_steps=steps, draws=draws)
+        return anneal(images, state_of, path, num_steps=steps, draws=draws)
 
-    place, log_weights, accepted = run()
+    state, log_weights, accepted = run()
     assert not log_weights.numpy().any()
     assert 0.3 < accepted.numpy().mean() < 0.9
-    ends = place.images.numpy()
+    ends = state.images.numpy()
     assert ends.mean() == pytest.approx(0.5, abs=4 * scale / np.sqrt(6000))
     assert ends.std() == pytest.approx(scale, rel=4 / np.sqrt(2 * 6000))
     assert np.abs(ends - images).min(axis=0).max() > 0, "all have moved"
@@ -158,11 +158,11 @@ def test_a_step_is_accepted_as_often_as_the_validity_of_chains_says(rng):
     images, noise = (tf.constant(rng.standard_normal((50, 1, 1, 3))) for _ in range(2))
     chance = acceptance(images, experts, 0.3, noise)
     assert 0.05 < np.mean(chance < 1) < 1
-    locate = make_locate(base_of((1, 1, 3)).potential, experts)
+    state_of = make_state_of(base_of((1, 1, 3)).potential, experts)
     for factor, expected in ((1 - 1e-9, True), (1 + 1e-9, False)):
         uniform = tf.where(chance < 1, chance * factor, 1 - 1e-9)
         _, moved = metropolis_step(
-            locate(images), locate, beta=tf.constant(1.0, tf.float64),
+            state_of(images), state_of, beta=tf.constant(1.0, tf.float64),
             epsilon=tf.constant(0.3, tf.float64), noise=noise, uniform=uniform,
         )  # fmt: skip
         np.testing.assert_array_equal(moved, (chance.numpy() == 1) | expected)
@@ -185,27 +185,27 @@ def test_a_path_cut_into_segments_is_the_same_path(rng):
     keys = tf.constant(rng.integers(0, 1000, (4, 2)))
     draws = make_image_noise(keys, images), make_uniforms(keys)
     base = fit_gaussian(Spread(np.zeros(2), np.ones(2)), (1, 2, 1), noise=0.1, full=False)
-    locate = make_locate(base.potential, gaussian)
+    state_of = make_state_of(base.potential, gaussian)
     betas = tf.linspace(tf.constant(0, tf.float64), 1, 11)
     sizes = tf.fill([10], tf.constant(0.3, tf.float64))
-    whole = anneal(images, locate, (betas, sizes), num_steps=10, draws=draws)
-    begun = anneal(images, locate, (betas, sizes), num_steps=4, draws=draws)
+    whole = anneal(images, state_of, (betas, sizes), num_steps=10, draws=draws)
+    begun = anneal(images, state_of, (betas, sizes), num_steps=4, draws=draws)
     ended = anneal(
-        begun.place.images, locate, (betas[4:], sizes[4:]), num_steps=6, draws=draws, first_step=4
+        begun.state.images, state_of, (betas[4:], sizes[4:]), num_steps=6, draws=draws, first_step=4
     )
-    np.testing.assert_array_equal(ended.place.images, whole.place.images)
+    np.testing.assert_array_equal(ended.state.images, whole.state.images)
     np.testing.assert_allclose(begun.log_weights + ended.log_weights, whole.log_weights, rtol=1e-12)
 
 
 def test_a_chain_does_not_depend_on_those_beside_it(rng):
     images = tf.constant(rng.standard_normal((4, 1, 2, 1)), tf.float32)
     keys = tf.constant(rng.integers(0, 1000, (4, 2)))
-    locate = make_locate(lambda x: squares(x, 0.0, 1.0), gaussian)
+    state_of = make_state_of(lambda x: squares(x, 0.0, 1.0), gaussian)
     path = tf.linspace(tf.constant(0, tf.float64), 1, 6), tf.ones([5], tf.float64) / 3
 
     def ends(rows):
         draws = make_image_noise(keys[rows], images[rows]), make_uniforms(keys[rows])
-        return anneal(images[rows], locate, path, num_steps=5, draws=draws).place.images
+        return anneal(images[rows], state_of, path, num_steps=5, draws=draws).state.images
 
     np.testing.assert_allclose(ends(slice(1, 3)), ends(slice(0, 4))[1:3], rtol=1e-6)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from utils.density.report import Report
+from utils.density.report import DensityReport
 from utils.density.results import MEASURED, report_annealing
 from utils.density.stages import FORWARD, REVERSE
 
@@ -23,7 +23,7 @@ def test_both_directions_of_perfect_annealing_report_the_same_z_and_likelihood(t
     forward, backward = (np.tile([log, 0.6], (8, 1)) for log in (log_z, -log_z))
     annealed = {(FORWARD, steps): forward, (REVERSE, steps): backward}
 
-    report_annealing(run, Report(str(tmp_path), {}), held_out, annealed)
+    report_annealing(run, DensityReport(str(tmp_path), {}), held_out, annealed)
 
     found = json.loads((tmp_path / "report.json").read_text())
     own, bits = found["log_z"]["by_steps"]["20"], found["bits_per_dim"]["by_steps"]["20"]

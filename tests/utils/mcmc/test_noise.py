@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.mcmc.image_chains import image_keys
 from utils.mcmc.noise import make_image_noise, make_noise
-from utils.seeds import Purpose, Share, fold, folded, folding_draw
+from utils.seeds import Purpose, Share, fold, fold_each, folded, folding_draw
 
 
 def test_noise_is_a_function_of_seed_and_step():
@@ -46,13 +45,13 @@ def test_noise_of_replicas_and_of_their_pieces_is_that_of_the_batch_bit_for_bit(
 
 def test_noise_belongs_to_the_image_and_the_step():
     images = tf.zeros((3, 8, 8, 3))
-    keys = image_keys(0, Purpose.EVALUATION, [5, 900, 7])
+    keys = fold_each(0, Purpose.EVALUATION, [5, 900, 7])
     noise = make_image_noise(keys, images)
     first, second = noise(tf.constant(0)).numpy(), noise(tf.constant(1)).numpy()
     key = folded(folding_draw(keys[1]), 0)
     drawn = tf.random.stateless_normal(images.shape[1:], key, alg="philox")
     np.testing.assert_array_equal(first[1], drawn)
-    alone = make_image_noise(image_keys(0, Purpose.EVALUATION, [900]), images[:1])
+    alone = make_image_noise(fold_each(0, Purpose.EVALUATION, [900]), images[:1])
     assert np.array_equal(alone(tf.constant(0))[0], first[1])
     drawn = np.concatenate([first, second]).reshape(6, -1)
     correlations = np.corrcoef(drawn) - np.eye(6)

@@ -27,9 +27,9 @@ def _is_data(images: np.ndarray, dataset) -> bool:
     return all(np.rint((x + 1) * 127.5).astype(np.uint8).tobytes() in known for x in images)
 
 
-def _fill(config, dataset=None, gen=None, size="persistent_size") -> Bank:
+def _fill(config, dataset=None, gen=None, key="persistent_size") -> Bank:
     sources = starts.Sources(dataset, None, None)
-    return starts.create_bank(config, Replicas(config), gen, sources, empty=False, size=size)
+    return starts.create_bank(config, Replicas(config), gen, sources, empty=False, size_key=key)
 
 
 def test_persistent_banks_start_uniform_with_the_scale():
@@ -44,7 +44,7 @@ def test_persistent_banks_start_uniform_with_the_scale():
 def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
     config = _config("data_persistent", burnin_size=8)
     one, other = (
-        _fill(config, dataset, size=size).images for size in ("persistent_size", "burnin_size")
+        _fill(config, dataset, key=key).images for key in ("persistent_size", "burnin_size")
     )
     whole = _fill({**config, "persistent_size": 24}, dataset)
     np.testing.assert_array_equal(np.concatenate([one, other]), whole.images)  # one stream

@@ -7,7 +7,7 @@ from PIL import Image
 from utils.images import tile
 from utils.scores import film
 from utils.scores.film import CHAINS, STRIP, save_film
-from utils.scores.segments import FRAMES, film_steps, look_steps, segment_ends, segments
+from utils.scores.segments import FRAMES, film_steps, recorded_steps, segment_ends, segments
 
 CONFIG = {"film": True, "mcmc_steps": 1000, "segment_steps": 400, "fid_steps": [0, 35]}
 CONFIG |= {"num_samples": 10, "batch_size": 4}
@@ -73,4 +73,4 @@ def test_a_film_cuts_the_first_batch_alone():
     assert [s for s in filmed if s.batch] == [s for s in plain if s.batch]
     ends = [s.last for s in filmed if s.batch == 0 and s.checkpoint == 0]
     assert ends == segment_ends(CONFIG, 0)
-    assert {*look_steps(CONFIG)} | {*film_steps(CONFIG)} == {*ends}
+    assert {*recorded_steps(CONFIG)} | {*film_steps(CONFIG)} == {*ends}

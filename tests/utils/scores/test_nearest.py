@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.scores.nearest import NEAREST, describe, find_nearest, line, save_nearest
+from utils.scores.nearest import NEAREST, describe, find_nearest, message, save_nearest
 
 SHAPE = (4, 4, 1)
 
@@ -53,14 +53,14 @@ def test_a_copy_is_found_out_and_what_was_not_learned_is_farther(data, rng):
     assert told["among"] == 50
     assert told["samples"]["pixels"] < 1e-6
     assert told["held_out"]["pixels"] > 1
-    assert line(told).startswith("nearest of 50 training pictures, median: features ")
-    assert "held-out data" in line(told)
+    assert message(told).startswith("nearest of 50 training pictures, median: features ")
+    assert "held-out data" in message(told)
 
 
 def test_samples_without_held_out_pictures_stand_alone(data):
     told = describe(find_nearest(features(data[:4]), data[:4], batches(data, 8)), num_samples=4)
     assert told["held_out"] is None
-    assert "held-out" not in line(told)
+    assert "held-out" not in message(told)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from utils.data.streams import load_data
 from utils.mcmc.langevin import Dynamics, langevin
-from utils.scores.validity import Trace, acceptance, data_energies, describe, drift, line
+from utils.scores.validity import Trace, acceptance, data_energies, describe, drift, message
 
 SHAPE = (2, 2, 3)
 
@@ -78,7 +78,7 @@ def test_energies_of_data_carry_noise_of_the_image_whatever_the_batch(data_dir):
     assert added == pytest.approx(3072 * 0.01, abs=5 * 11.1 / np.sqrt(50))
 
 
-def test_the_description_is_json_and_its_line_tells_the_last_scored_step():
+def test_the_description_is_json_and_its_message_gives_the_last_scored_step():
     steps = np.array([0, 10, 20, 30])
     columns = [np.full((4, 4), value) for value in (5.0, 1.0, 0.25, 0.5)]
     validity = describe(Trace(steps, *columns), np.array([1.0, 3.0]), [10, 30], 0.02)
@@ -88,4 +88,4 @@ def test_the_description_is_json_and_its_line_tells_the_last_scored_step():
         "standard_deviation": pytest.approx(2**0.5),
         "standard_error": 1.0,
     }
-    assert line(validity) == "energy 5 (data 2), acceptance 0.500, saturated 0.2500"
+    assert message(validity) == "energy 5 (data 2), acceptance 0.500, saturated 0.2500"

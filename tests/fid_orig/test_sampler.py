@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fid_orig.sampler import load_sampler
 from nets import create_ebm, create_gen
 from utils.errors import UserError
-from utils.mcmc.image_chains import image_keys, load_sampler
-from utils.seeds import Purpose
+from utils.seeds import Purpose, fold_each
 from utils.weights.files import save_weights
 
 SHAPE = [32, 32, 3]
@@ -47,7 +47,7 @@ def test_chains_start_at_the_generators_images_or_at_uniform_noise(weights):
     latents = tf.stack(
         [
             weights["network"].sample_latents(1, key)[0]
-            for key in image_keys(0, Purpose.LATENTS, numbers)
+            for key in fold_each(0, Purpose.LATENTS, numbers)
         ]
     )
     expected = weights["network"](latents, training=False)

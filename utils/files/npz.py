@@ -1,5 +1,6 @@
-"""Reading npz files of a user."""
+"""Reading npz files: our own, and those of a user."""
 
+import io
 import zipfile
 import zlib
 
@@ -16,6 +17,12 @@ UNREADABLE = (  # the errors of np.load for files in other formats
     *(ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, tf.errors.OpError),
     *DAMAGED,
 )
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz by name; raises one of `UNREADABLE`."""
+    with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
+        return dict(arrays)
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
