@@ -43,9 +43,37 @@ def test_gradients_are_checked_once_per_defence(capsys):
     assert {one.adv_norm for name, one in found.items() if name.startswith("l2/")} == {"l2"}
 
 
-def test_emoji_has_only_192_images_for_the_bare_classifier(capsys):
-    found = planned(capsys, "configs_attack/emoji32_table.py", "--only", "bare")
-    assert {images(one) for one in found.values()} == {range(48, 240)}
+@pytest.mark.parametrize(
+    ("config", "attacked"),
+    [("emoji32_table", range(48, 240)), ("fashion_table", range(50, 250))],
+)
+def test_the_bare_classifier_is_attacked_on_200_images_or_what_emoji_has(capsys, config, attacked):
+    """None of them is of the defence's batch 1."""
+    found = planned(capsys, f"configs_attack/{config}.py", "--only", "bare")
+    assert {images(one) for one in found.values()} == {attacked}
+    assert {one.langevin_steps for one in found.values()} == {0}
+
+
+@pytest.mark.parametrize("name", ["shortrun", "longrun"])
+def test_the_page_attacks_the_other_fashion_models_as_the_life_cycle_does(capsys, name):
+    page = (Path(attacks.__file__).parents[1] / "docs" / "defence.md").read_text()
+    (command,) = [
+        line for line in page.splitlines() if f"--work tf_out/attacks/fashion_{name}" in line
+    ]
+    argv = shlex.split(command)[3:]
+    del argv[(work := argv.index("--work")) : work + 2]
+    found = planned(capsys, *argv)
+    assert set(found) == {"three/pgd", "three/apgd_ce", "three/smoothed"}
+    cycle = life_cycle.Cycle(Path("work"), False, "fashion_mnist")
+    _, path, _, _, _, *changes = cycle.commands[f"attack_{name}"]
+    theirs = load_config(path, changes, "attack")
+    for one in found.values():
+        assert images(one) == range(48, 96)
+        for key in ("epsilon", "mcmc_temp", "tau", "prior_temp", "langevin_steps", "net_type"):
+            assert one[key] == theirs[key], key
+        for key in ("ebm_weights", "prior_weights"):
+            assert (one[key] is None) == (theirs[key] is None)
+            assert one[key] is None or Path(one[key]).exists()
 
 
 @pytest.mark.parametrize(
