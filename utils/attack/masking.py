@@ -14,7 +14,7 @@ from utils.config.keys import GRADIENT_ATTACKS
 
 DIRECTIONS = 32  # of finite differences, per image
 APART = 2**30  # a round number that no attack reaches
-LARGEST = 255.0  # radius at which growing stops: under `linf` it reaches every image
+DOUBLINGS = 7  # of the radius; the next radius is the largest
 
 Checks = dict[str, np.ndarray]
 
@@ -35,10 +35,12 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
 
     whole = robust({})
     sizes, by_size = [config["adv_eps"]], [whole]
-    while by_size[-1] and sizes[-1] < LARGEST:
-        sizes.append(min(2 * sizes[-1], LARGEST))
-        longer = config["adv_eta"] * sizes[-1] / config["adv_eps"]
-        by_size.append(robust({"adv_eps": sizes[-1], "adv_eta": longer}))
+    for size in larger_radii(config["adv_eps"], config["adv_norm"], batch.images[0].size):
+        if not by_size[-1]:
+            break
+        longer = config["adv_eta"] * size / config["adv_eps"]
+        sizes.append(size)
+        by_size.append(robust({"adv_eps": size, "adv_eta": longer}))
     searches = [
         robust({"attack": name, "attack_gradient": "bpda"}) for name in ("random", "square")
     ]
@@ -50,6 +52,13 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
         **cosines(config, defense, batch),
     }  # fmt: skip
     return {name: np.array(values) for name, values in checks.items()}
+
+
+def larger_radii(radius: float, norm: str, pixels: int) -> list[float]:
+    """Return growing radii, in 1/255 of the range [0, 1]; the last reaches every image."""
+    largest = 255.0 * (np.sqrt(pixels) if norm == "l2" else 1)
+    doubled = {min(radius * 2.0**times, largest) for times in range(1, DOUBLINGS + 1)}
+    return sorted(size for size in {*doubled, largest} if size > radius)
 
 
 def judged(checks: Checks, images: int) -> dict[str, bool]:

@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tests.toys import chain_of, purified_by, toy
+from tests.runs import cpus
+from tests.toys import chain_of, linear, purified_by, toy
 from utils.attack import defense as defense_module
-from utils.attack.masking import check_masking, judged
+from utils.attack.defense import Defense
+from utils.attack.masking import check_masking, judged, larger_radii
 
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
 
@@ -13,6 +16,31 @@ def test_gradients_that_show_the_way_pass(rng):
     assert all(judged(checks, 11).values()), checks
     assert checks["robust_by_eps"][-1] == 0
     assert checks["cosine_smoothed_differences"][0] > 0.8
+
+
+def test_the_radius_grows_until_it_reaches_every_image():
+    """In L2 that is the norm of a change of every pixel from black to white."""
+    assert larger_radii(128.0, "linf", 3072) == [255.0]
+    assert larger_radii(8.0, "linf", 3072) == [16, 32, 64, 128, 255]
+    assert larger_radii(128.0, "l2", 3072)[:2] == [256, 512]
+    assert larger_radii(128.0, "l2", 3072)[-1] == pytest.approx(255 * 3072**0.5)
+    assert len(larger_radii(1e-3, "l2", 3072)) == 8, "the costs are bounded"
+    assert larger_radii(300.0, "linf", 3072) == []
+
+
+def test_in_l2_a_budget_beyond_255_breaks_every_image(rng):
+    """The mean pixel decides, so that all pixels must change: an L2 norm of about 440."""
+
+    def classify(images):
+        mean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([mean + 0.5, tf.zeros_like(mean)], axis=1)
+
+    budget = {"langevin_steps": 0, "adv_norm": "l2", "adv_eps": 128.0, "adv_eta": 32.0}
+    config, _, batch, _ = linear(rng, **RULES, **budget)
+    batch = batch._replace(labels=np.zeros(len(batch.labels), int))
+    checks = check_masking(config, Defense(config, cpus(), None, classify), batch)
+    assert checks["robust_by_eps"][checks["eps"] < 256].all()
+    assert judged(checks, len(batch.labels))["robust accuracy goes to 0 as eps grows"]
 
 
 def test_gradients_that_point_the_wrong_way_are_found_out(rng, monkeypatch):
