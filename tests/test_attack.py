@@ -2,7 +2,9 @@
 
 import functools
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -232,6 +234,32 @@ def test_checks_of_gradients_survive_a_resume_and_stand_in_the_report(run):
     report = json.loads((folder / "data_log" / "report.json").read_text())
     assert report["masking"] == before
     assert report["images"] == 12
+
+
+def test_a_signal_during_the_checks_loses_only_them(run, monkeypatch, capsys):
+    check = attack.check_masking
+
+    def told_to_stop(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return check(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attack, "check_masking", told_to_stop)
+        with pytest.raises(SystemExit) as stop:
+            run("attack_checks=2", "end_batch=1")
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert "all saved but the checks" in capsys.readouterr().out
+    (folder,) = Path("runs").iterdir()
+    before = results(folder)
+    assert before["class_path"].shape == (3, 6)
+    monkeypatch.setattr(attack, "attack_batch", None)  # no batch is attacked again
+    attack.main(["--resume", str(folder)])
+    after = results(folder)
+    assert_same(before, {name: after[name] for name in before})
+    report = json.loads((folder / "data_log" / "report.json").read_text())
+    assert report["masking"]["holds"]
+    attack.main(["--resume", str(folder)])
+    assert "checking" not in capsys.readouterr().out.rpartition("nothing was left to do")[2]
 
 
 def test_a_run_of_an_older_version_is_sent_back_to_it(run, capsys):

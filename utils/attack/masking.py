@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from utils.attack.defense import Defense, Use
-from utils.attack.evaluation import attack_batch
+from utils.attack.evaluation import OnRound, attack_batch
 from utils.attack.losses import margin
 from utils.attack.task import Batch
 from utils.attack.views import antithetic_logits, differences, probes
@@ -19,10 +19,12 @@ DOUBLINGS = 7  # of the radius; the next radius is the largest
 Checks = dict[str, np.ndarray]
 
 
-def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> Checks:
+def check_masking(
+    config: Mapping[str, Any], defense: Defense, batch: Batch, on_round: OnRound
+) -> Checks:
     """Return robust accuracies under variations of the attack, and cosines of its gradients.
 
-    For an attack without gradients, `pgd` is checked instead.
+    For an attack without gradients, `pgd` is checked instead. `on_round` follows every round.
     """
     name = config["attack"] if config["attack"] in GRADIENT_ATTACKS else "pgd"
     kind = config["attack_gradient"].replace("none", "bpda")
@@ -30,7 +32,7 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
     steps, reps = [config["adv_steps"] // 2, config["adv_steps"]], [1, config["eot_attack_reps"]]
 
     def robust(changes: Mapping[str, Any]) -> float:
-        found = attack_batch({**base, **changes}, defense, batch, lambda *_: None)
+        found = attack_batch({**base, **changes}, defense, batch, on_round)
         return float(found["class_path"][-1].mean())
 
     whole = robust({})

@@ -11,8 +11,12 @@ from utils.attack.masking import check_masking, judged, larger_radii
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
 
 
+def quiet(*_) -> None:
+    """Follow a round and do nothing."""
+
+
 def test_gradients_that_show_the_way_pass(rng):
-    checks = check_masking(*toy(rng, **RULES))
+    checks = check_masking(*toy(rng, **RULES), quiet)
     assert all(judged(checks, 11).values()), checks
     assert checks["robust_by_eps"][-1] == 0
     assert checks["cosine_smoothed_differences"][0] > 0.8
@@ -38,7 +42,7 @@ def test_in_l2_a_budget_beyond_255_breaks_every_image(rng):
     budget = {"langevin_steps": 0, "adv_norm": "l2", "adv_eps": 128.0, "adv_eta": 32.0}
     config, _, batch, _ = linear(rng, **RULES, **budget)
     batch = batch._replace(labels=np.zeros(len(batch.labels), int))
-    checks = check_masking(config, Defense(config, cpus(), None, classify), batch)
+    checks = check_masking(config, Defense(config, cpus(), None, classify), batch, quiet)
     assert checks["robust_by_eps"][checks["eps"] < 256].all()
     assert judged(checks, len(batch.labels))["robust accuracy goes to 0 as eps grows"]
 
@@ -52,7 +56,7 @@ def test_gradients_that_point_the_wrong_way_are_found_out(rng, monkeypatch):
     monkeypatch.setattr(defense_module, "make_purify", lambda *_: chain_of(upside_down))
     config, defense, batch = purified_by(upside_down, rng, **RULES | {"adv_steps": 30})
     monkeypatch.setattr(defense_module, "make_gradient", _bpda_alone(defense_module.make_gradient))
-    checks = check_masking(config, defense, batch)
+    checks = check_masking(config, defense, batch, quiet)
     laws = judged(checks, len(batch.labels))
     assert not laws["robust accuracy goes to 0 as eps grows"]
     assert not laws["a black box is no better than a white box"]
