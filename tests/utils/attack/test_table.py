@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 
 from utils.attack.__main__ import main
+from utils.attack.statistics import excess
 from utils.attack.table import DEFENCE
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Return (name, indices, right at the end, changes of the config) -> folder of such a run."""
+    """Return (name, indices, right at the end, control, changes of the config) -> run folder."""
 
-    def write(name: str, indices: list[int], stands: list[int], **changes) -> str:
+    def write(
+        name: str,
+        indices: list[int],
+        stands: list[int],
+        control: list[int] | None = None,
+        **changes,
+    ) -> str:
         folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
         folder.mkdir(parents=True)
         setting = dict.fromkeys(DEFENCE, 1) | {"attack": name, "attack_gradient": "bpda"} | changes
@@ -24,7 +31,8 @@ def write_run(tmp_path):
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         path = np.array([np.ones(len(stands)), stands], np.uint8)
-        np.savez(folder / "results.npz", class_path=path, indices=np.array(indices))
+        controls = {} if control is None else {"control": np.array(control, np.uint8)}
+        np.savez(folder / "results.npz", class_path=path, indices=np.array(indices), **controls)
         return str(folder.parent)
 
     return write
@@ -50,6 +58,23 @@ def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
     assert cells[-1][1] == "4"
     assert cells[-1][4].startswith("0.250 [")
     assert cells[-1][-2:] == ["6", "60"]
+
+
+def test_the_worst_case_has_the_worst_control_and_the_excess_over_it(write_run, capsys):
+    """Of 40 images the attacks leave 10 and the controls 30; one run has half of the images."""
+    every = list(range(40))
+    first = write_run("pgd", every, [1] * 20 + [0] * 20, [1] * 35 + [0] * 5)
+    second = write_run("square", every[:20][::-1], [0] * 10 + [1] * 10, [1] * 15 + [0] * 5)
+    main([first, second])
+    cells = capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]
+    found = excess((np.arange(40) >= 5) & (np.arange(40) < 35), np.arange(40) < 10)
+    assert cells[3].strip() == "0.750"
+    assert cells[4].strip().startswith("0.250 [")
+    assert cells[5].strip() == f"0.500 [{found['low']:.3f}, {found['high']:.3f}]"
+    main([first, write_run("square", every, [1] * 40)])
+    assert capsys.readouterr().out.splitlines()[-1].split("|")[4].strip() == "0.875"
+    main([write_run("pgd", every, [1] * 40), second])
+    assert capsys.readouterr().out.splitlines()[-1].split("|")[4].strip() == "-"
 
 
 @pytest.mark.parametrize(
