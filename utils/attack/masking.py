@@ -13,6 +13,7 @@ from utils.attack.views import antithetic_logits, differences, probes
 from utils.config.keys import GRADIENT_ATTACKS
 
 DIRECTIONS = 32  # of finite differences, per image
+TOLERANCE = 0.05  # a cosine that is lower by less is no hindrance
 APART = 2**30  # a round number that no attack reaches
 DOUBLINGS = 7  # of the radius; the next radius is the largest
 
@@ -51,7 +52,7 @@ def check_masking(
         "steps": steps, "robust_by_steps": [robust({"adv_steps": steps[0]}), whole],
         "reps": reps, "robust_by_reps": [robust({"eot_attack_reps": 1}), whole],
         "robust_by_gradient_random_square": [whole, *searches],
-        **cosines(config, defense, batch),
+        **cosines(base, defense, batch),
     }  # fmt: skip
     return {name: np.array(values) for name, values in checks.items()}
 
@@ -64,38 +65,49 @@ def larger_radii(radius: float, norm: str, pixels: int) -> list[float]:
 
 
 def judged(checks: Checks, images: int) -> dict[str, bool]:
-    """Return which of the laws hold; a difference of one image counts as chance."""
+    """Return which of the laws hold.
+
+    A difference of one image counts as chance, and so do two standard errors of a cosine.
+    """
     slack = 1 / images + 1e-9
     gradient, random, square = checks["robust_by_gradient_random_square"]
     fewer_steps, steps = checks["robust_by_steps"]
     one, reps = checks["robust_by_reps"]
-    return {
+    laws = {
         "robust accuracy goes to 0 as eps grows": bool(checks["robust_by_eps"][-1] == 0),
         "more steps do not raise it": bool(steps <= fewer_steps + slack),
         "more repetitions do not raise it": bool(reps <= one + slack),
         "random search is no better than gradients": bool(gradient <= random + slack),
         "a black box is no better than a white box": bool(gradient <= square + slack),
     }
+    if "cosine_attack_minus_smoothed" in checks:  # there is a purification
+        mean, error = checks["cosine_attack_minus_smoothed"]
+        agrees = bool(mean + 2 * error >= -TOLERANCE)
+        laws["its gradient agrees with differences as well as `smoothed`"] = agrees
+    return laws
 
 
 def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[str, list[float]]:
     """Return the mean cosines of gradients with finite differences, and their standard errors.
 
     Both are of the margin at the natural images, under the same noise, projected on random
-    directions.
+    directions. The gradients are `bpda`, `smoothed` and the attack's own; the difference of the
+    last two is taken image by image.
     """
     moves = probes(defense, batch, APART, DIRECTIONS)
     each = antithetic_logits(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
     purified = defense.purify(batch.images, batch.indices, Use.PROBE, APART)
     slopes = margin(defense.logits(purified).mean(axis=1), batch.labels)[1]
-    rises = differences(each, slopes)
+    rises, own = differences(each, slopes), config["attack_gradient"]
     found = {}
-    for kind in ("bpda", "smoothed") if config["langevin_steps"] else ("bpda",):
+    for kind in dict.fromkeys(["bpda", "smoothed", own] if config["langevin_steps"] else ["bpda"]):
         gradient = defense.gradient(purified, slopes, kind)
         found[kind] = cosine(np.einsum("nhwc,nphwc->np", gradient, moves), rises)
+    named = {f"cosine_{kind}_differences": values for kind, values in found.items()}
+    if config["langevin_steps"]:
+        named["cosine_attack_minus_smoothed"] = found[own] - found["smoothed"]
     return {
-        f"cosine_{kind}_differences": [values.mean(), values.std() / np.sqrt(len(values))]
-        for kind, values in found.items()
+        name: [values.mean(), values.std() / np.sqrt(len(values))] for name, values in named.items()
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.attack.statistics import excess, proportion
+from utils.config.keys import GRADIENT_ATTACKS
 from utils.data.npz import read_npz
 from utils.errors import UserError
 from utils.files.whole import join
@@ -16,6 +17,7 @@ DEFENCE = (
     *("clf_weights", "ebm_weights", "prior_weights", "langevin_steps", "epsilon", "mcmc_temp"),
     *("tau", "eot_defense_reps", "data_type", "split", "seed", "shuffle", "adv_norm", "adv_eps"),
 )
+BLACK_BOXES = ("square", "nes")
 HEAD = (
     "| attack | images | natural | control | robust, 95% interval | excess over control | "
     "one shot | right 1 time, M times | s per image | image-steps per image |"
@@ -67,7 +69,10 @@ def name_of(setting: dict[str, Any]) -> str:
 
 
 def rows_of(attacks: Sequence[Attack]) -> list[str]:
-    """Return the lines of the table; raises UserError if the runs attack different defences."""
+    """Return the lines of the table and what it says of masked gradients.
+
+    Raises UserError if the runs attack different defences.
+    """
     first = attacks[0].report["setting"]
     for attack in attacks[1:]:
         if differ := [key for key in DEFENCE if attack.report["setting"][key] != first[key]]:
@@ -76,7 +81,7 @@ def rows_of(attacks: Sequence[Attack]) -> list[str]:
             )
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
     lines += [row_of(attack) for attack in attacks]
-    return [*lines, worst_case(attacks)] if len(attacks) > 1 else lines
+    return [*lines, worst_case(attacks), *boxes(attacks)] if len(attacks) > 1 else lines
 
 
 def row_of(attack: Attack) -> str:
@@ -126,6 +131,29 @@ def worst_case(attacks: Sequence[Attack]) -> str:
 def worst(runs: Sequence[dict[int, bool]]) -> dict[int, bool]:
     """Return whether each image stays right in all runs that have it."""
     return {i: all(run.get(i, True) for run in runs) for run in runs for i in run}
+
+
+def boxes(attacks: Sequence[Attack]) -> list[str]:
+    """Return lines that judge black boxes against white boxes, on the images that all attacked.
+
+    A difference of one image counts as chance. Without one of both there are no lines.
+    """
+    black, white = (
+        [
+            a.robust
+            for a in attacks
+            if a.report["setting"]["attack"] in names and a.name != "transfer"
+        ]
+        for names in (BLACK_BOXES, GRADIENT_ATTACKS)
+    )
+    if not (black and white and (common := set.intersection(*map(set, [*black, *white])))):
+        return []
+    by_black, by_white = (sum(worst(side)[i] for i in common) for side in (black, white))
+    verdict = "gradients may be masked" if by_black < by_white - 1 else "no sign of masked gradients"
+    return [
+        "",
+        f"on {len(common)} images black boxes leave {by_black}, white boxes {by_white}: {verdict}",
+    ]
 
 
 def _interval(found: dict[str, float], name: str) -> str:

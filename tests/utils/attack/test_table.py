@@ -46,7 +46,7 @@ def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
         write_run("square", [5, 9], [1, 1]),
     ]
     main(runs)
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[:6]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert len({len(row) for row in cells}) == 1
     assert [row[0] for row in cells[2:]] == [
@@ -60,21 +60,48 @@ def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
     assert cells[-1][-2:] == ["6", "60"]
 
 
+def worst_cells(capsys) -> list[str]:
+    """Return the cells of the row of the worst case."""
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "worst case" in line]
+    return [cell.strip() for cell in row.split("|")[1:-1]]
+
+
 def test_the_worst_case_has_the_worst_control_and_the_excess_over_it(write_run, capsys):
     """Of 40 images the attacks leave 10 and the controls 30; one run has half of the images."""
     every = list(range(40))
     first = write_run("pgd", every, [1] * 20 + [0] * 20, [1] * 35 + [0] * 5)
     second = write_run("square", every[:20][::-1], [0] * 10 + [1] * 10, [1] * 15 + [0] * 5)
     main([first, second])
-    cells = capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]
+    cells = worst_cells(capsys)
     found = excess((np.arange(40) >= 5) & (np.arange(40) < 35), np.arange(40) < 10)
-    assert cells[3].strip() == "0.750"
-    assert cells[4].strip().startswith("0.250 [")
-    assert cells[5].strip() == f"0.500 [{found['low']:.3f}, {found['high']:.3f}]"
+    assert cells[3] == "0.750"
+    assert cells[4].startswith("0.250 [")
+    assert cells[5] == f"0.500 [{found['low']:.3f}, {found['high']:.3f}]"
     main([first, write_run("square", every, [1] * 40)])
-    assert capsys.readouterr().out.splitlines()[-1].split("|")[4].strip() == "0.875"
+    assert worst_cells(capsys)[3] == "0.875"
     main([write_run("pgd", every, [1] * 40), second])
-    assert capsys.readouterr().out.splitlines()[-1].split("|")[4].strip() == "-"
+    assert worst_cells(capsys)[3] == "-"
+
+
+@pytest.mark.parametrize(
+    ("stands", "words"),
+    [
+        ([1, 1, 0, 0], "black boxes leave 2, white boxes 2: no sign of masked gradients"),
+        ([0, 0, 0, 0], "black boxes leave 0, white boxes 2: gradients may be masked"),
+    ],
+)
+def test_black_boxes_are_judged_on_the_images_that_white_boxes_attacked(
+    write_run, capsys, stands, words
+):
+    runs = [
+        write_run("pgd", [1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 1, 1]),
+        write_run("apgd_ce", [1, 2, 3, 4, 5, 6], [1, 1, 0, 1, 1, 1]),
+        write_run("pgd", [1, 2, 3, 4], [0, 0, 0, 0], attack_gradient="none"),  # a transfer
+    ]
+    main(runs)
+    assert "black boxes" not in capsys.readouterr().out
+    main([*runs, write_run("square", [4, 3, 2, 1], stands[::-1])])
+    assert capsys.readouterr().out.splitlines()[-1] == f"on 4 images {words}"
 
 
 @pytest.mark.parametrize(
