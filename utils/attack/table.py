@@ -1,7 +1,7 @@
 """The table of attacks on one defence, with the worst case per image over all attacks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,15 @@ from utils.data.npz import read_npz
 from utils.errors import UserError
 from utils.files.whole import join
 
-DEFENCE = (
-    *("clf_weights", "ebm_weights", "prior_weights", "langevin_steps", "epsilon", "mcmc_temp"),
-    *("tau", "eot_defense_reps", "data_type", "split", "seed", "shuffle", "adv_norm", "adv_eps"),
+DEFENCE = (  # keys that say what is attacked, how far, and who decides
+    *("data_type", "data_labels", "split", "seed", "shuffle", "image_dims", "adv_norm", "adv_eps"),
+    *("net_type", "ebm_weights", "prior_weights", "prior_temp", "langevin_steps", "epsilon"),
+    *("mcmc_temp", "tau", "precision", "attack_noise", "eot_defense_reps"),
+    *("clf_weights", "clf_type", "clf_output", "clf_stem", "image_dims_clf", "pixel_scale_clf"),
+)
+SEARCH = (  # keys that tell attacks of one name apart
+    *("attack_list", "attack_loss", "surrogate_steps", "adv_steps", "adv_eta", "adv_rand_start"),
+    *("attack_restarts", "eot_attack_reps"),
 )
 BLACK_BOXES = ("square", "nes")
 HEAD = (
@@ -75,13 +81,24 @@ def rows_of(attacks: Sequence[Attack]) -> list[str]:
     """
     first = attacks[0].report["setting"]
     for attack in attacks[1:]:
-        if differ := [key for key in DEFENCE if attack.report["setting"][key] != first[key]]:
+        if differ := [
+            key for key in DEFENCE if attack.report["setting"].get(key) != first.get(key)
+        ]:
             raise UserError(
                 f"runs differ in '{differ[0]}': compare runs of one defence and one budget"
             )
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
-    lines += [row_of(attack) for attack in attacks]
+    lines += [row_of(attack) for attack in told_apart(attacks)]
     return [*lines, worst_case(attacks), *boxes(attacks)] if len(attacks) > 1 else lines
+
+
+def told_apart(attacks: Sequence[Attack]) -> Iterator[Attack]:
+    """Yield the attacks; where several have one name, with the settings that differ in it."""
+    for attack in attacks:
+        own = attack.report["setting"]
+        others = [other.report["setting"] for other in attacks if other.name == attack.name]
+        differ = [key for key in SEARCH if any(other.get(key) != own.get(key) for other in others)]
+        yield attack._replace(name=", ".join([attack.name, *(f"{k}={own.get(k)}" for k in differ)]))
 
 
 def row_of(attack: Attack) -> str:
@@ -149,7 +166,9 @@ def boxes(attacks: Sequence[Attack]) -> list[str]:
     if not (black and white and (common := set.intersection(*map(set, [*black, *white])))):
         return []
     by_black, by_white = (sum(worst(side)[i] for i in common) for side in (black, white))
-    verdict = "gradients may be masked" if by_black < by_white - 1 else "no sign of masked gradients"
+    verdict = (
+        "gradients may be masked" if by_black < by_white - 1 else "no sign of masked gradients"
+    )
     return [
         "",
         f"on {len(common)} images black boxes leave {by_black}, white boxes {by_white}: {verdict}",

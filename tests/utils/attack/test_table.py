@@ -5,7 +5,8 @@ import pytest
 
 from utils.attack.__main__ import main
 from utils.attack.statistics import excess
-from utils.attack.table import DEFENCE
+from utils.attack.table import DEFENCE, SEARCH
+from utils.config import keys
 
 
 @pytest.fixture
@@ -104,9 +105,27 @@ def test_black_boxes_are_judged_on_the_images_that_white_boxes_attacked(
     assert capsys.readouterr().out.splitlines()[-1] == f"on 4 images {words}"
 
 
+def test_what_a_table_compares_are_keys_of_an_attack():
+    assert {*DEFENCE, *SEARCH} <= {*keys.keys_of("attack")}
+    assert not {*DEFENCE} & {*SEARCH}
+
+
+def test_rows_of_one_name_tell_what_differs(write_run, capsys):
+    losses = {"cross_entropy": 20, "margin": 40}
+    runs = [write_run("pgd", [1], [1], attack_loss=n, adv_steps=s) for n, s in losses.items()]
+    main([*runs, write_run("square", [1], [1], adv_steps=300)])
+    names = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()[2:5]]
+    assert names == [*(f"pgd, attack_loss={n}, adv_steps={s}" for n, s in losses.items()), "square"]
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
-    [({"adv_eps": 2}, "runs differ in 'adv_eps'"), (None, "is no run of attack.py")],
+    [
+        ({"adv_eps": 2}, "runs differ in 'adv_eps'"),
+        ({"attack_noise": "fixed"}, "runs differ in 'attack_noise'"),
+        ({"prior_temp": 2}, "runs differ in 'prior_temp'"),
+        (None, "is no run of attack.py"),
+    ],
 )
 def test_a_table_is_of_one_defence(write_run, capsys, tmp_path, other, words):
     runs = [write_run("pgd", [1], [1])]
