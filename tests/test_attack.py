@@ -213,6 +213,14 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
         (["attack_gradient=surrogate"], "must be below 'langevin_steps' 2, not None"),
         (["attack_gradient=surrogate", "surrogate_steps=2"], "'langevin_steps' 2, not 2"),
         (["attack=nes", "eot_attack_reps=3"], "'eot_attack_reps' 3 must be even"),
+        (
+            ["attack=transfer", "attack_restarts=2", "adv_rand_start=False"],
+            "'attack_restarts' 2 repeats one search",
+        ),
+        (
+            ["attack_noise=fixed", "attack_restarts=2", "adv_rand_start=False"],
+            "set adv_rand_start=True",
+        ),
         (["attack_checks=2", "adv_eps=0"], "'attack_checks' needs 'adv_eps' above 0"),
     ],
 )

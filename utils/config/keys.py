@@ -213,7 +213,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("adv_norm", ATTACK, Literal["linf", "l2"], "linf", "norm of the perturbation"),
         Key("adv_eps", ATTACK, number(ge=0), REQUIRED, "size of the perturbation, in 1/255 of the range [0, 1]"),
         Key("adv_eta", ATTACK, number(ge=0), REQUIRED, "step size, in 1/255 of the range [0, 1]"),
-        Key("adv_steps", ATTACK, whole(ge=0), REQUIRED, "steps of each search; `square`: queries after the first"),
+        Key("adv_steps", ATTACK, whole(ge=0), REQUIRED, "steps of each search; Auto-PGD: the last one returns to the peak; `square`: queries after the first"),
         Key("adv_rand_start", ATTACK, bool, True, "start at a random point of the ball"),
         Key("attack_restarts", ATTACK, whole(ge=1), 1, "searches of each attack, each from a start of its own"),
         Key("attack_loss", ATTACK, Literal["cross_entropy", "margin"], "cross_entropy", "loss that `pgd` and `transfer` increase"),
