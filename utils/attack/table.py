@@ -153,26 +153,23 @@ def worst(runs: Sequence[dict[int, bool]]) -> dict[int, bool]:
 def boxes(attacks: Sequence[Attack]) -> list[str]:
     """Return lines that judge black boxes against white boxes, on the images that all attacked.
 
-    A difference of one image counts as chance. Without one of both there are no lines.
+    A difference of one image counts as chance. Without attacks of both kinds there are no lines.
     """
+    attacks = [
+        attack for attack in attacks if attack.report["setting"]["attack_gradient"] != "none"
+    ]
     black, white = (
-        [
-            a.robust
-            for a in attacks
-            if a.report["setting"]["attack"] in names and a.name != "transfer"
-        ]
-        for names in (BLACK_BOXES, GRADIENT_ATTACKS)
+        [a.robust for a in attacks if a.report["setting"]["attack"] in kinds]
+        for kinds in (BLACK_BOXES, GRADIENT_ATTACKS)
     )
     if not (black and white and (common := set.intersection(*map(set, [*black, *white])))):
         return []
-    by_black, by_white = (sum(worst(side)[i] for i in common) for side in (black, white))
-    verdict = (
-        "gradients may be masked" if by_black < by_white - 1 else "no sign of masked gradients"
-    )
-    return [
-        "",
-        f"on {len(common)} images black boxes leave {by_black}, white boxes {by_white}: {verdict}",
+    left = [
+        sum(stands for i, stands in worst(side).items() if i in common) for side in (black, white)
     ]
+    verdict = "no sign of masked gradients" if left[0] + 1 >= left[1] else "gradients may be masked"
+    counts = f"on {len(common)} images black boxes leave {left[0]}, white boxes {left[1]}"
+    return ["", f"{counts}: {verdict}"]
 
 
 def _interval(found: dict[str, float], name: str) -> str:

@@ -224,7 +224,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("eot_defense_reps", ATTACK, whole(ge=1), REQUIRED, "purifications per image that decide its class"),
         Key("attack_noise", ATTACK, Literal["fresh", "fixed"], "fresh", "`fixed`: every purification of an image uses noise that the attacker knows"),
         Key("attack_control", ATTACK, bool, True, "also verify random perturbations of full size, equally often"),
-        Key("attack_checks", ATTACK, whole(ge=0), 0, "images of the first batch on which to check for masked gradients; takes about as long as six attacks on them"),
+        Key("attack_checks", ATTACK, whole(ge=0), 0, "images of the first batch on which to check for masked gradients; takes as long as 4 to 12 attacks on them"),
         Key("attack_packing", ATTACK, bool, True, "leave out broken images and verify candidates together; False: the plain schedule"),
         Key("attack_memory_gb", ATTACK, number(gt=0), 4.0, "`full`, `smoothed`, `surrogate`: GB of memory for the stored chains"),
         Key("chain_batch", ATTACK, whole(ge=1) | None, None,

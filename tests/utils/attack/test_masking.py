@@ -9,6 +9,7 @@ from utils.attack.defense import Defense
 from utils.attack.masking import check_masking, cosines, judged, larger_radii
 
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
+AGREES = "its gradient agrees with differences as well as `smoothed`"
 FINE = {
     "robust_by_gradient_random_square": np.array([0.5, 0.45, 0.4]),
     "robust_by_eps": np.array([0.5, 0.0]), "robust_by_steps": np.array([0.5, 0.5]),
@@ -73,21 +74,18 @@ def _bpda_alone(make_gradient):
     return lambda config, kind, *networks: make_gradient(config, "bpda", *networks)
 
 
-GOES_ASTRAY = "its gradient agrees with differences as well as `smoothed`"
-
-
 def test_a_gradient_that_neglects_the_curvature_is_found_out(rng):
     """The chain's Jacobian is far from the identity that `bpda` takes it for."""
     own = {kind: cosines(*toy(rng, epsilon=1.2, attack_gradient=kind)) for kind in ("bpda", "full")}
     for kind, agrees in (("bpda", False), ("full", True)):
         checks = {**FINE, **{name: np.array(v) for name, v in own[kind].items()}}
-        assert judged(checks, 10)[GOES_ASTRAY] is agrees, own[kind]
+        assert judged(checks, 10)[AGREES] is agrees, own[kind]
 
 
 def test_what_a_cosine_lacks_by_chance_does_not_count():
     for mean, error, agrees in ((-0.2, 0.1, True), (-0.2, 0.05, False), (-0.04, 0.001, True)):
         checks = {**FINE, "cosine_attack_minus_smoothed": np.array([mean, error])}
-        assert judged(checks, 10)[GOES_ASTRAY] is agrees
+        assert judged(checks, 10)[AGREES] is agrees
 
 
 def test_one_image_may_be_decided_by_chance():
