@@ -75,9 +75,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         results |= at_the_end(config, defense, results)
         # All workers purify together; the chief plots.
         examples = None if step else find_examples(defense, results)
-        if config["attack_checks"] and not step:
-            few = batch.of(np.arange(len(batch.labels)) < config["attack_checks"])
-            record.add_checks(check_masking(config, defense, few))
         record.add(results, seconds, image_steps)
         if run.chief:
             if examples is not None:
@@ -85,7 +82,27 @@ def main(argv: Sequence[str] | None = None) -> None:
             record.write(run.path("data_log"))
             print(f"after batch {first + step}: {record.message()}", flush=True)
         run.done(step)
+    if config["attack_checks"] and not record.masking():
+        batch = next(batches_from(config, dataset, first, last))
+        add_checks(
+            run, record, defense, batch.of(np.arange(len(batch.labels)) < config["attack_checks"])
+        )
     write_own_page(run)
+
+
+def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None:
+    """Check for masked gradients on images that are attacked already, and save the results."""
+
+    def stop_if_told(*_) -> None:
+        if run.is_told_to_stop():
+            run.stop("all saved but the checks for masked gradients")
+
+    print("checking for masked gradients", flush=True)
+    with run.interruptible():
+        record.add_checks(check_masking(record.config, defense, batch, stop_if_told))
+        if run.chief:
+            record.write(run.path("data_log"))
+        run.save()
 
 
 def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:

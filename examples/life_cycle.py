@@ -11,7 +11,6 @@ hours, because chains have up to 100,000 steps, some 1,000,000. After a kill, gi
 again: finished stages are not repeated.
 """
 
-import argparse
 import json
 import shlex
 import subprocess
@@ -24,6 +23,7 @@ from typing import Any
 import utils.before_tensorflow
 
 from examples.life_cycle_report import FACTORS, REGIMES, read, report, write
+from utils.config.command_line import Parser
 from utils.config.load import REPOSITORY, load_config
 from utils.errors import one_line_errors
 from utils.files.whole import make_folder
@@ -66,7 +66,7 @@ ATTACKS = {  # by data: the ending of an attack's name, and its changes
 @one_line_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stages that are not finished, then write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(prog="python3 -m examples.life_cycle", description=main.__doc__)
     parser.add_argument("--data", choices=DATA, default="emoji32", help="default emoji32")
     parser.add_argument("--quick", action="store_true", help="in minutes; results mean nothing")
     parser.add_argument("--work", type=Path, help="run folders; default tf_out/life_cycle")

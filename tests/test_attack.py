@@ -2,7 +2,9 @@
 
 import functools
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,14 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
         (["attack_gradient=surrogate"], "must be below 'langevin_steps' 2, not None"),
         (["attack_gradient=surrogate", "surrogate_steps=2"], "'langevin_steps' 2, not 2"),
         (["attack=nes", "eot_attack_reps=3"], "'eot_attack_reps' 3 must be even"),
+        (
+            ["attack=transfer", "attack_restarts=2", "adv_rand_start=False"],
+            "'attack_restarts' 2 repeats one search",
+        ),
+        (
+            ["attack_noise=fixed", "attack_restarts=2", "adv_rand_start=False"],
+            "set adv_rand_start=True",
+        ),
         (["attack_checks=2", "adv_eps=0"], "'attack_checks' needs 'adv_eps' above 0"),
     ],
 )
@@ -226,12 +236,38 @@ def test_attacks_and_gradients_that_do_not_go_together_are_one_line(run, capsys,
 def test_checks_of_gradients_survive_a_resume_and_stand_in_the_report(run):
     folder = run("attack_checks=2", "end_batch=1")
     before = json.loads((folder / "data_log" / "report.json").read_text())["masking"]
-    assert len(before["holds"]) == 5
+    assert len(before["holds"]) == 6
     assert len(before["cosine_smoothed_differences"]) == 2
     attack.main(["--resume", str(folder), "--set", "end_batch=2"])
     report = json.loads((folder / "data_log" / "report.json").read_text())
     assert report["masking"] == before
     assert report["images"] == 12
+
+
+def test_a_signal_during_the_checks_loses_only_them(run, monkeypatch, capsys):
+    check = attack.check_masking
+
+    def told_to_stop(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return check(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attack, "check_masking", told_to_stop)
+        with pytest.raises(SystemExit) as stop:
+            run("attack_checks=2", "end_batch=1")
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert "all saved but the checks" in capsys.readouterr().out
+    (folder,) = Path("runs").iterdir()
+    before = results(folder)
+    assert before["class_path"].shape == (3, 6)
+    monkeypatch.setattr(attack, "attack_batch", None)  # no batch is attacked again
+    attack.main(["--resume", str(folder)])
+    after = results(folder)
+    assert_same(before, {name: after[name] for name in before})
+    report = json.loads((folder / "data_log" / "report.json").read_text())
+    assert report["masking"]["holds"]
+    attack.main(["--resume", str(folder)])
+    assert "checking" not in capsys.readouterr().out.rpartition("nothing was left to do")[2]
 
 
 def test_a_run_of_an_older_version_is_sent_back_to_it(run, capsys):

@@ -31,8 +31,8 @@ def source(tmp_path, rng) -> Path:
     return folder
 
 
-def run(source: Path, target: Path) -> None:
-    main(["configs_attack/smoke.py", str(source), str(target), *SMALL])
+def run(source: Path, target: Path, *changes: str) -> None:
+    main(["configs_attack/smoke.py", str(source), str(target), *SMALL, *changes])
 
 
 def refused(capsys, *argv) -> str:
@@ -92,6 +92,46 @@ def test_an_npz_keeps_its_order_and_whatever_else_it_holds(tmp_path, rng):
         apart = np.abs(found["images"][:, None].astype(int) - images[None]).mean(axis=(2, 3, 4))
     np.testing.assert_array_equal(apart.argmin(axis=1), np.arange(6))
     assert not list((tmp_path / "out").glob("part_*"))
+
+
+@pytest.mark.parametrize("sizes", [(8, 3), (4, 8)])
+def test_the_batch_size_may_change_where_a_work_goes_on(source, tmp_path, rng, monkeypatch, sizes):
+    """After out of memory a smaller batch continues; every picture is purified once."""
+    images = rng.integers(0, 255, (13, 32, 32, 3)).astype(np.uint8)
+    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(13))
+    first, second = (f"batch_size={size}" for size in sizes)
+    for given, indices in (
+        (tmp_path / "own.npz", [*range(13)]),
+        (source, [0, 1, 3, 4, 5, 6, 7, 8, 9]),
+    ):
+        run(given, tmp_path / f"whole_{given.name}", first)
+        with monkeypatch.context() as patch:
+            purified = _killed_after_a_batch(patch)
+            with pytest.raises(SystemExit):
+                run(given, tmp_path / f"part_{given.name}", first)
+            run(given, tmp_path / f"part_{given.name}", second)
+        assert sorted(purified) == indices
+    found, whole = (dict(np.load(tmp_path / f"{n}_own.npz" / "own.npz")) for n in ("part", "whole"))
+    assert len(found["images"]) == len(found["labels"]) == 13
+    np.testing.assert_allclose(found["images"].astype(int), whole["images"], atol=1)
+    found, whole = (pictures(tmp_path / f"{name}_in") for name in ("part", "whole"))
+    assert list(found) == list(whole)
+    for name in whole:
+        np.testing.assert_allclose(found[name].astype(int), whole[name], atol=1)
+
+
+def _killed_after_a_batch(patch) -> list[int]:
+    """Let the first write be the last one before a kill; return the list of what is written."""
+    write, written = tool.write, []
+
+    def killed(work, indices, pixels):
+        write(work, indices, pixels)
+        written.extend(indices.tolist())
+        if len(written) == len(indices):
+            raise KeyboardInterrupt
+
+    patch.setattr(tool, "write", killed)
+    return written
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, capsys):

@@ -6,23 +6,26 @@ from typing import Any
 import numpy as np
 
 from utils.attack.defense import Defense, Use
-from utils.attack.evaluation import attack_batch
+from utils.attack.evaluation import OnRound, attack_batch
 from utils.attack.losses import margin
 from utils.attack.task import Batch
 from utils.attack.views import antithetic_logits, differences, probes
 from utils.config.keys import GRADIENT_ATTACKS
 
 DIRECTIONS = 32  # of finite differences, per image
+TOLERANCE = 0.05  # a cosine that is lower by less is no hindrance
 APART = 2**30  # a round number that no attack reaches
-LARGEST = 255.0  # radius at which growing stops: under `linf` it reaches every image
+DOUBLINGS = 7  # of the radius; the next radius is the largest
 
 Checks = dict[str, np.ndarray]
 
 
-def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> Checks:
+def check_masking(
+    config: Mapping[str, Any], defense: Defense, batch: Batch, on_round: OnRound
+) -> Checks:
     """Return robust accuracies under variations of the attack, and cosines of its gradients.
 
-    For an attack without gradients, `pgd` is checked instead.
+    For an attack without gradients, `pgd` is checked instead. `on_round` follows every round.
     """
     name = config["attack"] if config["attack"] in GRADIENT_ATTACKS else "pgd"
     kind = config["attack_gradient"].replace("none", "bpda")
@@ -30,15 +33,17 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
     steps, reps = [config["adv_steps"] // 2, config["adv_steps"]], [1, config["eot_attack_reps"]]
 
     def robust(changes: Mapping[str, Any]) -> float:
-        found = attack_batch({**base, **changes}, defense, batch, lambda *_: None)
+        found = attack_batch({**base, **changes}, defense, batch, on_round)
         return float(found["class_path"][-1].mean())
 
     whole = robust({})
     sizes, by_size = [config["adv_eps"]], [whole]
-    while by_size[-1] and sizes[-1] < LARGEST:
-        sizes.append(min(2 * sizes[-1], LARGEST))
-        longer = config["adv_eta"] * sizes[-1] / config["adv_eps"]
-        by_size.append(robust({"adv_eps": sizes[-1], "adv_eta": longer}))
+    for size in larger_radii(config["adv_eps"], config["adv_norm"], batch.images[0].size):
+        if not by_size[-1]:
+            break
+        longer = config["adv_eta"] * size / config["adv_eps"]
+        sizes.append(size)
+        by_size.append(robust({"adv_eps": size, "adv_eta": longer}))
     searches = [
         robust({"attack": name, "attack_gradient": "bpda"}) for name in ("random", "square")
     ]
@@ -47,44 +52,62 @@ def check_masking(config: Mapping[str, Any], defense: Defense, batch: Batch) -> 
         "steps": steps, "robust_by_steps": [robust({"adv_steps": steps[0]}), whole],
         "reps": reps, "robust_by_reps": [robust({"eot_attack_reps": 1}), whole],
         "robust_by_gradient_random_square": [whole, *searches],
-        **cosines(config, defense, batch),
+        **cosines(base, defense, batch),
     }  # fmt: skip
     return {name: np.array(values) for name, values in checks.items()}
 
 
+def larger_radii(radius: float, norm: str, pixels: int) -> list[float]:
+    """Return growing radii, in 1/255 of the range [0, 1]; the last reaches every image."""
+    largest = 255.0 * (np.sqrt(pixels) if norm == "l2" else 1)
+    doubled = {min(radius * 2.0**times, largest) for times in range(1, DOUBLINGS + 1)}
+    return sorted(size for size in {*doubled, largest} if size > radius)
+
+
 def judged(checks: Checks, images: int) -> dict[str, bool]:
-    """Return which of the laws hold; a difference of one image counts as chance."""
+    """Return which of the laws hold.
+
+    A difference of one image counts as chance, and so do two standard errors of a cosine.
+    """
     slack = 1 / images + 1e-9
     gradient, random, square = checks["robust_by_gradient_random_square"]
     fewer_steps, steps = checks["robust_by_steps"]
     one, reps = checks["robust_by_reps"]
-    return {
+    laws = {
         "robust accuracy goes to 0 as eps grows": bool(checks["robust_by_eps"][-1] == 0),
         "more steps do not raise it": bool(steps <= fewer_steps + slack),
         "more repetitions do not raise it": bool(reps <= one + slack),
         "random search is no better than gradients": bool(gradient <= random + slack),
         "a black box is no better than a white box": bool(gradient <= square + slack),
     }
+    if "cosine_attack_minus_smoothed" in checks:  # there is a purification
+        mean, error = checks["cosine_attack_minus_smoothed"]
+        agrees = bool(mean + 2 * error >= -TOLERANCE)
+        laws["its gradient agrees with differences as well as `smoothed`"] = agrees
+    return laws
 
 
 def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[str, list[float]]:
     """Return the mean cosines of gradients with finite differences, and their standard errors.
 
     Both are of the margin at the natural images, under the same noise, projected on random
-    directions.
+    directions. The gradients are `bpda`, `smoothed` and the attack's own; the difference of the
+    last two is taken image by image.
     """
     moves = probes(defense, batch, APART, DIRECTIONS)
     each = antithetic_logits(defense, batch, moves, APART, sharing=2 * DIRECTIONS)
     purified = defense.purify(batch.images, batch.indices, Use.PROBE, APART)
     slopes = margin(defense.logits(purified).mean(axis=1), batch.labels)[1]
-    rises = differences(each, slopes)
+    rises, own = differences(each, slopes), config["attack_gradient"]
     found = {}
-    for kind in ("bpda", "smoothed") if config["langevin_steps"] else ("bpda",):
+    for kind in dict.fromkeys(["bpda", "smoothed", own] if config["langevin_steps"] else ["bpda"]):
         gradient = defense.gradient(purified, slopes, kind)
         found[kind] = cosine(np.einsum("nhwc,nphwc->np", gradient, moves), rises)
+    named = {f"cosine_{kind}_differences": values for kind, values in found.items()}
+    if config["langevin_steps"]:
+        named["cosine_attack_minus_smoothed"] = found[own] - found["smoothed"]
     return {
-        f"cosine_{kind}_differences": [values.mean(), values.std() / np.sqrt(len(values))]
-        for kind, values in found.items()
+        name: [values.mean(), values.std() / np.sqrt(len(values))] for name, values in named.items()
     }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from utils.attack.defense import Use, create_potential, make_purify
@@ -77,14 +76,15 @@ def purify_all(work: Work) -> None:
     purify = make_purify(work.config, create_potential(work.config, replicas))
     batch = work.config["batch_size"]
     on_rows = replicas.rows(lambda *rows: purify(*rows).images, batch)
-    interruption, done = Interruption(), 0
+    interruption, done, written = Interruption(), 0, written_indices(work)
     bar = tqdm(desc="purifying", total=dataset.num_examples, unit="im", disable=None)
     with interruption.noted(lambda: print("stopping after this batch ...")), bar:
-        for number, (images, _, indices) in enumerate(evaluation_batches(dataset, batch)):
-            if not is_written(work, number, indices):
-                names = np.zeros((len(indices), 4), np.int32)
-                names[:, 0], names[:, 1] = indices, int(Use.CLEAN)
-                write(work, number, indices, to_uint8(on_rows(images, names)))
+        for images, _, indices in evaluation_batches(dataset, batch):
+            left = [row for row, index in enumerate(indices) if index not in written]
+            if left:
+                names = np.zeros((len(left), 4), np.int32)
+                names[:, 0], names[:, 1] = indices[left], int(Use.CLEAN)
+                write(work, indices[left], to_uint8(on_rows(images[left], names)))
             done += len(images)
             bar.update(len(images))
             if interruption.number is not None:
@@ -171,23 +171,25 @@ def write_note(work: Work, note: dict[str, Any]) -> None:
         json.dump(note, file, indent=1)
 
 
-def part_path(work: Work, number: int) -> str:
-    """Return the path of a batch of an npz, until all batches are joined."""
-    return join(work.target, f"part_{number:06}.npz")
+def part_paths(work: Work) -> list[Path]:
+    """Return the paths of the batches of an npz, which are joined at the end."""
+    return sorted(Path(work.target).glob("part_*.npz"))
 
 
-def is_written(work: Work, number: int, indices: np.ndarray) -> bool:
-    """Return whether a batch has been written."""
+def written_indices(work: Work) -> set[int]:
+    """Return the indices of the pictures that are written already, in batches of any size."""
     if work.is_npz:
-        return os.path.exists(part_path(work, number))
-    return all(os.path.exists(join(work.target, work.names[index])) for index in indices)
+        return {i for path in part_paths(work) for i in read_npz(str(path))["indices"].tolist()}
+    there = enumerate(os.path.exists(join(work.target, name)) for name in work.names)
+    return {index for index, exists in there if exists}
 
 
-def write(work: Work, number: int, indices: np.ndarray, pixels: np.ndarray) -> None:
+def write(work: Work, indices: np.ndarray, pixels: np.ndarray) -> None:
     """Write a batch of (n, h, w, c) uint8 pictures."""
     if work.is_npz:
-        with whole_file(part_path(work, number)) as temporary:
-            np.savez(temporary, images=pixels)
+        path = join(work.target, f"part_{indices[0]:09}.npz")
+        with whole_file(path) as temporary:
+            np.savez(temporary, indices=indices, images=pixels)
         return
     for index, picture in zip(indices, pixels, strict=True):
         path = join(work.target, work.names[index])
@@ -196,13 +198,18 @@ def write(work: Work, number: int, indices: np.ndarray, pixels: np.ndarray) -> N
 
 
 def join_parts(work: Work) -> None:
-    """Write all parts as one npz, with the other arrays of the source, and remove the parts."""
-    count = -(-work.source.num_records // work.config["batch_size"])
-    paths = [part_path(work, number) for number in range(count)]
-    images = np.concatenate([read_npz(path)["images"] for path in paths])
+    """Write all parts as one npz, with the other arrays of the source, and remove the parts.
+
+    Raises UserError if they are not all pictures, each once.
+    """
+    parts = [read_npz(str(path)) for path in part_paths(work)]
+    indices, images = (np.concatenate([p[n] for p in parts]) for n in ("indices", "images"))
+    order = np.argsort(indices)
+    if not np.array_equal(indices[order], np.arange(work.source.num_records)):
+        raise UserError(f"the parts in OUT {work.target} are not all pictures: begin in a new OUT")
     others = read_npz(work.config["data_dir"])
     with whole_file(join(work.target, work.names[0])) as temporary:
         # No array of an npz is named `allow_pickle` or `file`.
-        np.savez(temporary, **{**others, "images": images})  # pyright: ignore[reportArgumentType]
-    for path in paths:
-        tf.io.gfile.remove(path)
+        np.savez(temporary, **{**others, "images": images[order]})  # pyright: ignore[reportArgumentType]
+    for path in part_paths(work):
+        path.unlink()

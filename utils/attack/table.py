@@ -1,21 +1,29 @@
 """The table of attacks on one defence, with the worst case per image over all attacks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from utils.attack.statistics import proportion
+from utils.attack.statistics import excess, proportion
+from utils.config.keys import GRADIENT_ATTACKS
 from utils.errors import UserError
 from utils.files.npz import read_npz
 from utils.files.whole import join
 
-DEFENCE = (
-    *("clf_weights", "ebm_weights", "prior_weights", "langevin_steps", "epsilon", "mcmc_temp"),
-    *("tau", "eot_defense_reps", "data_type", "split", "seed", "shuffle", "adv_norm", "adv_eps"),
+DEFENCE = (  # keys that say what is attacked, how far, and who decides
+    *("data_type", "data_labels", "split", "seed", "shuffle", "image_dims", "adv_norm", "adv_eps"),
+    *("net_type", "ebm_weights", "prior_weights", "prior_temp", "langevin_steps", "epsilon"),
+    *("mcmc_temp", "tau", "precision", "attack_noise", "eot_defense_reps"),
+    *("clf_weights", "clf_type", "clf_output", "clf_stem", "image_dims_clf", "pixel_scale_clf"),
 )
+SEARCH = (  # keys that tell attacks of one name apart
+    *("attack_list", "attack_loss", "surrogate_steps", "adv_steps", "adv_eta", "adv_rand_start"),
+    *("attack_restarts", "eot_attack_reps"),
+)
+BLACK_BOXES = ("square", "nes")
 HEAD = (
     "| attack | images | natural | control | robust, 95% interval | excess over control | "
     "one shot | right 1 time, M times | s per image | image-steps per image |"
@@ -23,12 +31,16 @@ HEAD = (
 
 
 class Attack(NamedTuple):
-    """A run's name and report; images right before and after it, by index in the data set."""
+    """A run's name and report; images right before it, after it, and after its control.
+
+    These are by index in the data set; `control` is empty without a control.
+    """
 
     name: str
     report: dict[str, Any]
     natural: dict[int, bool]
     robust: dict[int, bool]
+    control: dict[int, bool]
 
 
 def read_attack(folder: str) -> Attack:
@@ -46,10 +58,12 @@ def read_attack(folder: str) -> Attack:
             f"an older version wrote {folder}, its report lacks 'one_shot': run the attack again"
         )
     arrays = read_npz(join(folder, "data_log", "results.npz"))
-    ends = [arrays["class_path"][row].astype(bool).tolist() for row in (0, -1)]
     indices = arrays["indices"].tolist()
-    standing = (dict(zip(indices, end, strict=True)) for end in ends)
-    return Attack(name_of(report["setting"]), report, *standing)
+    natural, robust, control = (
+        {} if end is None else dict(zip(indices, end.astype(bool).tolist(), strict=True))
+        for end in (*arrays["class_path"][[0, -1]], arrays.get("control"))
+    )
+    return Attack(name_of(report["setting"]), report, natural, robust, control)
 
 
 def name_of(setting: dict[str, Any]) -> str:
@@ -61,29 +75,43 @@ def name_of(setting: dict[str, Any]) -> str:
 
 
 def rows_of(attacks: Sequence[Attack]) -> list[str]:
-    """Return the lines of the table; raises UserError if the runs attack different defences."""
+    """Return the lines of the table and what it says of masked gradients.
+
+    Raises UserError if the runs attack different defences.
+    """
     first = attacks[0].report["setting"]
     for attack in attacks[1:]:
-        if differ := [key for key in DEFENCE if attack.report["setting"][key] != first[key]]:
+        if differ := [
+            key for key in DEFENCE if attack.report["setting"].get(key) != first.get(key)
+        ]:
             raise UserError(
                 f"runs differ in '{differ[0]}': compare runs of one defence and one budget"
             )
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
-    lines += [row_of(attack) for attack in attacks]
-    return [*lines, worst_case(attacks)] if len(attacks) > 1 else lines
+    lines += [row_of(attack) for attack in told_apart(attacks)]
+    return [*lines, worst_case(attacks), *boxes(attacks)] if len(attacks) > 1 else lines
+
+
+def told_apart(attacks: Sequence[Attack]) -> Iterator[Attack]:
+    """Yield the attacks; where several have one name, with the settings that differ in it."""
+    for attack in attacks:
+        own = attack.report["setting"]
+        others = [other.report["setting"] for other in attacks if other.name == attack.name]
+        differ = [key for key in SEARCH if any(other.get(key) != own.get(key) for other in others)]
+        yield attack._replace(name=", ".join([attack.name, *(f"{k}={own.get(k)}" for k in differ)]))
 
 
 def row_of(attack: Attack) -> str:
     """Return the row of one attack."""
     report, cost = attack.report, attack.report["cost"]
-    spared, excess = report["resubmission"], report["excess"]
+    spared, beyond = report["resubmission"], report["excess"]
     cells = [
         attack.name,
         report["images"],
         f"{report['natural']['accuracy']:.3f}",
         f"{report['control']['accuracy']:.3f}" if report["control"] else "-",
         _interval(report["robust"], "accuracy"),
-        _interval(excess, "share") if excess else "-",
+        _interval(beyond, "share") if beyond else "-",
         f"{report['one_shot']['accuracy']:.3f}",
         f"{spared[0]:.3f}, {spared[-1]:.3f} (M = {len(spared)})",
         f"{cost['seconds_an_image']:.3g}",
@@ -93,22 +121,55 @@ def row_of(attack: Attack) -> str:
 
 
 def worst_case(attacks: Sequence[Attack]) -> str:
-    """Return the row of the worst case: an image counts as right if no attack broke it."""
-    natural: dict[int, bool] = {}
-    robust: dict[int, bool] = {}
-    for attack in attacks:
-        natural |= attack.natural
-        for index, stands in attack.robust.items():
-            robust[index] = robust.get(index, True) and stands
-    ends = [np.array(list(found.values())) for found in (natural, robust)]
+    """Return the row of the worst case: an image counts as right if no attack broke it.
+
+    Runs of one seed share the noise of their controls, so that the worst of these is the control
+    of the most verifications: a lower bound of what all verifications together break by chance.
+    """
+    natural, robust, control = (
+        worst([getattr(attack, end) for attack in attacks])
+        for end in ("natural", "robust", "control")
+    )
     seconds = sum(attack.report["seconds"] for attack in attacks) / len(robust)
     steps = sum(attack.report["image_steps"] for attack in attacks) / len(robust)
+    beyond = None
+    if controlled := control.keys() == robust.keys():
+        beyond = excess(*(np.array([end[i] for i in robust]) for end in (control, robust)))
     cells = [
-        "worst case of each image", len(robust), f"{ends[0].mean():.3f}", "-",
-        _interval(proportion(ends[1]), "accuracy"), "-", "-", "-",
+        "worst case of each image", len(robust), f"{np.mean([*natural.values()]):.3f}",
+        f"{np.mean([*control.values()]):.3f}" if controlled else "-",
+        _interval(proportion(np.array([*robust.values()])), "accuracy"),
+        _interval(beyond, "share") if beyond else "-", "-", "-",
         f"{seconds:.3g}", f"{steps:,.0f}",
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def worst(runs: Sequence[dict[int, bool]]) -> dict[int, bool]:
+    """Return whether each image stays right in all runs that have it."""
+    return {i: all(run.get(i, True) for run in runs) for run in runs for i in run}
+
+
+def boxes(attacks: Sequence[Attack]) -> list[str]:
+    """Return lines that judge black boxes against white boxes, on the images that all attacked.
+
+    A difference of one image counts as chance. Without attacks of both kinds there are no lines.
+    """
+    attacks = [
+        attack for attack in attacks if attack.report["setting"]["attack_gradient"] != "none"
+    ]
+    black, white = (
+        [a.robust for a in attacks if a.report["setting"]["attack"] in kinds]
+        for kinds in (BLACK_BOXES, GRADIENT_ATTACKS)
+    )
+    if not (black and white and (common := set.intersection(*map(set, [*black, *white])))):
+        return []
+    left = [
+        sum(stands for i, stands in worst(side).items() if i in common) for side in (black, white)
+    ]
+    verdict = "no sign of masked gradients" if left[0] + 1 >= left[1] else "gradients may be masked"
+    counts = f"on {len(common)} images black boxes leave {left[0]}, white boxes {left[1]}"
+    return ["", f"{counts}: {verdict}"]
 
 
 def _interval(found: dict[str, float], name: str) -> str:

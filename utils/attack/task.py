@@ -1,8 +1,8 @@
 """The input and output of a search, which is a generator that attacks one image.
 
-Once per round a search yields an image and receives what is `Seen` of it: loss and gradient, as
-means over purifications (EOT, Athalye et al. 2018). It ends when the image is broken. It yields its
-first image in round 0, and its last one in round `steps`.
+Once per round a search yields an image and receives what is `Seen` of it: the loss of the logits
+averaged over purifications, and its gradient (EOT, Athalye et al. 2018). It ends when the image is
+broken. It yields its first image in round 0, and its last one in round `steps`.
 """
 
 from collections.abc import Callable, Generator

@@ -1,7 +1,7 @@
 """Views: what an attacker observes in a round, from white box to black box.
 
-A view maps the defence, a batch of images and the round to an observation. All of it is averaged
-over purifications.
+A view maps the defence, a batch of images and the round to an observation. Logits are averaged over
+purifications; losses and gradients are of these mean logits.
 """
 
 from collections.abc import Callable

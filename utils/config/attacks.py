@@ -40,4 +40,16 @@ def check_attacks(config: Config) -> list[str]:
         problems.append(
             f"'eot_attack_reps' {config.eot_attack_reps} must be even: attack 'nes' uses pairs"
         )
+    if config.attack_restarts > 1 and not config.adv_rand_start and _repeat(config, names):
+        problems.append(
+            f"'attack_restarts' {config.attack_restarts} repeats one search: set "
+            "adv_rand_start=True"
+        )
     return problems
+
+
+def _repeat(config: Config, names: list[str]) -> bool:
+    """Return whether searches from one start are all the same: no noise reaches them."""
+    has_noise = config.langevin_steps > 0 and config.attack_noise == "fresh"
+    same = {"transfer"} if has_noise else {"transfer", *keys.GRADIENT_ATTACKS}
+    return {*names} <= same

@@ -1,18 +1,56 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from tests.toys import chain_of, purified_by, toy
+from tests.runs import cpus
+from tests.toys import chain_of, linear, purified_by, toy
 from utils.attack import defense as defense_module
-from utils.attack.masking import check_masking, judged
+from utils.attack.defense import Defense
+from utils.attack.masking import check_masking, cosines, judged, larger_radii
 
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
+AGREES = "its gradient agrees with differences as well as `smoothed`"
+FINE = {
+    "robust_by_gradient_random_square": np.array([0.5, 0.45, 0.4]),
+    "robust_by_eps": np.array([0.5, 0.0]), "robust_by_steps": np.array([0.5, 0.5]),
+    "robust_by_reps": np.array([0.5, 0.6]),
+}  # fmt: skip
+
+
+def quiet(*_) -> None:
+    """Follow a round and do nothing."""
 
 
 def test_gradients_that_show_the_way_pass(rng):
-    checks = check_masking(*toy(rng, **RULES))
+    checks = check_masking(*toy(rng, **RULES), quiet)
     assert all(judged(checks, 11).values()), checks
     assert checks["robust_by_eps"][-1] == 0
     assert checks["cosine_smoothed_differences"][0] > 0.8
+
+
+def test_the_radius_grows_until_it_reaches_every_image():
+    """In L2 that is the norm of a change of every pixel from black to white."""
+    assert larger_radii(128.0, "linf", 3072) == [255.0]
+    assert larger_radii(8.0, "linf", 3072) == [16, 32, 64, 128, 255]
+    assert larger_radii(128.0, "l2", 3072)[:2] == [256, 512]
+    assert larger_radii(128.0, "l2", 3072)[-1] == pytest.approx(255 * 3072**0.5)
+    assert len(larger_radii(1e-3, "l2", 3072)) == 8, "the costs are bounded"
+    assert larger_radii(300.0, "linf", 3072) == []
+
+
+def test_in_l2_a_budget_beyond_255_breaks_every_image(rng):
+    """The mean pixel decides, so that all pixels must change: an L2 norm of about 440."""
+
+    def classify(images):
+        mean = tf.reduce_mean(images, axis=(1, 2, 3))
+        return tf.stack([mean + 0.5, tf.zeros_like(mean)], axis=1)
+
+    budget = {"langevin_steps": 0, "adv_norm": "l2", "adv_eps": 128.0, "adv_eta": 32.0}
+    config, _, batch, _ = linear(rng, **RULES, **budget)
+    batch = batch._replace(labels=np.zeros(len(batch.labels), int))
+    checks = check_masking(config, Defense(config, cpus(), None, classify), batch, quiet)
+    assert checks["robust_by_eps"][checks["eps"] < 256].all()
+    assert judged(checks, len(batch.labels))["robust accuracy goes to 0 as eps grows"]
 
 
 def test_gradients_that_point_the_wrong_way_are_found_out(rng, monkeypatch):
@@ -24,7 +62,7 @@ def test_gradients_that_point_the_wrong_way_are_found_out(rng, monkeypatch):
     monkeypatch.setattr(defense_module, "make_purify", lambda *_: chain_of(upside_down))
     config, defense, batch = purified_by(upside_down, rng, **RULES | {"adv_steps": 30})
     monkeypatch.setattr(defense_module, "make_gradient", _bpda_alone(defense_module.make_gradient))
-    checks = check_masking(config, defense, batch)
+    checks = check_masking(config, defense, batch, quiet)
     laws = judged(checks, len(batch.labels))
     assert not laws["robust accuracy goes to 0 as eps grows"]
     assert not laws["a black box is no better than a white box"]
@@ -36,11 +74,20 @@ def _bpda_alone(make_gradient):
     return lambda config, kind, *networks: make_gradient(config, "bpda", *networks)
 
 
+def test_a_gradient_that_neglects_the_curvature_is_found_out(rng):
+    """The chain's Jacobian is far from the identity that `bpda` takes it for."""
+    own = {kind: cosines(*toy(rng, epsilon=1.2, attack_gradient=kind)) for kind in ("bpda", "full")}
+    for kind, agrees in (("bpda", False), ("full", True)):
+        checks = {**FINE, **{name: np.array(v) for name, v in own[kind].items()}}
+        assert judged(checks, 10)[AGREES] is agrees, own[kind]
+
+
+def test_what_a_cosine_lacks_by_chance_does_not_count():
+    for mean, error, agrees in ((-0.2, 0.1, True), (-0.2, 0.05, False), (-0.04, 0.001, True)):
+        checks = {**FINE, "cosine_attack_minus_smoothed": np.array([mean, error])}
+        assert judged(checks, 10)[AGREES] is agrees
+
+
 def test_one_image_may_be_decided_by_chance():
-    checks = {
-        "robust_by_gradient_random_square": np.array([0.5, 0.45, 0.4]),
-        "robust_by_eps": np.array([0.5, 0.0]), "robust_by_steps": np.array([0.5, 0.5]),
-        "robust_by_reps": np.array([0.5, 0.6]),
-    }  # fmt: skip
-    assert list(judged(checks, 10).values()) == [True] * 5
-    assert list(judged(checks, 30).values()) == [True, True, False, False, False]
+    assert list(judged(FINE, 10).values()) == [True] * 5
+    assert list(judged(FINE, 30).values()) == [True, True, False, False, False]

@@ -4,14 +4,22 @@ import numpy as np
 import pytest
 
 from utils.attack.__main__ import main
-from utils.attack.table import DEFENCE
+from utils.attack.statistics import excess
+from utils.attack.table import DEFENCE, SEARCH
+from utils.config import keys
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Return (name, indices, right at the end, changes of the config) -> folder of such a run."""
+    """Return (name, indices, right at the end, control, changes of the config) -> run folder."""
 
-    def write(name: str, indices: list[int], stands: list[int], **changes) -> str:
+    def write(
+        name: str,
+        indices: list[int],
+        stands: list[int],
+        control: list[int] | None = None,
+        **changes,
+    ) -> str:
         folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
         folder.mkdir(parents=True)
         setting = dict.fromkeys(DEFENCE, 1) | {"attack": name, "attack_gradient": "bpda"} | changes
@@ -24,7 +32,8 @@ def write_run(tmp_path):
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         path = np.array([np.ones(len(stands)), stands], np.uint8)
-        np.savez(folder / "results.npz", class_path=path, indices=np.array(indices))
+        controls = {} if control is None else {"control": np.array(control, np.uint8)}
+        np.savez(folder / "results.npz", class_path=path, indices=np.array(indices), **controls)
         return str(folder.parent)
 
     return write
@@ -38,7 +47,7 @@ def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
         write_run("square", [5, 9], [1, 1]),
     ]
     main(runs)
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[:6]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert len({len(row) for row in cells}) == 1
     assert [row[0] for row in cells[2:]] == [
@@ -52,9 +61,71 @@ def test_the_last_row_is_the_worst_case_of_each_image(write_run, capsys):
     assert cells[-1][-2:] == ["6", "60"]
 
 
+def worst_cells(capsys) -> list[str]:
+    """Return the cells of the row of the worst case."""
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "worst case" in line]
+    return [cell.strip() for cell in row.split("|")[1:-1]]
+
+
+def test_the_worst_case_has_the_worst_control_and_the_excess_over_it(write_run, capsys):
+    """Of 40 images the attacks leave 10 and the controls 30; one run has half of the images."""
+    every = list(range(40))
+    first = write_run("pgd", every, [1] * 20 + [0] * 20, [1] * 35 + [0] * 5)
+    second = write_run("square", every[:20][::-1], [0] * 10 + [1] * 10, [1] * 15 + [0] * 5)
+    main([first, second])
+    cells = worst_cells(capsys)
+    found = excess((np.arange(40) >= 5) & (np.arange(40) < 35), np.arange(40) < 10)
+    assert cells[3] == "0.750"
+    assert cells[4].startswith("0.250 [")
+    assert cells[5] == f"0.500 [{found['low']:.3f}, {found['high']:.3f}]"
+    main([first, write_run("square", every, [1] * 40)])
+    assert worst_cells(capsys)[3] == "0.875"
+    main([write_run("pgd", every, [1] * 40), second])
+    assert worst_cells(capsys)[3] == "-"
+
+
+@pytest.mark.parametrize(
+    ("stands", "words"),
+    [
+        ([1, 1, 0, 0], "black boxes leave 2, white boxes 2: no sign of masked gradients"),
+        ([0, 0, 0, 0], "black boxes leave 0, white boxes 2: gradients may be masked"),
+    ],
+)
+def test_black_boxes_are_judged_on_the_images_that_white_boxes_attacked(
+    write_run, capsys, stands, words
+):
+    runs = [
+        write_run("pgd", [1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 1, 1]),
+        write_run("apgd_ce", [1, 2, 3, 4, 5, 6], [1, 1, 0, 1, 1, 1]),
+        write_run("pgd", [1, 2, 3, 4], [0, 0, 0, 0], attack_gradient="none"),  # a transfer
+    ]
+    main(runs)
+    assert "black boxes" not in capsys.readouterr().out
+    main([*runs, write_run("square", [4, 3, 2, 1], stands[::-1])])
+    assert capsys.readouterr().out.splitlines()[-1] == f"on 4 images {words}"
+
+
+def test_what_a_table_compares_are_keys_of_an_attack():
+    assert {*DEFENCE, *SEARCH} <= {*keys.keys_of("attack")}
+    assert not {*DEFENCE} & {*SEARCH}
+
+
+def test_rows_of_one_name_tell_what_differs(write_run, capsys):
+    losses = {"cross_entropy": 20, "margin": 40}
+    runs = [write_run("pgd", [1], [1], attack_loss=n, adv_steps=s) for n, s in losses.items()]
+    main([*runs, write_run("square", [1], [1], adv_steps=300)])
+    names = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()[2:5]]
+    assert names == [*(f"pgd, attack_loss={n}, adv_steps={s}" for n, s in losses.items()), "square"]
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
-    [({"adv_eps": 2}, "runs differ in 'adv_eps'"), (None, "is no run of attack.py")],
+    [
+        ({"adv_eps": 2}, "runs differ in 'adv_eps'"),
+        ({"attack_noise": "fixed"}, "runs differ in 'attack_noise'"),
+        ({"prior_temp": 2}, "runs differ in 'prior_temp'"),
+        (None, "is no run of attack.py"),
+    ],
 )
 def test_a_table_is_of_one_defence(write_run, capsys, tmp_path, other, words):
     runs = [write_run("pgd", [1], [1])]
