@@ -48,6 +48,8 @@ def save_bounds(bits: Mapping[str, Mapping[str, float]], base: float, path: str)
     axes.axhline(base, color="grey", linestyle="--", label="base")
     axes.set(xscale="log", xlabel="steps of annealing", ylabel="bits per dimension",
              title="held-out data")  # fmt: skip
+    axes.set_xticks(steps, [f"{number:,}" for number in steps])
+    axes.minorticks_off()
     axes.legend()
     save_figure(figure, path)
 
