@@ -10,7 +10,6 @@ gradients. `--dry-run` only prints the commands.
 """
 
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 
 import utils.before_tensorflow
 
+from examples.processes import started
 from utils.attack.table import read_attack, rows_of
 from utils.config.checks import EMBEDDED, data_name
 from utils.config.command_line import Parser
-from utils.config.load import REPOSITORY, load_config
+from utils.config.load import load_config
 from utils.errors import UserError, one_line_errors
 
 FEW = 16  # images of expensive attacks
@@ -125,11 +125,12 @@ def bare_images(config: Any) -> list[str]:
 
 
 def run(command: Sequence[str], *, only_print: bool) -> None:
-    """Print a command and run it; exit with its status if it fails."""
+    """Print a command and run it, passing signals on; exit with its status if it fails."""
     print(f"python3 {shlex.join(command)}", flush=True)
     if only_print:
         return
-    status = subprocess.run([sys.executable, str(REPOSITORY / command[0]), *command[1:]]).returncode
+    with started(command) as process:
+        status = process.wait()
     if status:
         sys.exit(status)
 

@@ -23,11 +23,11 @@ from typing import Any
 import utils.before_tensorflow
 
 from examples.life_cycle_report import FACTORS, REGIMES, read, report, write
+from examples.processes import started
 from utils.config.command_line import Parser
-from utils.config.load import REPOSITORY, load_config
+from utils.config.load import load_config
 from utils.errors import one_line_errors
 from utils.files.whole import make_folder
-from utils.run.signals import Interruption
 
 DATA = {  # value of --data: the beginning of the names of its configs, and changes of all of them
     "emoji32": ("emoji32", ""),
@@ -205,20 +205,13 @@ class Work:
     def run(self, name: str, command: list[str]) -> None:
         """Run or continue a command and pass signals on to it; exit with its status if it fails."""
         self.say(f"# {name}: {shlex.join(['python3', *command])}")
-        began, interruption = time.monotonic() - self.seconds.get(name, 0.0), Interruption()
-        process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / command[0]), *command[1:]],
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            pass_on = interruption.noted(lambda: process.send_signal(interruption.number))
-            with pass_on, process.stdout as lines:
+        began = time.monotonic() - self.seconds.get(name, 0.0)
+        with started(command, stdout=subprocess.PIPE, text=True) as process:
+            with process.stdout as lines:
                 for line in lines:
                     self.say(line.rstrip("\n"))
                     self._note(name, time.monotonic() - began)
-                status = process.wait()
-        finally:
-            process.kill()  # nothing reads its output any more
+            status = process.wait()
         if status:
             self.say(f"{name} ended with exit status {status}; the same command continues it")
             sys.exit(status)

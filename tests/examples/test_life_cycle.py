@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples import life_cycle
+from examples import processes
 from examples.life_cycle import Cycle, Work, mean_chain_steps
 from train_longrun import Banks, put_back
 from utils.config.load import load_config
@@ -82,7 +82,7 @@ def test_a_command_is_noted_when_it_is_done_and_ends_all_where_it_is_refused(tmp
     """Of a script that refuses seed=1 as the five do: exit status 2."""
     script = "import sys\nprint('update 2/2')\nsys.exit(2 * ('seed=1' in sys.argv))\n"
     (tmp_path / "train.py").write_text(script)
-    monkeypatch.setattr(life_cycle, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(processes, "REPOSITORY", tmp_path)
     command = ["train.py", "configs/smoke.py", "--run-dir", "work/shortrun", "--set"]
     work = Work(tmp_path / "work")
     work.run("shortrun", command)
