@@ -1,7 +1,7 @@
 """Midrun learning on CIFAR-10, 32x32, without a generator: the published variant.
 
 As `cifar10_medconv_sngan.py`, but banks start and are rejuvenated (probability 0.025) from data.
-Sized for GPUs or TPUs; `--dry-run` tells the time on yours.
+Sized for GPUs or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train.py configs/cifar10_medconv_sngan_data.py
 """

@@ -2,7 +2,7 @@
 
 An EBM and a co-trained generator; chains of 100 steps from a bank refreshed by the generator.
 Published result: FID 22.1 (50,000 samples), best between 25,000 and 50,000 updates. Sized for GPUs
-or TPUs; `--dry-run` tells the time on yours.
+or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train.py configs/cifar10_nonconv_sngan.py
 """

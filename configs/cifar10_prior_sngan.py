@@ -2,7 +2,7 @@
 
 A first density with defects, which `configs_lr/cifar10_conv_sngan.py` then corrects: chains of 50
 steps, rejuvenated from a frozen pretrained generator (`gen_weights`) with probability 0.2. Sized
-for GPUs or TPUs; `--dry-run` tells the time on yours.
+for GPUs or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train.py configs/cifar10_prior_sngan.py --set gen_weights=PATH
 """

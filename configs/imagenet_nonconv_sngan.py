@@ -2,7 +2,7 @@
 
 An EBM and a co-trained generator; chains of 50 steps from a bank refreshed by the generator.
 Published result: FID 42.3 (50,000 samples), best between 220,000 and 240,000 updates. Sized for
-GPUs or TPUs; `--dry-run` tells the time on yours.
+GPUs or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train.py configs/imagenet_nonconv_sngan.py
 """

@@ -2,7 +2,7 @@
 
 A first density with defects, which `configs_lr/imagenet_conv_sngan.py` then corrects: chains of 100
 steps, rejuvenated from a frozen pretrained conditional BigGAN (`gen_weights`) with probability 0.2.
-Sized for GPUs or TPUs; `--dry-run` tells the time on yours.
+Sized for GPUs or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train.py configs/imagenet_prior_sngan.py --set gen_weights=PATH
 """

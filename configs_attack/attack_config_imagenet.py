@@ -3,8 +3,8 @@
 Keras fetches the classifier's weights. Published: natural accuracy 0.684, robust accuracy 0.418 at
 2/255, with the softmax taken for logits and the first layers of Keras 2.8, 2.1 times less contrast
 than the weights were learned with. This config does neither; to repeat the published evaluation add
-`clf_output=probabilities clf_stem=published` (pixels are in [0, 255] both ways). Nobody here could
-measure either: it takes ImageNet and the published EBM. Sized for GPUs or TPUs.
+`clf_output=probabilities clf_stem=published` (pixels are in [0, 255] both ways). Neither was
+measured here: it takes ImageNet and the published EBM. Sized for GPUs or TPUs.
 
     python3 attack.py configs_attack/attack_config_imagenet.py --set ebm_weights=PATH
 """

@@ -3,7 +3,7 @@ r"""Longrun learning on CIFAR-10, 32x32: the published experiment.
 Corrects the prior of `configs/cifar10_prior_sngan.py` (`prior_weights`). Chains start at a frozen
 pretrained generator's images (`gen_weights`) and burn in for 751 draws of 100 steps.
 Published result: FID 49.2 after 100,000 steps, 51.7 after a million (5,000 samples). Sized for GPUs
-or TPUs; `--dry-run` tells the time on yours.
+or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train_longrun.py configs_lr/cifar10_conv_sngan.py \
         --set prior_weights=PATH gen_weights=PATH

@@ -1,7 +1,7 @@
 """Longrun learning on CIFAR-10, 32x32, without a generator: the published variant.
 
-As `cifar10_conv_sngan.py`, but chains start from data. Sized for GPUs or TPUs; `--dry-run` tells
-the time on yours.
+As `cifar10_conv_sngan.py`, but chains start from data. Sized for GPUs or TPUs; `--dry-run`
+estimates the time on yours.
 
     python3 train_longrun.py configs_lr/cifar10_conv_sngan_data.py --set prior_weights=PATH
 """

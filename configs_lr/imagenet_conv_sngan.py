@@ -3,7 +3,7 @@ r"""Longrun learning on ImageNet, 64x64: the published experiment.
 Corrects the prior of `configs/imagenet_prior_sngan.py` (`prior_weights`). Chains start at a frozen
 pretrained conditional BigGAN's images (`gen_weights`) and burn in for 751 draws of 100
 steps. Published result: FID 82.3 after 100,000 steps, 77.8 after a million (5,000 samples). Sized
-for GPUs or TPUs; `--dry-run` tells the time on yours.
+for GPUs or TPUs; `--dry-run` estimates the time on yours.
 
     python3 train_longrun.py configs_lr/imagenet_conv_sngan.py \
         --set prior_weights=PATH gen_weights=PATH
