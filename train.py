@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
     models = create_models(config, replicas, load_learned=not resuming)
-    bank = starts.create_bank(config, replicas, models.gen, sources, empty=resuming)
+    [bank] = starts.create_banks(config, replicas, models.gen, sources, empty=resuming)
     update = make_update(config, replicas, sources, models, bank)
     networks = saved_networks(config, models)
     if command.dry_run:

@@ -97,11 +97,8 @@ def create_banks(
     empty: bool,
 ) -> Banks:
     """Return this process's shelves of both banks; they share no image and keep no latents."""
-    filled = (
-        starts.create_bank(config, replicas, models.gen, sources, empty=empty, size_key=key)
-        for key in ("persistent_size", "burnin_size")
-    )
-    return Banks(*(Bank(bank.shelves, bank.images) for bank in filled))
+    banks = starts.create_banks(config, replicas, models.gen, sources, empty=empty)
+    return Banks(*(Bank(bank.shelves, bank.images) for bank in banks))
 
 
 def make_update(

@@ -74,9 +74,10 @@ def row(path: str, overrides: Sequence[str], size: int, repeats: int) -> str:
     replicas = Replicas(config)
     sources = starts.open_sources(config, replicas)
     models = create_models(config, replicas, load_learned=True)
-    make = {train: starts.create_bank, train_longrun: train_longrun.create_banks}[script]
-    source = models.gen if script is train else models
-    banks = make(config, replicas, source, sources, empty=False)
+    if script is train:
+        [banks] = starts.create_banks(config, replicas, models.gen, sources, empty=False)
+    else:
+        banks = train_longrun.create_banks(config, replicas, models, sources, empty=False)
     updates = make_updates(script, config, replicas, sources, models, banks)
     whole, still, alone, host = seconds_in_turn(updates, repeats)
     generator = (still - alone) * config["mcmc_init"].startswith("coop")

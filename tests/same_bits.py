@@ -111,7 +111,7 @@ def make_world(script: str, settings: Sequence[str]) -> World:
     models = create_models(config, replicas, load_learned=True)
     made = (config, replicas, sources, models)
     if script == "train":
-        bank = starts.create_bank(config, replicas, models.gen, sources, empty=False)
+        [bank] = starts.create_banks(config, replicas, models.gen, sources, empty=False)
         return World(train.make_update(*made, bank), models.parts() | bank.parts("bank"))
     banks = train_longrun.create_banks(config, replicas, models, sources, empty=False)
     return World(train_longrun.make_update(*made, banks), models.parts() | banks.parts())

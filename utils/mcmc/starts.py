@@ -92,32 +92,32 @@ def make_host_source(
     )
 
 
-def create_bank(
+def create_banks(
     config: Mapping[str, Any],
     replicas: Replicas,
     gen: keras.Model | None,
     sources: Sources,
     *,
     empty: bool,
-    size_key: str = "persistent_size",
-) -> Bank:
-    """Return this process's shelves of a bank, filled unless `empty`; `size_key` names its size.
+) -> list[Bank]:
+    """Return this process's shelves of the banks of a run, filled unless `empty`.
 
-    Chains that do not persist (`coop`, `data`, `noise`) have a bank of one batch, which is wholly
-    rejuvenated at every draw. The stream that fills a second bank begins after the first bank's.
+    The bank of `persistent_size` comes first, then that of `burnin_size` if the config has it. The
+    stream that fills it begins where that of the first bank ends. Chains that do not persist
+    (`coop`, `data`, `noise`) have a bank of one batch, which is wholly rejuvenated at every draw.
     """
-    shelves = bank_shelves(config, replicas)
-    bank = _empty_bank(config, shelves[size_key])
+    banks = [_empty_bank(config, own) for own in bank_shelves(config, replicas).values()]
     if empty or config["mcmc_init"] not in BANK_INITS:
-        return bank
-    first = 0 if size_key == "persistent_size" else shelves["persistent_size"].layers
-    fill = make_filling(config, replicas, gen, sources)
-    for layer in range(bank.shelves.layers):
-        rows = bank.shelves.rows(layer)
-        arrays = (bank.images, bank.latents)
-        for array, values in zip(arrays, fill(first + layer), strict=False):
-            array[rows] = values[: rows.stop - rows.start]
-    return bank
+        return banks
+    fill, filled = make_filling(config, replicas, gen, sources), 0
+    for bank in banks:
+        for layer in range(bank.shelves.layers):
+            rows = bank.shelves.rows(layer)
+            arrays = (bank.images, bank.latents)
+            for array, values in zip(arrays, fill(filled + layer), strict=False):
+                array[rows] = values[: rows.stop - rows.start]
+        filled += bank.shelves.layers
+    return banks
 
 
 def bank_shelves(config: Mapping[str, Any], replicas: Replicas) -> dict[str, Shelves]:

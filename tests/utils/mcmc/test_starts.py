@@ -27,14 +27,15 @@ def _is_data(images: np.ndarray, dataset) -> bool:
     return all(np.rint((x + 1) * 127.5).astype(np.uint8).tobytes() in known for x in images)
 
 
-def _fill(config, dataset=None, gen=None, key="persistent_size") -> Bank:
+def _fill(config, dataset=None, gen=None) -> list[Bank]:
     sources = starts.Sources(dataset, None, None)
-    return starts.create_bank(config, Replicas(config), gen, sources, empty=False, size_key=key)
+    return starts.create_banks(config, Replicas(config), gen, sources, empty=False)
 
 
 def test_persistent_banks_start_uniform_with_the_scale():
     scaled = _config("persistent", persistent_init_scale=0.5, persistent_size=32)
-    values = _fill({**scaled, "num_replicas": 2, "batch_size": 8}).images.ravel()
+    [bank] = _fill({**scaled, "num_replicas": 2, "batch_size": 8})
+    values = bank.images.ravel()
     # Uniform in [-s, s] has the variance s^2/3; its estimate's relative error is sqrt(0.8/n).
     assert np.var(values) == pytest.approx(0.25 / 3, rel=5 * np.sqrt(0.8 / values.size))
     assert np.abs(values).max() <= 0.5
@@ -43,11 +44,9 @@ def test_persistent_banks_start_uniform_with_the_scale():
 
 def test_data_banks_hold_data_and_two_banks_of_a_run_share_none(dataset):
     config = _config("data_persistent", burnin_size=8)
-    one, other = (
-        _fill(config, dataset, key=key).images for key in ("persistent_size", "burnin_size")
-    )
-    whole = _fill({**config, "persistent_size": 24}, dataset)
-    np.testing.assert_array_equal(np.concatenate([one, other]), whole.images)  # one stream
+    both = [bank.images for bank in _fill(config, dataset)]
+    [whole] = _fill(_config("data_persistent", persistent_size=24), dataset)
+    np.testing.assert_array_equal(np.concatenate(both), whole.images)  # one stream
     assert _is_data(whole.images, dataset)
     assert len({image.tobytes() for image in whole.images}) == 24  # the stream's first epoch
 
@@ -64,10 +63,17 @@ def test_banks_larger_than_the_free_memory_are_refused(monkeypatch):
         starts.bank_shelves(config, replicas)
 
 
+def test_the_memory_of_a_filled_bank_is_not_asked_for_again(monkeypatch):
+    config = _config("persistent", persistent_size=16, burnin_size=8)
+    free = iter([24 * (4 * 32 * 32 * 3 + 9), 0])  # enough for both, before either is filled
+    monkeypatch.setattr(starts, "free_memory", lambda: next(free))
+    assert [len(bank.images) for bank in _fill(config)] == [16, 8]
+
+
 def test_generator_banks_hold_latents_and_their_images():
     config = _config("coop_persistent")
     gen = create_gen(config)
-    bank = _fill(config, gen=gen)
+    [bank] = _fill(config, gen=gen)
     assert bank.latents.shape == (16, 128)
     np.testing.assert_allclose(bank.images, gen(bank.latents, training=False), atol=1e-5)
 
@@ -133,9 +139,7 @@ def test_banks_hold_the_same_whatever_the_number_of_replicas(init, dataset):
     for replicas in (1, 2, 4):
         changed = {**config, "num_replicas": replicas}
         gen = create_gen(changed) if init.startswith("coop") else None
-        banks.append(
-            [_fill(changed, dataset, gen, size) for size in ("persistent_size", "burnin_size")]
-        )
+        banks.append(_fill(changed, dataset, gen))
     assert [len(bank.images) for bank in banks[0]] == [14, 6]
     for others in banks[1:]:
         for one, other in zip(banks[0], others, strict=True):
