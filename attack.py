@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command, replicas, {"record": record},
         total=last - first, unit="batch", inputs=Inputs([dataset]),
     )  # fmt: skip
+    record.take_checks(run.path("data_log"))
     report_round = functools.partial(after_round, run)
     batches = batches_from(config, dataset, first + run.step, last)
     for step, batch in zip(run.steps(), batches, strict=False):
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None:
-    """Check for masked gradients on images that are attacked already, and save the results."""
+    """Check for masked gradients on images that are attacked already, and write the results."""
 
     def stop_if_told(*_) -> None:
         if run.is_told_to_stop():
@@ -102,7 +103,6 @@ def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None
         record.add_checks(check_masking(record.config, defense, batch, stop_if_told))
         if run.chief:
             record.write(run.path("data_log"))
-        run.save()
 
 
 def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:
@@ -186,7 +186,8 @@ def time_rounds(
     apart = (2 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
     attack_round = time_round(config, defense, batch)
     time_update(attack_round, round(batches * (rounds_of(config) + apart)), {}, "round")
-    print("verifications of images that seem broken take additional time")
+    checks = " and checks for masked gradients" if config["attack_checks"] else ""
+    print(f"verifications of images that seem broken{checks} take additional time")
 
 
 if __name__ == "__main__":

@@ -222,6 +222,7 @@ def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
             "set adv_rand_start=True",
         ),
         (["attack_checks=2", "adv_eps=0"], "'attack_checks' needs 'adv_eps' above 0"),
+        (["attack_checks=1"], "'attack_checks' needs 2 images or more in a batch"),
     ],
 )
 def test_attacks_and_gradients_that_do_not_go_together_are_one_line(run, capsys, changes, words):
@@ -238,6 +239,8 @@ def test_checks_of_gradients_survive_a_resume_and_stand_in_the_report(run):
     before = json.loads((folder / "data_log" / "report.json").read_text())["masking"]
     assert len(before["holds"]) == 6
     assert len(before["cosine_smoothed_differences"]) == 2
+    with np.load(folder / "state" / "1" / "record.npz") as state:  # a whole state is left alone
+        assert not [name for name in state.files if name.startswith("check_")]
     attack.main(["--resume", str(folder), "--set", "end_batch=2"])
     report = json.loads((folder / "data_log" / "report.json").read_text())
     assert report["masking"] == before

@@ -5,17 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.attack.attacks import legs
 from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
 from utils.attack.verification import copies_of
-from utils.errors import UserError
+from utils.errors import UserError, first_line
+from utils.files.npz import UNREADABLE, read_arrays
 from utils.files.whole import join, whole_file
 from utils.images import save_grid
 from utils.run.plots import save_figure
 
+RESULTS = "results.npz"
 CHECK = "check_"  # prefix of the arrays of `masking`
 LONG = {"square": (5000, 20)}  # steps and purifications of AutoAttack for random defences
 LONG_BY_GRADIENT = (100, 20)
@@ -49,6 +52,22 @@ class Record:
         """Store the results of the checks for masked gradients."""
         self.arrays |= {f"{CHECK}{name}": array for name, array in checks.items()}
 
+    def take_checks(self, folder: str) -> None:
+        """Take the checks from the arrays that a run has written; states are older than they are.
+
+        Raises UserError if these arrays are damaged.
+        """
+        path = join(folder, RESULTS)
+        if not tf.io.gfile.exists(path):
+            return
+        try:
+            written = read_arrays(path)
+        except UNREADABLE as error:
+            raise UserError(
+                f"{path} is damaged: {first_line(error)}; delete it, it is written again"
+            ) from error
+        self.arrays |= {n: array for n, array in written.items() if n.startswith(CHECK)}
+
     def write(self, folder: str) -> None:
         """Write the report, curves and arrays, in place of older ones."""
         with whole_file(join(folder, "report.json")) as temporary, open(temporary, "w") as file:
@@ -58,7 +77,7 @@ class Record:
             "control": self.resubmission("control_wrong"),
         }
         save_curves(self.accuracies(), curves, join(folder, "accuracy_over_attack.png"))
-        with whole_file(join(folder, "results.npz")) as temporary:
+        with whole_file(join(folder, RESULTS)) as temporary:
             # No array is named `allow_pickle`.
             np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]
 
@@ -134,10 +153,10 @@ class Record:
         each = [LONG.get(leg.name, LONG_BY_GRADIENT) for leg in legs(config)]
         times = sum(steps * reps for steps, reps in each) / (len(each) * evaluations)
         return {
-            "seconds_an_image": self.seconds / images,
-            "image_steps_an_image": self.image_steps / images,
+            "seconds_per_image": self.seconds / images,
+            "image_steps_per_image": self.image_steps / images,
             "times_longer": times,
-            "seconds_an_image_then": times * self.seconds / images,
+            "seconds_per_image_then": times * self.seconds / images,
         }
 
     def message(self) -> str:

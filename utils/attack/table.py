@@ -103,7 +103,7 @@ def told_apart(attacks: Sequence[Attack]) -> Iterator[Attack]:
 
 def row_of(attack: Attack) -> str:
     """Return the row of one attack."""
-    report, cost = attack.report, attack.report["cost"]
+    report = attack.report
     spared, beyond = report["resubmission"], report["excess"]
     cells = [
         attack.name,
@@ -114,8 +114,8 @@ def row_of(attack: Attack) -> str:
         _interval(beyond, "share") if beyond else "-",
         f"{report['one_shot']['accuracy']:.3f}",
         f"{spared[0]:.3f}, {spared[-1]:.3f} (M = {len(spared)})",
-        f"{cost['seconds_an_image']:.3g}",
-        f"{cost['image_steps_an_image']:,.0f}",
+        f"{report['seconds'] / report['images']:.3g}",
+        f"{report['image_steps'] / report['images']:,.0f}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -36,6 +36,11 @@ def check_attacks(config: Config) -> list[str]:
         )
     if config.attack_checks and not config.adv_eps:
         problems.append("'attack_checks' needs 'adv_eps' above 0")
+    if config.attack_checks and min(config.attack_checks, config.batch_size) < 2:
+        problems.append(
+            "'attack_checks' needs 2 images or more in a batch, for standard errors: set it and "
+            "'batch_size' to at least 2"
+        )
     if "nes" in names and config.eot_attack_reps % 2:
         problems.append(
             f"'eot_attack_reps' {config.eot_attack_reps} must be even: attack 'nes' uses pairs"

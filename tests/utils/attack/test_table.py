@@ -28,7 +28,6 @@ def write_run(tmp_path):
             "images": len(indices), "natural": share, "control": None, "robust": share,
             "excess": None, "one_shot": share, "resubmission": [0.5, 0.25], "setting": setting,
             "seconds": 8.0, "image_steps": 80,
-            "cost": {"seconds_an_image": 2.0, "image_steps_an_image": 20.0},
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         path = np.array([np.ones(len(stands)), stands], np.uint8)
