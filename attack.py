@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for step, batch in zip(run.steps(), batches, strict=False):
         before = defense.image_steps
         results = attack_batch(config, defense, batch, report_round)
-        seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
         results |= at_the_end(config, defense, results)
+        seconds, image_steps = time.perf_counter() - run.clock, defense.image_steps - before
         # All workers purify together; the chief plots.
         examples = None if step else find_examples(defense, results)
         record.add(results, seconds, image_steps)

@@ -107,7 +107,7 @@ def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[s
     if config["langevin_steps"]:
         named["cosine_attack_minus_smoothed"] = found[own] - found["smoothed"]
     return {
-        name: [values.mean(), values.std() / np.sqrt(len(values))]
+        name: [values.mean(), values.std(ddof=1) / np.sqrt(len(values))]
         for name, values in named.items()
     }
 

@@ -144,7 +144,9 @@ class Record:
         found = {n: array for n, array in self.arrays.items() if n.startswith(CHECK)}
         checks = {name.removeprefix(CHECK): array for name, array in found.items()}
         listed = {name: array.round(6).tolist() for name, array in checks.items()}
-        return {**listed, "holds": judged(checks, self.config["attack_checks"])} if found else {}
+        # Of one batch, which may be the only one, and smaller.
+        least = (self.config["attack_checks"], self.config["batch_size"], len(self.arrays["labs"]))
+        return {**listed, "holds": judged(checks, min(least))} if found else {}
 
     def cost(self) -> dict[str, float]:
         """Return the cost per image, and that of an attack as long as AutoAttack's."""
