@@ -9,7 +9,6 @@ An update is a step of SGD on cross-entropy plus weight decay. An epoch is one p
 training split; after every few epochs the whole test split is evaluated.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ from utils.data.streams import (
 )
 from utils.devices.pieces import joined, split
 from utils.errors import UserError, one_line_errors
-from utils.files.whole import join, whole_file
+from utils.files.whole import join, write_json
 from utils.learning.learners import Learner, SavedNetwork
 from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
@@ -226,8 +225,7 @@ def report_best(run: Training) -> None:
     print("best epoch: {epoch}, test accuracy {test_accuracy:.4f} (chosen among "
           "{chosen_among_tests} tests)".format(**best))  # fmt: skip
     if run.chief:
-        with whole_file(join(run.folder, "best.json")) as path, open(path, "w") as file:
-            json.dump(best, file, indent=1)
+        write_json(join(run.folder, "best.json"), best)
 
 
 if __name__ == "__main__":

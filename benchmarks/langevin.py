@@ -157,7 +157,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return a row for each variant of a case; variants that fail are printed and left out."""
     side = MATMUL[arguments.device]
-    variants = [name for name in variants if name not in failing(case, variants, ask)]
+    failed = failing(case, variants, ask)
+    variants = [name for name in variants if name not in failed]
     tasks = {name: name for name in variants}  # task: the variant in whose process it runs
     tasks |= {f"matmul {dtype_of(name)} {side}": "plain" for name in variants}
     lengths = {

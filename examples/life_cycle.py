@@ -221,7 +221,7 @@ class Work:
     def say(self, line: str) -> None:
         """Print a line and append it to the log."""
         print(line, flush=True)
-        with open(self.log, "a") as file:
+        with open(self.log, "a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
     def _note(self, name: str, seconds: float) -> None:

@@ -30,7 +30,7 @@ def report(out: Path, cycle: Any, work: Any) -> None:
     write(out / "results.json", json.dumps(results, indent=1) + "\n")
     write(out / "table.md", table(results))
     plot(results, cycle.root, str(out / "picture.png"))
-    write(out / "log.txt", work.log.read_text().replace(f"{REPOSITORY}/", ""))
+    write(out / "log.txt", work.log.read_text(encoding="utf-8").replace(f"{REPOSITORY}/", ""))
 
 
 def collect(cycle: Any) -> dict[str, Any]:
@@ -233,10 +233,10 @@ def _text(score: Mapping[str, Any]) -> str:
 
 def read(path: Path) -> Any:
     """Return the content of a JSON file."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with whole_file(str(path)) as temporary:
-        Path(temporary).write_text(text)
+        Path(temporary).write_text(text, encoding="utf-8")

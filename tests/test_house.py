@@ -33,7 +33,7 @@ from tests.source import (
 )
 
 FUNCTION_CEILING, FUNCTION_USUAL, FILE_CEILING = 60, 35, 300
-NESTING_CEILING, PARAMETERS_CEILING, IGNORES_CEILING = 2, 6, 20
+NESTING_CEILING, PARAMETERS_CEILING, IGNORES_CEILING = 2, 6, 14
 BEFORE_TENSORFLOW = "utils.before_tensorflow"  # alone does something when it is imported
 LADDER = (  # of the packages and modules of utils, the lowest first
     ("before_tensorflow",),

@@ -45,11 +45,7 @@ class Replicas:
         self.local: list[int] = []
         self._on_each(lambda number: self.local.append(number) or np.zeros(1, np.float32))
         resolver = self.strategy.cluster_resolver
-        self.chief = (
-            resolver is None
-            or resolver.task_type in (None, "chief")
-            or resolver.task_id in (None, 0)
-        )
+        self.chief = resolver is None or not resolver.task_id
         cores = (threads or CORES) if self.device == "cpu" and not config["jit"] else 1
         batch = config.get("chain_batch") or self.batch_size
         self.pieces = config["pieces"] or choose_pieces(

@@ -23,8 +23,8 @@ from utils.data.streams import evaluation_batches, load_data, open_source
 from utils.errors import UserError
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
-from utils.files.npz import read_npz
-from utils.files.whole import join, make_folder, remove_leftovers, whole_file
+from utils.files.npz import read_npz, write_npz
+from utils.files.whole import join, make_folder, remove_leftovers, write_json
 from utils.images import save_image, to_uint8
 from utils.replicas import Replicas
 from utils.run import lock
@@ -167,8 +167,7 @@ def read_note(folder: str) -> dict[str, Any]:
 
 def write_note(work: Work, note: dict[str, Any]) -> None:
     """Write the note of the work."""
-    with whole_file(join(work.target, NOTE)) as temporary, open(temporary, "w") as file:
-        json.dump(note, file, indent=1)
+    write_json(join(work.target, NOTE), note)
 
 
 def part_paths(work: Work) -> list[Path]:
@@ -188,8 +187,7 @@ def write(work: Work, indices: np.ndarray, pixels: np.ndarray) -> None:
     """Write a batch of (n, h, w, c) uint8 pictures."""
     if work.is_npz:
         path = join(work.target, f"part_{indices[0]:09}.npz")
-        with whole_file(path) as temporary:
-            np.savez(temporary, indices=indices, images=pixels)
+        write_npz(path, {"indices": indices, "images": pixels})
         return
     for index, picture in zip(indices, pixels, strict=True):
         path = join(work.target, work.names[index])
@@ -208,8 +206,6 @@ def join_parts(work: Work) -> None:
     if not np.array_equal(indices[order], np.arange(work.source.num_records)):
         raise UserError(f"the parts in OUT {work.target} are not all pictures: begin in a new OUT")
     others = read_npz(work.config["data_dir"])
-    with whole_file(join(work.target, work.names[0])) as temporary:
-        # No array of an npz is named `allow_pickle` or `file`.
-        np.savez(temporary, **{**others, "images": images[order]})  # pyright: ignore[reportArgumentType]
+    write_npz(join(work.target, work.names[0]), {**others, "images": images[order]})
     for path in part_paths(work):
         path.unlink()

@@ -1,6 +1,5 @@
 """The files of an attack, written after every batch: `results.npz`, report, curves, examples."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
 from utils.attack.verification import copies_of
 from utils.errors import UserError, first_line
-from utils.files.npz import UNREADABLE, read_arrays
-from utils.files.whole import join, whole_file
+from utils.files.npz import UNREADABLE, read_arrays, write_npz
+from utils.files.whole import join, write_json
 from utils.images import save_grid
 from utils.run.plots import save_figure
 
@@ -70,16 +69,13 @@ class Record:
 
     def write(self, folder: str) -> None:
         """Write the report, curves and arrays, in place of older ones."""
-        with whole_file(join(folder, "report.json")) as temporary, open(temporary, "w") as file:
-            json.dump(self.report(), file, indent=1)
+        write_json(join(folder, "report.json"), self.report())
         curves = {
             "attack": self.resubmission("wrong"),
             "control": self.resubmission("control_wrong"),
         }
         save_curves(self.accuracies(), curves, join(folder, "accuracy_over_attack.png"))
-        with whole_file(join(folder, RESULTS)) as temporary:
-            # No array is named `allow_pickle`.
-            np.savez(temporary, **self.state())  # pyright: ignore[reportArgumentType]
+        write_npz(join(folder, RESULTS), self.state())
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the arrays that a resumed run needs."""

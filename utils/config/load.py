@@ -20,7 +20,7 @@ from utils.config.record import Config, read
 from utils.config.run_dir import has_begun, is_empty, require_same_config
 from utils.config.unread_keys import is_own_config, warnings_of
 from utils.errors import UserError, closest, first_line
-from utils.files.whole import require_writable
+from utils.files.whole import require_writable, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
@@ -202,8 +202,7 @@ def write_run_config(
         "weights": weights,
         "data": data,
     }
-    with tf.io.gfile.GFile(path, "w") as file:
-        json.dump(stored, file, indent=1)
+    write_json(path, stored)
 
 
 def find_config(path: str | Path) -> Path:

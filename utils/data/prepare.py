@@ -97,8 +97,6 @@ def prepare(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) ->
     network is needed but cannot be reached (TFDS itself would try for minutes).
     """
     folder = manual_folder(builder, manual_dir)
-    if manual_dir and not tf.io.gfile.exists(manual_dir):
-        raise UserError(f"--manual-dir {manual_dir} not found")
     missing, packed_anew = _check_files(builder, folder)
     _check_space(builder, missing)
     tfds.display_progress_bar(sys.stderr.isatty())

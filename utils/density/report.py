@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.files.whole import join, whole_file
+from utils.files.whole import join, write_json
 from utils.run.plots import save_figure
 
 
@@ -23,18 +23,9 @@ class DensityReport:
                 self.sections = json.load(file)
 
     def put(self, name: str, section: Mapping[str, Any]) -> None:
-        """Add or replace a section; NaN and Inf become null."""
-        self.sections[name] = _finite(section)
-        with whole_file(self.path) as path, open(path, "w") as file:
-            json.dump(self.sections, file, indent=1, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        """Add or replace a section."""
+        self.sections[name] = section
+        write_json(self.path, self.sections)
 
 
 def save_bounds(bits: Mapping[str, Mapping[str, float]], base: float, path: str) -> None:

@@ -12,7 +12,7 @@ from utils.density.outliers import HELD_OUT, separation
 from utils.density.report import DensityReport, save_bounds, save_chains, save_energies
 from utils.density.stages import FORWARD, REVERSE, walk_steps
 from utils.density.statistics import NO_CLASS, STATISTICS
-from utils.files.whole import whole_file
+from utils.files.npz import write_npz
 from utils.run.run import Run
 from utils.scores.validity import COLUMNS, Trace, describe, message
 from utils.seeds import Purpose, host_rng
@@ -179,5 +179,4 @@ def report_annealing(
 
 def _save(run: Run, name: str, arrays: Mapping[str, Any]) -> None:
     """Save arrays as an npz in the run folder, for further analysis."""
-    with whole_file(run.path("numpy", f"{name}.npz")) as path:
-        np.savez(path, **arrays)
+    write_npz(run.path("numpy", f"{name}.npz"), arrays)

@@ -161,7 +161,7 @@ class DensitySampler:
             if forward:
                 starts = self._draw_base((stream,), numbers)
             else:
-                starts = [*self.files(WALK, DATA, ENDS).batches()][batch]
+                starts = self.files(WALK, DATA, ENDS).get(numbers[0])
             self.chains.begin(starts, 4, np.float64)
         path = path_of(self.pilot, steps, forward=forward)
         shared = (stream, first, last - first, filled_up(path, first, last))

@@ -1,13 +1,15 @@
-"""Reading npz files: our own, and those of a user."""
+"""Npz files: our own, and those of a user."""
 
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from utils.errors import UserError, first_line
+from utils.files.whole import whole_file
 
 NPY_START = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -23,6 +25,13 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     """Return the arrays of an npz by name; raises one of `UNREADABLE`."""
     with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
         return dict(arrays)
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray | str | int]) -> None:
+    """Write arrays by name, none of them `file` or `allow_pickle`, whole or not at all."""
+    with whole_file(path) as temporary:
+        # The names above are those of np.savez's own arguments.
+        np.savez(temporary, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

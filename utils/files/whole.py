@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import json
+import math
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import tensorflow as tf
 
@@ -46,6 +49,12 @@ def whole_file(path: str) -> Iterator[str]:
         elif os.path.exists(temporary):
             with contextlib.suppress(OSError):
                 os.remove(temporary)
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write a JSON file whole or not at all; NaN and Inf, which JSON lacks, become null."""
+    with whole_file(path) as temporary, open(temporary, "w") as file:
+        json.dump(_finite(content), file, indent=1, allow_nan=False)
 
 
 @contextlib.contextmanager
@@ -115,6 +124,14 @@ def remove_leftovers(folder: str) -> None:
         return
     for path in Path(folder).rglob(f"{TEMPORARY}*"):
         path.unlink()
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(inner) for key, inner in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(inner) for inner in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _upload(temporary: str, path: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from pydantic import TypeAdapter, ValidationError
 
 from utils.config.record import Config
 from utils.devices.pieces import by_pieces
@@ -59,14 +60,10 @@ class Sampling:
         stored = (network_info(path) or {}).get("chain")
         if stored is None:
             return None
-        known = {field.name for field in dataclasses.fields(cls)}
         try:
-            sampling = cls(**{name: value for name, value in stored.items() if name in known})
-            for name in ("epsilon", "temperature", "data_epsilon"):
-                float(getattr(sampling, name))
-        except TypeError as error:
+            return TypeAdapter(cls).validate_python(stored)
+        except ValidationError as error:
             raise UserError(f"weights {path} record a chain that is damaged: {stored}") from error
-        return sampling
 
     def written(self, steps: int) -> dict[str, Any]:
         """Return the record of a weights file, for chains of `steps` steps."""
@@ -161,7 +158,7 @@ def resolve_sampling(config: Config, ebm_weights: str | None) -> Config:
         result["data_epsilon"] = 0.0 if stored is None else stored.data_epsilon
     if config["mcmc_steps"] is not None and config["epsilon"] is not None:
         return config | result
-    if stored is None:
+    if stored is None or config["mcmc_steps"] is stored.steps is None:
         mute = f"weights {ebm_weights} do not record the chain they were trained with"
         raise UserError(
             f"{mute if ebm_weights else 'no ebm_weights'}: "

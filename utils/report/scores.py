@@ -154,7 +154,7 @@ def _nearest(found: Mapping[str, Any]) -> list[Block]:
         for of in ("samples", "held_out")
         if each[of]
     ]  # fmt: skip
-    counts = ", ".join({number(each["among"]) for each in found.values()})
+    counts = ", ".join(sorted({number(each["among"]) for each in found.values()}))
     head = ("median distance", "in features", "in pixels")
     return [Table(head, rows, note=COPIES.format(counts))] if rows else []
 

@@ -37,15 +37,18 @@ class ArrayFiles:
         stems = [os.path.splitext(name) for name in list_folder(self.folder).files]
         return sorted(int(stem) for stem, end in stems if end == ENDING and stem.isdecimal())
 
+    def get(self, first: int) -> np.ndarray:
+        """Return the array of a batch; raises UserError for a damaged file."""
+        path = self._path(first)
+        with tf.io.gfile.GFile(path, "rb") as file:
+            try:
+                return np.load(io.BytesIO(file.read()))
+            except (ValueError, EOFError) as error:
+                raise UserError(f"{path} is damaged: remove it and begin anew") from error
+
     def batches(self) -> Iterator[np.ndarray]:
         """Yield the arrays in the order of their images; raises UserError for a damaged file."""
-        for number in self.numbers():
-            path = self._path(number)
-            with tf.io.gfile.GFile(path, "rb") as file:
-                try:
-                    yield np.load(io.BytesIO(file.read()))
-                except (ValueError, EOFError) as error:
-                    raise UserError(f"{path} is damaged: remove it and begin anew") from error
+        yield from map(self.get, self.numbers())
 
     def drop_from(self, number: int) -> None:
         """Delete the files that begin at image `number` or later."""

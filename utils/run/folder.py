@@ -24,7 +24,7 @@ from utils.files.whole import (
     make_folder,
     one_line_write_errors,
     remove_leftovers,
-    whole_file,
+    write_json,
 )
 from utils.replicas import Replicas
 from utils.run import lock
@@ -106,8 +106,7 @@ def keep_changes(command: Command, folder: str) -> None:
         stored = json.load(file)
     changed = {**stored, "config": dict(command.config), "asked": command.asked}
     if stored != changed:
-        with whole_file(path) as temporary, open(temporary, "w") as file:
-            json.dump(changed, file, indent=1)
+        write_json(path, changed)
 
 
 def _changed(paths: Sequence[str], then: Sequence[Mapping[str, Any]]) -> list[str | None]:
@@ -125,14 +124,13 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
         _claim_run_dir(command, replicas) if command.run_dir else _claim_name(command, replicas)
     )
     if replicas.chief:
-        with whole_file(join(folder, CONFIG_FILE)) as temporary:
-            files = {**frozen_files(command), **inputs.files}
-            weights = {key: [fingerprint(path) for path in files[key]] for key in files}
-            kept = reference_folder(command.config)
-            data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
-            settled = command.config | {"pieces": replicas.pieces}
-            settled = dataclasses.replace(command, config=settled)
-            write_run_config(settled, temporary, weights=weights, data=data)
+        files = {**frozen_files(command), **inputs.files}
+        weights = {key: [fingerprint(path) for path in files[key]] for key in files}
+        kept = reference_folder(command.config)
+        data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
+        settled = command.config | {"pieces": replicas.pieces}
+        settled = dataclasses.replace(command, config=settled)
+        write_run_config(settled, join(folder, CONFIG_FILE), weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for name in FOLDERS[command.script]:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from utils.errors import UserError, first_line
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
-from utils.files.npz import UNREADABLE, read_arrays
-from utils.files.whole import join, make_subfolder, whole_file
+from utils.files.npz import UNREADABLE, read_arrays, write_npz
+from utils.files.whole import join, make_subfolder, write_json
 from utils.learning.learners import Part
 
 STATE_FILE = "state.json"
@@ -28,9 +28,7 @@ def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
     """
     make_subfolder(folder)
     for name, part in parts.items():
-        with whole_file(join(folder, f"{name}.npz")) as temporary:
-            arrays: dict[str, Any] = part.state()
-            np.savez(temporary, **arrays)
+        write_npz(join(folder, f"{name}.npz"), part.state())
 
 
 def declare_state(folder: str, header: Mapping[str, Any]) -> None:
@@ -41,8 +39,7 @@ def declare_state(folder: str, header: Mapping[str, Any]) -> None:
 
 def write_header(folder: str, header: Mapping[str, Any]) -> None:
     """Write the `state.json` of a state."""
-    with whole_file(join(folder, STATE_FILE)) as temporary, open(temporary, "w") as file:
-        json.dump(dict(header), file, indent=1)
+    write_json(join(folder, STATE_FILE), header)
 
 
 def list_states(root: str) -> list[int]:

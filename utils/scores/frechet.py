@@ -14,8 +14,7 @@ import tensorflow as tf
 from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
 from utils.errors import UserError
-from utils.files.npz import read_arrays
-from utils.files.whole import whole_file
+from utils.files.npz import read_arrays, write_npz
 
 # Rows per rank-k update of the Gram matrix: close to the full speed of the BLAS.
 BLOCK = 1024
@@ -207,8 +206,7 @@ def save_statistics(path: str, statistics: Statistics) -> None:
     if statistics.features is not None:
         arrays["features"] = statistics.features
     arrays |= statistics.metadata
-    with whole_file(path) as temporary:
-        np.savez(temporary, **arrays)
+    write_npz(path, arrays)
 
 
 def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: int) -> Statistics:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from utils.errors import Diverged
-from utils.files.whole import whole_file
+from utils.files.npz import write_npz
 from utils.images import save_grid, save_images, to_uint8
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import Sampling
@@ -86,8 +86,7 @@ class Records:
         rows = np.concatenate(list(self.traces.batches()))[: config["num_samples"]]
         trace = Trace(np.array(recorded_steps(config)), *np.moveaxis(rows, -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
-        with whole_file(run.path("numpy", f"{self.stem}chains.npz")) as path:
-            np.savez(path, **trace._asdict())
+        write_npz(run.path("numpy", f"{self.stem}chains.npz"), trace._asdict())
         noise, of_data = config["data_epsilon"], None
         if self.measure is not None:
             potential = Sampling.of_config(config).potential(networks.ebm, networks.prior)

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.files.whole import join, whole_file
+from utils.files.whole import join, whole_file, write_json
 from utils.run.plots import save_figure
 from utils.scores.frechet import (
     Statistics,
@@ -166,11 +167,10 @@ class Report:
             "left_out": self.left_out,
             "scores": [dataclasses.asdict(s) for s in self.scores],
         }
-        with whole_file(join(self.folder, "report.json")) as path, open(path, "w") as file:
-            json.dump(content, file, indent=1)
+        write_json(join(self.folder, "report.json"), content)
         lines = [line for s in self.scores for line in (s.line, s.warning) if line]
-        with whole_file(join(self.folder, "fid_rec.txt")) as path, open(path, "w") as file:
-            file.write("\n".join(lines) + "\n")
+        with whole_file(join(self.folder, "fid_rec.txt")) as path:
+            Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.head["exp_type"] == "folder" and best:
             self._write_curve(best)
 

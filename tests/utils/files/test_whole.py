@@ -1,7 +1,10 @@
+import json
+import math
 import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -13,7 +16,19 @@ from utils.files.whole import (
     require_writable,
     reserve,
     whole_file,
+    write_json,
 )
+
+
+def test_json_is_strict_and_written_whole(tmp_path):
+    """Browsers and other languages refuse NaN and Inf."""
+    path = str(tmp_path / "report.json")
+    write_json(path, {"bits": [1.5, math.nan], 500: {"error": np.float64(math.inf)}, "steps": (1,)})
+    known = {"bits": [1.5, None], "500": {"error": None}, "steps": [1]}
+    assert json.loads(Path(path).read_text(), parse_constant=pytest.fail) == known
+    with pytest.raises(TypeError):
+        write_json(path, {"steps": object()})
+    assert json.loads(Path(path).read_text()) == known
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):

@@ -39,7 +39,8 @@ def test_what_a_config_says_comes_back_from_the_weights(write):
 
 def test_weights_that_say_nothing_or_nonsense(write):
     assert Sampling.of_weights(write({"epsilon": 1, "temperature": 1})) == Sampling(1, 1)
-    for wrong in ({"epsilon": 1}, {"epsilon": None, "temperature": 1}):
+    steps = {"epsilon": 1, "temperature": 1, "steps": "many"}
+    for wrong in ({"epsilon": 1}, {"epsilon": None, "temperature": 1}, steps):
         with pytest.raises(UserError, match="record a chain that is damaged"):
             Sampling.of_weights(write(wrong))
 
