@@ -34,6 +34,7 @@ from utils.scores.validity import COLUMNS
 
 NUM_SHOWN = 64  # images in a picture
 DATA = "data"  # start of the chains whose ends begin reverse annealing
+MOST_CHAINS = 2**24  # of one start
 ENDS, FEATURES = "ends", "features"  # stored per chain, in addition to the traces
 
 
@@ -119,9 +120,7 @@ class DensitySampler:
         _, start, batch, first, last = segment
         numbers, start = self._numbers(batch), str(start)
         # Chains from different starts must not share noise.
-        own = numbers + np.int32(
-            self.starts.index(start) * (self.config["num_samples"] + self.size)
-        )
+        own = numbers + np.int32(self.starts.index(start) * MOST_CHAINS)
         if last == 0:
             images = self._data(batch) if start == DATA else self._starts[start]((), own)
             self.chains.begin(images, len(COLUMNS) + len(STATISTICS), np.float64)
