@@ -32,10 +32,10 @@ from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
 from utils.report.pages import write_own_page
-from utils.run.folder import Inputs, require_same_inputs
+from utils.run.folder import Inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import EBM_PLAN
-from utils.run.training import Outcome, Training, require_length, time_update
+from utils.run.training import Outcome, Training, dry_run
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images per picture
@@ -54,20 +54,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     [bank] = starts.create_banks(config, replicas, models.gen, sources, empty=resuming)
     update = make_update(config, replicas, sources, models, bank)
     networks = saved_networks(config, models)
+    inputs = Inputs(sources.datasets)
     if command.dry_run:
-        require_length(command)
-        require_same_inputs(command, Inputs(sources.datasets))
-        time_update(update, config["num_training_steps"], networks)
+        dry_run(command, update, networks, inputs)
         return
 
     # Train.
     run = Training(
         command, replicas, models.parts() | bank.parts("bank"),
-        networks=networks, inputs=Inputs(sources.datasets),
+        networks=networks, inputs=inputs,
         plan=dataclasses.replace(EBM_PLAN, pictures=make_pictures(config, models, bank)),
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.plot({"data": sources.batches(0)[:NUM_SHOWN]})
+        run.plot({"data": sources.batch(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
     write_own_page(run)
@@ -116,7 +115,7 @@ def make_update(
         rates = models.set_rates(step, rate_scale(retry))
         start = draw(config, sources, bank, probability, (step, retry))
         (samples, latents), metrics = on_replicas(
-            (step, retry), (steps, burn_in), sources.batches(step), start
+            (step, retry), (steps, burn_in), sources.batch(step), start
         )
         bank.put(start.slots, samples, latents, (start.age + 1) * ~start.rejuvenated)
         return Outcome(metrics | rates, steps + burn_in, samples)

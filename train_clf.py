@@ -31,15 +31,14 @@ from utils.devices.pieces import joined, split
 from utils.errors import UserError, one_line_errors
 from utils.files.whole import join, write_json
 from utils.learning.learners import Learner, SavedNetwork
-from utils.mcmc.starts import make_stream
 from utils.replicas import Replicas
 from utils.report.pages import write_own_page
-from utils.run.folder import Inputs, require_same_inputs
+from utils.run.folder import Inputs
 from utils.run.guard import rate_scale
 from utils.run.plan import Plan
 from utils.run.plots import save_learning
 from utils.run.records import Metrics
-from utils.run.training import Outcome, Training, due, require_length, time_update
+from utils.run.training import Outcome, Training, dry_run, due
 from utils.seeds import Key, Purpose
 
 TRAIN_SPLIT, TEST_SPLIT = "train", "test"
@@ -55,20 +54,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     train, test = load_data(config, TRAIN_SPLIT), load_data(config, TEST_SPLIT)
     classes = check_classes(config, train, test)
     learner = create_learner(config, classes, replicas)
-    stream = make_stream(config, train, replicas, Purpose.CLASSIFIER)
+    stream = TrainingStream(
+        train, batch_size=replicas.batch_size, positions=replicas.positions,
+        seed=config["seed"], purpose=Purpose.CLASSIFIER,
+    )  # fmt: skip
     update = make_update(config, replicas, learner, stream)
     steps = config["epoch_steps_tr"] or max(1, train.num_examples // config["batch_size"])
     described = describe(config, learner, classes)
     networks = {"clf": SavedNetwork(learner.network, None, lambda _: described)}
+    inputs, plan = Inputs([train, test]), make_plan()
     if command.dry_run:
-        require_length(command, make_plan())
-        require_same_inputs(command, Inputs([train, test]))
-        time_update(update, config["num_epochs"] * steps, networks)
+        dry_run(command, update, networks, inputs, plan=plan, updates=steps)
         return
 
     run = Training(
         command, replicas, learner.parts("clf"),
-        networks=networks, plan=make_plan(), inputs=Inputs([train, test]),
+        networks=networks, plan=plan, inputs=inputs,
     )  # fmt: skip
     classify = replicas.rows(
         lambda images: learner.network(images, training=False), config["batch_size"]
@@ -125,7 +126,7 @@ def make_update(
     on_replicas = replicas.compile(replica_update, config["seed"])
 
     def update(step: int, retry: int = 0) -> dict[str, tf.Tensor]:
-        return on_replicas((step, retry), (), *stream.labelled_batches(step))[1]
+        return on_replicas((step, retry), (), *stream.labelled_batch(step))[1]
 
     return update
 

@@ -26,31 +26,31 @@ from utils.learning.learners import row_at
 from utils.learning.losses import learn_energy
 from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
 from utils.mcmc import starts
-from utils.mcmc.banks import Bank, redraw_counts
+from utils.mcmc.banks import Bank, Drawn, redraw_counts
 from utils.mcmc.langevin import share_saturated
 from utils.mcmc.noise import make_noise
 from utils.mcmc.sampling import Sampling, run_both
 from utils.replicas import Replicas
 from utils.report.pages import write_own_page
 from utils.run import plots
-from utils.run.folder import Inputs, require_same_inputs
+from utils.run.folder import Inputs
 from utils.run.guard import LIMITS, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
-from utils.run.training import Outcome, Training, require_length, time_update
+from utils.run.training import Outcome, Training, dry_run
 from utils.seeds import Key, Purpose, host_rng
 
 NUM_SHOWN = 64  # images per picture
 
 
 class Banks(NamedTuple):
-    """The two banks of a process, or what an update drew from them.
+    """The two banks of a process.
 
     `burn_in` counts the draws of an image, `update` the Langevin steps that it has taken. When a
     row of the schedule begins, the images of the burn-in bank get new counts of draws.
     """
 
-    update: Any  # a Bank or a Drawn
-    burn_in: Any
+    update: Bank
+    burn_in: Bank
 
     def parts(self) -> dict[str, Bank]:
         """Return the banks as parts of a state, by name."""
@@ -70,19 +70,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     banks = create_banks(config, replicas, models, sources, empty=resuming)
     update = make_update(config, replicas, sources, models, banks)
     networks = saved_networks(config, models)
+    inputs = Inputs(sources.datasets)
     if command.dry_run:
-        require_length(command)
-        require_same_inputs(command, Inputs(sources.datasets))
-        time_update(update, config["num_training_steps"], networks)
+        dry_run(command, update, networks, inputs)
         return
 
     # Train.
     run = Training(
         command, replicas, models.parts() | banks.parts(),
-        networks=networks, plan=make_plan(config, banks), inputs=Inputs(sources.datasets),
+        networks=networks, plan=make_plan(config, banks), inputs=inputs,
     )  # fmt: skip
     if run.step == 0 and sources.dataset is not None:
-        run.plot({"data": sources.batches(0)[:NUM_SHOWN]})
+        run.plot({"data": sources.batch(0)[:NUM_SHOWN]})
     for step in run.steps():
         run.after(step, update(step, run.retry))
     write_own_page(run)
@@ -113,12 +112,12 @@ def make_update(
     chain = sampling.chains(sampling.potential(models.ebm.network, models.prior), replicas.pieces)
     positives = make_positives(config, models, replicas)
 
-    def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn: Banks):
-        images, burning, taken = drawn.update.images, drawn.burn_in.images, drawn.update.counts
+    def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn):
+        updated, burning = drawn  # of the update bank and of the burn-in bank
         purposes = (Purpose.CHAIN, Purpose.BURN_IN)
-        noises = [make_noise(key(purpose), images, key.share) for purpose in purposes]
+        noises = [make_noise(key(purpose), updated.images, key.share) for purpose in purposes]
         samples, burnt, grad_norms = run_both(
-            chain, (images, burning), noises, (steps, burn_in), together
+            chain, (updated.images, burning.images), noises, (steps, burn_in), together
         )
         # The energy learns from the samples of the update bank; the prior stays as it is.
         energy_diff = learn_energy(
@@ -130,42 +129,51 @@ def make_update(
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),
             "saturated": tf.reduce_mean(share_saturated(samples)),
-            "chain_steps": tf.reduce_mean(tf.cast(taken, tf.float32)) + tf.cast(steps, tf.float32),
+            "chain_steps": tf.reduce_mean(tf.cast(updated.counts, tf.float32))
+            + tf.cast(steps, tf.float32),
         }
 
     on_replicas = replicas.compile(replica_update, config["seed"], then=models.update_averages)
 
     def update(step: int, retry: int = 0) -> Outcome:
-        row = steps, burn_in, _, _ = row_at(config["mcmc_step_info"], step)
+        row = row_at(config["mcmc_step_info"], step)
+        steps, burn_in, _, _ = row
         rates = models.set_rates(step, rate_scale(retry))
-        drawn = draw(config, banks, step, retry)
+        drawn = draw(config, banks, row, step, retry)
         scalars = (steps, burn_in, steps == burn_in and replicas.pieces == 1)
-        ends, metrics = on_replicas((step, retry), scalars, sources.batches(step), drawn)
-        (samples, burnt, generated), new = ends, sources.new_states(step, retry)
+        (samples, burnt, generated), metrics = on_replicas(
+            (step, retry), scalars, sources.batch(step), drawn
+        )
+        new = sources.new_states(step, retry)
         put_back(banks, drawn, (samples, burnt, new if len(new) else generated), row)
         return Outcome(metrics | rates, steps + burn_in, samples)
 
     return update
 
 
-def draw(config: Mapping[str, Any], banks: Banks, step: int, retry: int) -> Banks:
-    """Draw states from both banks; where a row of the schedule begins, first redraw the counts."""
-    _, _, threshold, from_update = row_at(config["mcmc_step_info"], step)
-    if step == from_update:  # true for the first row too
+def draw(
+    config: Mapping[str, Any], banks: Banks, row: Sequence[int], step: int, retry: int
+) -> tuple[Drawn, Drawn]:
+    """Draw states from both banks; where the schedule's row begins, first redraw the counts."""
+    _, _, threshold, begins = row
+    if step == begins:  # true for the first row too
         rng = host_rng(config["seed"], Purpose.BURN_IN_COUNTS, step, retry)
         redraw_counts(banks.burn_in, threshold, rng)
     rng = host_rng(config["seed"], Purpose.BANK_DRAW, step, retry)
-    return Banks(*(bank.draw(rng) for bank in banks))
+    return banks.update.draw(rng), banks.burn_in.draw(rng)
 
 
-def put_back(banks: Banks, drawn: Banks, ends: Sequence[np.ndarray], row: Sequence[int]) -> None:
+def put_back(
+    banks: Banks, drawn: tuple[Drawn, Drawn], ends: Sequence[np.ndarray], row: Sequence[int]
+) -> None:
     """Put the ends of the chains back, and move burnt-in images to the update bank.
 
     `ends` are samples, burnt images and new images, (b, h, w, c) each; `row` is a row of the
     schedule. A burnt image that was drawn `threshold` times before replaces the sample at its
     position of the batch, and a new image takes its slot in the burn-in bank.
     """
-    (samples, burnt, new), (updated, burning) = ends, drawn
+    samples, burnt, new = ends
+    updated, burning = drawn
     steps, burn_in, threshold, _ = row
     moved = burning.counts >= threshold
     choose = moved[:, np.newaxis, np.newaxis, np.newaxis]

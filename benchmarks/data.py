@@ -93,11 +93,11 @@ def measure(config: dict, consumed: float) -> None:
 
 def images_per_second(stream: TrainingStream, seconds: float = 5.0) -> float:
     """Return the images/s of a stream after its first batch."""
-    stream.batches(0)
+    stream.batch(0)
     start, update = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         update += 1
-        stream.batches(update)
+        stream.batch(update)
     return update * BATCH / (time.perf_counter() - start)
 
 
@@ -105,13 +105,13 @@ def opened_in_this_process(config: dict) -> dict[str, float]:
     """Return the seconds to the first batch and to resume in mid-epoch, and peak memory in GB."""
     start, cpu_start = time.perf_counter(), time.process_time()
     stream = TrainingStream(load_data(config), batch_size=BATCH)
-    stream.batches(0)
+    stream.batch(0)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
     images = np.random.Generator(np.random.Philox(0)).random((BANK, 32, 32, 3), np.float32)
     bank = Bank(Shelves(BANK, BATCH, slice(0, BATCH)), images)
     update = stream.batches_per_epoch // 2
     start = time.perf_counter()
-    stream.batches(update)
+    stream.batch(update)
     resume = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     del bank, images

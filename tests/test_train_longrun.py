@@ -52,7 +52,7 @@ def test_banks_follow_the_rules_as_a_plain_model_tells_them(threshold):
         new = np.full((batch, 1, 1, 1), 1000.0 + number, np.float32)
         ends = (drawn.images + steps, burnt.images + burn_in, new)  # a step adds 1
         assert drawn.counts.tolist() == [ages[slot] for slot in drawn.slots]
-        put_back(banks, Banks(drawn, burnt), ends, [steps, burn_in, threshold, 0])
+        put_back(banks, (drawn, burnt), ends, [steps, burn_in, threshold, 0])
 
         for slot, other in zip(drawn.slots, burnt.slots, strict=True):
             update[slot], ages[slot] = update[slot] + steps, ages[slot] + steps
@@ -78,7 +78,7 @@ def test_images_move_over_steadily_one_in_threshold_plus_one_draws():
         drawn, burnt = banks.update.draw(rng), banks.burn_in.draw(rng)
         moves.append((burnt.counts >= 4).mean())
         ends = (drawn.images, burnt.images, burnt.images)
-        put_back(banks, Banks(drawn, burnt), ends, [1, 1, 4, 0])
+        put_back(banks, (drawn, burnt), ends, [1, 1, 4, 0])
     # A binomial of 50 * 500 draws; counts of one image are dependent, which only narrows it.
     assert np.mean(moves) == pytest.approx(1 / 5, abs=5 * np.sqrt(0.16 / 25_000) + 0.2 / 500)
 
@@ -177,7 +177,7 @@ class Toy:
         """The energy of a normal distribution of standard deviation 0.6."""
         return tf.reshape(tf.square(images) / (2 * 0.6**2), (-1, 1))
 
-    def batches(self, number: int) -> np.ndarray:
+    def batch(self, number: int) -> np.ndarray:
         return self.draw(host_rng(0, Purpose.DATA, number), 64)
 
     def banks(self) -> Banks:
@@ -197,7 +197,7 @@ def toy_update(toy: Toy, banks: Banks):
     def refills(number, retry):
         return toy.draw(host_rng(0, Purpose.CHAIN_DATA, number), 64)
 
-    sources = Sources(toy, toy.batches, refills)
+    sources = Sources(toy, toy.batch, refills)
     replicas = cpus(batch_size=64)
     return train_longrun.make_update(toy.config, replicas, sources, toy.models, banks)
 

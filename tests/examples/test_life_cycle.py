@@ -71,8 +71,8 @@ def test_mean_steps_of_a_longrun_sample_are_those_of_simulated_banks(rng):
     redraw_counts(banks.burn_in, 9, rng)
     ends = [np.zeros((32, 1, 1, 1), np.float32)] * 3
     for update in range(12000):
-        drawn = [bank.draw(rng) for bank in banks]
-        put_back(banks, Banks(*drawn), ends, [20, 10, 9, 0])
+        drawn = banks.update.draw(rng), banks.burn_in.draw(rng)
+        put_back(banks, drawn, ends, [20, 10, 9, 0])
         means += [drawn[0].counts.mean() + 20] * (update > 4000)
     known = mean_chain_steps({"mcmc_step_info": [[20, 10, 9, 0]], "burnin_size": 320})
     assert np.mean(means) == pytest.approx(known, rel=0.02)

@@ -57,7 +57,7 @@ def example_grid(dataset: Dataset, config: Mapping[str, Any]) -> np.ndarray:
     """Return up to 64 images (n, h, w, c) as in a training batch, with augmentation and noise."""
     count = min(64, dataset.num_examples)
     stream = TrainingStream(dataset, batch_size=count, seed=config["seed"])
-    images = stream.batches(0)
+    images = stream.batch(0)
     noise = host_rng(config["seed"], Purpose.PLOTS).standard_normal(images.shape, np.float32)
     return images + config["data_epsilon"] * noise
 

@@ -121,18 +121,18 @@ class TrainingStream:
         self._coming: Iterator[tuple[np.ndarray, np.ndarray, int | None]] = iter(())
         self._next: int | None = None  # the batch that `_coming` gives next
 
-    def batches(self, update: int) -> np.ndarray:
+    def batch(self, update: int) -> np.ndarray:
         """Return the images (b, h, w, c) float32 in [-1, 1] of an update."""
-        return self._batch(update)[0]
+        return self._read(update)[0]
 
-    def labelled_batches(self, update: int) -> tuple[np.ndarray, np.ndarray]:
+    def labelled_batch(self, update: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the images and labels (b,) int64 of an update; raises UserError without labels."""
         require_labels(self.dataset)
-        images, labels = self._batch(update)
+        images, labels = self._read(update)
         _refuse_unlabelled(self.dataset, labels)
         return images, labels
 
-    def _batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return batch `number` of the order; consecutive batches are fast."""
         if number != self._next:
             self._coming = self._open(number)

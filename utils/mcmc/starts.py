@@ -29,15 +29,15 @@ Filling = Callable[[int], tuple[np.ndarray, ...]]  # layer of a bank -> images, 
 
 
 class Sources(NamedTuple):
-    """What a training run reads: the data set, batches of it, and new chain states.
+    """What a training run reads: the data set, a batch per update, and new chain states.
 
-    `batches(update)` gives data (b, h, w, c) in [-1, 1] for this process's positions of the whole
+    `batch(update)` gives data (b, h, w, c) in [-1, 1] for this process's positions of the whole
     batch, `new_states(update, retry)` states of new chains. Both are empty where a generator makes
     these images; without data `dataset` is None.
     """
 
     dataset: Dataset | None
-    batches: Callable[[int], np.ndarray]
+    batch: Callable[[int], np.ndarray]
     new_states: HostSource
 
     @property
@@ -57,7 +57,7 @@ def open_sources(config: Mapping[str, Any], replicas: Replicas, scale: float = 1
     if dataset is None:
         return Sources(None, lambda update: none, new_states)
     stream = make_stream(config, dataset, replicas, Purpose.DATA)
-    return Sources(dataset, stream.batches, new_states)
+    return Sources(dataset, stream.batch, new_states)
 
 
 def make_stream(
@@ -86,7 +86,7 @@ def make_host_source(
     if config["mcmc_init"].startswith("data"):
         # Chains that start at data have a data set.
         stream = make_stream(config, dataset, replicas, Purpose.CHAIN_DATA)  # pyright: ignore[reportArgumentType]
-        return lambda update, retry: stream.batches(update)
+        return lambda update, retry: stream.batch(update)
     return lambda update, retry: _uniform(
         config, replicas, scale, Purpose.NOISE_IMAGES, update, retry
     )
@@ -222,7 +222,7 @@ def make_filling(
     if config["mcmc_init"].startswith("data"):
         # Chains that start at data have a data set.
         stream = make_stream(config, sources.dataset, replicas, Purpose.BANK_FILL)  # pyright: ignore[reportArgumentType]
-        return lambda layer: (stream.batches(layer),)
+        return lambda layer: (stream.batch(layer),)
     generate = make_generate(gen, replicas.pieces)
     training = trains_generator(config)
 

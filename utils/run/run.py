@@ -77,6 +77,7 @@ class Run:
     def done(self, step: int) -> None:
         """Record that a step and all before it are done; save the state if it is due."""
         self.step = step + 1
+        self.stopping = self.is_told_to_stop()
         if self.is_due(self.step):
             self.save()
 
@@ -139,10 +140,9 @@ class Run:
         """Print a line."""
         print(line, flush=True)
 
-    def is_due(self, step: int) -> bool:
-        """Return whether to save the state after `step` steps; all workers must call this."""
-        self.stopping = self.is_told_to_stop()
-        return self.stopping or step % self.state_freq == 0 or step >= self.total
+    def is_due(self, done: int) -> bool:
+        """Return whether to save the state when so many steps are done."""
+        return self.stopping or done % self.state_freq == 0 or done >= self.total
 
     def begin(self) -> None:
         """Save the first state of a new run."""

@@ -21,7 +21,7 @@ from utils.images import save_grid, tile, to_uint8
 from utils.learning.learners import Part, SavedNetwork, save_networks
 from utils.replicas import Replicas
 from utils.run import states
-from utils.run.folder import Inputs
+from utils.run.folder import Inputs, require_same_inputs
 from utils.run.guard import all_finite, divergence, rate_scale
 from utils.run.plan import EBM_PLAN, Plan
 from utils.run.records import Metrics, Progress, grid_to_board, make_board, to_board
@@ -86,30 +86,32 @@ class Training(Run):
         """
         metrics = {name: float(value) for name, value in outcome.metrics.items()}
         metrics["seconds"] = time.perf_counter() - self.clock
-        step, saves = step + 1, self.is_due(step + 1)
-        plots = due(step, self.config[self.plan.log_key]) or step == self.total
-        reason, is_kept = divergence(metrics, self.config, self.plan.limits), step <= self.total
+        done = step + 1
+        self.stopping = self.is_told_to_stop()
+        saves = self.is_due(done)
+        plots = due(done, self.config[self.plan.log_key]) or done == self.total
+        reason, is_kept = divergence(metrics, self.config, self.plan.limits), done <= self.total
         # Metrics are those of the weights before the step: what is kept needs a check of its own.
         is_harmed = is_kept and (plots or saves) and self._is_harmed()
         if is_harmed and reason is None:
             reason = "weights or chain states are not finite"
         if reason is not None and self.config["on_divergence"] != "ignore":
-            self._diverged(step, reason if is_kept else f"{reason} after the last step")
+            self._diverged(done, reason if is_kept else f"{reason} after the last step")
             return
         if not is_kept:
             self.end_is_measured = True
             return
-        self.step = step
-        self.metrics.append({self.unit: step, "retry": self.retry, **metrics})
-        self.progress.show(step, metrics, outcome.chain_steps)
-        if self.board is not None and due(step, self.config[self.plan.info_key]):
-            to_board(self.board, step, metrics)
+        self.step = done
+        self.metrics.append({self.unit: done, "retry": self.retry, **metrics})
+        self.progress.show(done, metrics, outcome.chain_steps)
+        if self.board is not None and due(done, self.config[self.plan.info_key]):
+            to_board(self.board, done, metrics)
         if is_harmed:
             self.metrics.flush()
-            self.say(f"{self.unit} {step}: {reason}: nothing of it is written")
+            self.say(f"{self.unit} {done}: {reason}: nothing of it is written")
             return
         if plots:
-            self._save_pictures(step, outcome.samples)
+            self._save_pictures(done, outcome.samples)
         if saves:
             self.save()
 
@@ -236,6 +238,24 @@ def require_length(command: Command, plan: Plan = EBM_PLAN) -> None:
             f"'{key}' is {command.config[key]}, but {done} {plan.unit}s are done: to resume add "
             f"--set {key}={2 * done}"
         )
+
+
+def dry_run(
+    command: Command,
+    update: Callable[..., Any],
+    networks: Mapping[str, SavedNetwork],
+    inputs: Inputs,
+    *,
+    plan: Plan = EBM_PLAN,
+    updates: int = 1,
+) -> None:
+    """Check what a run checks before it begins, and time its update; write nothing.
+
+    There are `updates` updates per unit of the plan.
+    """
+    require_length(command, plan)
+    require_same_inputs(command, inputs)
+    time_update(update, command.config[plan.length_key] * updates, networks)
 
 
 def due(step: int, freq: int) -> bool:

@@ -38,7 +38,7 @@ def test_the_command_line_counts_classes_and_draws_what_the_network_sees(
 
 def test_the_grid_shows_augmented_data_with_their_noise(emoji_config):
     dataset = load_data({**emoji_config, "random_crop": True})
-    clean = TrainingStream(dataset, batch_size=64).batches(0)
+    clean = TrainingStream(dataset, batch_size=64).batch(0)
     shown = example_grid(dataset, {**emoji_config, "data_epsilon": 0.1})
     assert np.std(shown - clean) == pytest.approx(0.1, rel=0.02)
 

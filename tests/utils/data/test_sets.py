@@ -65,7 +65,7 @@ def test_colour_pictures_become_grey_where_images_have_one_channel(config, image
 @pytest.mark.parametrize("augmentation", ["random_crop", "data_flip"])
 def test_training_sees_grey_images_of_any_size(config, augmentation):
     config = {**config, "image_dims": [7, 7, 1], augmentation: True}
-    assert TrainingStream(load_data(config), batch_size=4).batches(1).shape == (4, 7, 7, 1)
+    assert TrainingStream(load_data(config), batch_size=4).batch(1).shape == (4, 7, 7, 1)
 
 
 def damage(folder) -> str:
@@ -89,14 +89,14 @@ def test_damaged_pictures_are_named_once_counted_and_left_out(config, image_fold
 def test_a_damaged_picture_changes_no_other_batch_of_a_streamed_epoch(config, image_folder):
     config = {**config, "data_memory": 0}
     healthy = TrainingStream(load_data(config), batch_size=3)
-    before = [names(healthy.batches(update)) for update in range(4)]
+    before = [names(healthy.batch(update)) for update in range(4)]
     damage(image_folder)
     stream = TrainingStream(load_data(config), batch_size=3)
     for update, batch in enumerate(before):
         place = batch.index(4) if 4 in batch else None
         if place is not None:
             batch[place] = batch[(place + 1) % 3]
-        assert names(stream.batches(update)) == batch
+        assert names(stream.batch(update)) == batch
 
 
 def test_workers_replace_damaged_pictures_as_one_process_does(config, image_folder):
@@ -107,8 +107,8 @@ def test_workers_replace_damaged_pictures_as_one_process_does(config, image_fold
     whole = TrainingStream(dataset, **settings)
     workers = [TrainingStream(dataset, positions=slice(i, i + 1), **settings) for i in range(3)]
     for update in range(4):
-        read = np.concatenate([worker.batches(update) for worker in workers])
-        np.testing.assert_array_equal(whole.batches(update), read)
+        read = np.concatenate([worker.batch(update) for worker in workers])
+        np.testing.assert_array_equal(whole.batch(update), read)
 
 
 def test_batches_without_damaged_pictures_are_full(config, image_folder):
@@ -169,7 +169,7 @@ def test_damaged_pictures_stop_the_run_if_the_config_says_so(config, image_folde
 def test_a_data_set_of_damaged_pictures_is_refused(config, image_folder):
     for path in (image_folder / "train").glob("*/*.png"):
         path.write_bytes(b"no picture")
-    for read in (lambda data: TrainingStream(data, batch_size=3).batches(0),
+    for read in (lambda data: TrainingStream(data, batch_size=3).batch(0),
                  lambda data: list(evaluation_batches(data, 3))):  # fmt: skip
         with pytest.raises(
             UserError, match=r"are damaged; replace them|0 pictures beside 12 damaged"

@@ -26,13 +26,13 @@ def all_names(batches) -> list[int]:
 
 def test_an_epoch_is_one_pass_in_another_order_each_time(config):
     stream = TrainingStream(load_data(config), batch_size=3, seed=5)
-    epochs = [all_names(stream.batches(4 * e + i) for i in range(4)) for e in range(3)]
+    epochs = [all_names(stream.batch(4 * e + i) for i in range(4)) for e in range(3)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_batches_are_float_images_in_minus_one_to_one(config):
-    images = TrainingStream(load_data(config), batch_size=12).batches(0)
+    images = TrainingStream(load_data(config), batch_size=12).batch(0)
     assert images.shape == (12, 12, 12, 3)
     assert images.dtype == np.float32
     assert -1 <= images.min() < -0.9 < 0.9 < images.max() <= 1
@@ -42,7 +42,7 @@ def test_the_order_is_decided_by_seed_and_purpose(config):
     dataset = load_data(config)
 
     def order(seed, purpose):
-        return names(TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batches(0))
+        return names(TrainingStream(dataset, batch_size=12, seed=seed, purpose=purpose).batch(0))
 
     assert order(1, Purpose.DATA) == order(1, Purpose.DATA)
     assert order(1, Purpose.DATA) != order(2, Purpose.DATA)
@@ -62,11 +62,11 @@ def test_opening_at_an_update_reads_what_an_uninterrupted_run_reads(
     dataset = load_data(config)
     settings = {"batch_size": 4, "positions": slice(1, 3), "seed": 3}
     whole = TrainingStream(dataset, **settings)
-    read = [whole.batches(update) for update in range(6)]
+    read = [whole.batch(update) for update in range(6)]
     for update in (5, 2):
         resumed = TrainingStream(dataset, **settings)
-        np.testing.assert_array_equal(resumed.batches(update), read[update])
-        np.testing.assert_array_equal(whole.batches(update), read[update])  # a rollback
+        np.testing.assert_array_equal(resumed.batch(update), read[update])
+        np.testing.assert_array_equal(whole.batch(update), read[update])  # a rollback
 
 
 def test_two_workers_read_together_what_one_process_reads(config):
@@ -76,8 +76,8 @@ def test_two_workers_read_together_what_one_process_reads(config):
     cuts = (slice(0, 4), slice(4, 6))
     workers = [TrainingStream(dataset, positions=cut, **settings) for cut in cuts]
     for update in range(5):
-        read = np.concatenate([worker.batches(update) for worker in workers])
-        np.testing.assert_array_equal(together.batches(update), read)
+        read = np.concatenate([worker.batch(update) for worker in workers])
+        np.testing.assert_array_equal(together.batch(update), read)
 
 
 def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_rows_only(config, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_worker_opens_each_epoch_once_and_asks_for_its_own_rows_only(config, m
     monkeypatch.setattr(dataset, "batches", watched)
     worker = TrainingStream(dataset, batch_size=4, positions=slice(2, 4))
     for update in range(6):  # 2 epochs of 3 batches
-        assert len(worker.batches(update)) == 2
+        assert len(worker.batch(update)) == 2
     assert asked == [([0, 1, 2], slice(2, 4))] * 2
 
 
@@ -115,7 +115,7 @@ class CifarSize:
 
 def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
     dataset = CifarSize()
-    images = TrainingStream(dataset, batch_size=128).batches(100_000)
+    images = TrainingStream(dataset, batch_size=128).batch(100_000)
     assert dataset.asked == [(100_000 % 390, 389)]
     assert set(names(images)) == {100_000 % 390}
     assert dataset.made == 1
@@ -123,20 +123,20 @@ def test_resuming_at_update_100_000_makes_no_batch_that_came_before():
 
 @pytest.mark.parametrize("config", ["streamed"], indirect=True)
 def test_pictures_that_came_before_are_not_decoded(config, image_folder):
-    first, _ = TrainingStream(load_data(config), batch_size=3).labelled_batches(0)
+    first, _ = TrainingStream(load_data(config), batch_size=3).labelled_batch(0)
     for number in names(first):
         label, picture = ("cat", "dog")[number // 6], number % 6
         (image_folder / "train" / label / f"{picture}.png").write_bytes(b"")
     resumed = TrainingStream(load_data({**config, "data_corrupt": "stop"}), batch_size=3)
-    assert len(all_names(resumed.batches(update) for update in (1, 2, 3))) == 9
+    assert len(all_names(resumed.batch(update) for update in (1, 2, 3))) == 9
     with pytest.raises(UserError, match="cannot be decoded"):
-        resumed.batches(0)
+        resumed.batch(0)
 
 
 def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
     stream = TrainingStream(load_data(config), batch_size=5)
     assert stream.batches_per_epoch == 2
-    epochs = [set(names(np.concatenate([stream.batches(2 * e + i) for i in (0, 1)])))
+    epochs = [set(names(np.concatenate([stream.batch(2 * e + i) for i in (0, 1)])))
               for e in range(6)]  # fmt: skip
     assert all(len(epoch) == 10 for epoch in epochs)
     assert len(set.union(*epochs)) == 12
@@ -145,7 +145,7 @@ def test_the_remainder_of_an_epoch_is_dropped_and_differs(config):
 def test_labels_go_with_their_images(config):
     stream = TrainingStream(load_data(config), batch_size=6)
     for update in range(4):
-        images, labels = stream.labelled_batches(update)
+        images, labels = stream.labelled_batch(update)
         np.testing.assert_array_equal(labels, np.array(names(images)) // 6)
 
 
@@ -207,7 +207,7 @@ def test_pictures_without_a_label_are_refused_where_labels_are_needed(config):
         with pytest.raises(UserError, match=r"have no label \(-1\)"):
             require_labels(missing)
         with pytest.raises(UserError, match=r"have no label \(-1\)"):
-            TrainingStream(missing, batch_size=12).labelled_batches(0)
+            TrainingStream(missing, batch_size=12).labelled_batch(0)
 
 
 def test_fewer_pictures_than_a_batch_are_refused(config):
@@ -256,7 +256,7 @@ def test_random_crop_of_emoji32_pads_crops_and_flips_by_epoch_and_element(emoji_
         rows = order[100 * place : 100 * (place + 1)]
         draws = host_rng(7, Purpose.DATA, epoch, 1).random((1492, 3), np.float32)[rows]
         wanted = flip(padded_crop(to_float(dataset.images[rows]), draws), draws)
-        np.testing.assert_array_equal(stream.batches(update), wanted)
+        np.testing.assert_array_equal(stream.batch(update), wanted)
 
 
 def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
@@ -265,7 +265,7 @@ def test_random_crop_of_other_sets_keeps_their_squares_elsewhere(image_folder):
     places = set()
     whole = {index: np.asarray(picture) for index, picture in enumerate(pictures_of(image_folder))}
     for update in range(8):
-        for image in stream.batches(update):
+        for image in stream.batch(update):
             square = np.rint((image + 1) * 127.5).astype(np.uint8)
             places |= {
                 left for picture in whole.values() for left in range(5)
@@ -281,7 +281,7 @@ def pictures_of(folder):
 def test_a_set_without_labels_asked_for_them_gives_one_line(config, image_folder):
     dataset = load_data({**config, "data_dir": str(image_folder / "train" / "cat")})
     with pytest.raises(UserError, match="has no labels") as error:
-        TrainingStream(dataset, batch_size=3).labelled_batches(0)
+        TrainingStream(dataset, batch_size=3).labelled_batch(0)
     assert "\n" not in str(error.value)
     assert next(iter(evaluation_batches(dataset, 3)))[1] is None
 

@@ -34,11 +34,11 @@ def test_the_published_sets_go_their_real_way_on_mock_data(
         dataset = load_data(settings)
         assert (dataset.num_examples, dataset.has_labels) == (10, has_labels)
         stream = TrainingStream(dataset, batch_size=4)
-        first, later = stream.batches(0), stream.batches(2)
+        first, later = stream.batch(0), stream.batch(2)
         assert first.shape == later.shape == (4, size, size, 3)
         assert -1 <= first.min() < first.max() <= 1
         resumed = TrainingStream(dataset, batch_size=4)
-        np.testing.assert_array_equal(resumed.batches(2), later)
+        np.testing.assert_array_equal(resumed.batch(2), later)
 
 
 def test_celebas_attributes_can_be_labels(tmp_path, write_prepared):

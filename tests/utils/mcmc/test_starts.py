@@ -95,7 +95,7 @@ def test_chains_from_data_never_start_from_the_batch_learned_on(dataset):
     source = starts.make_host_source(config, dataset, Replicas(config))
     learned = starts.make_stream(config, dataset, Replicas(config), Purpose.DATA)
     for update in range(5):
-        start, data = source(update, 0), learned.batches(update)
+        start, data = source(update, 0), learned.batch(update)
         assert _is_data(start, dataset)
         assert not np.array_equal(start, data)
 
