@@ -141,6 +141,10 @@ def read_run(run_dir: str, script: str) -> dict[str, Any]:
             f"{run_dir} was made by an older version: resume it after git checkout "
             f"{RESUMED_BY[version]}"
         )
+    if version != FORMAT:
+        raise UserError(
+            f"{run_dir} was made by a newer version: update this repository to resume it"
+        )
     return stored
 
 

@@ -84,8 +84,12 @@ class DensitySampler:
 
     def rows(self, stage: str, of: str | int, what: str = "") -> np.ndarray:
         """Return the stored rows of a stage, without the padding of the last batch."""
-        rows = np.concatenate([*self.files(stage, of, what).batches()])
-        return rows if stage == IMAGES else rows[: self.config["num_samples"]]
+        files = self.files(stage, of, what)
+        return (
+            files.get(0)
+            if stage == IMAGES
+            else np.concatenate([*files.rows(self.config["num_samples"])])
+        )
 
     def advance(self, segment: DensitySegment) -> None:
         """Do the work of a segment; raises Diverged."""

@@ -83,7 +83,10 @@ class RunFolder:
         lines = self.content("metrics.csv").decode().split("\n")[:-1]  # a kill may cut the last
         head, *rows = [*csv.reader(lines)] or [[]]
         columns = zip(*(row for row in rows if len(row) == len(head)), strict=True)
-        named = {name: np.array(column, float) for name, column in zip(head, columns, strict=False)}
+        try:
+            named = {n: np.array(column, float) for n, column in zip(head, columns, strict=False)}
+        except ValueError:  # another program has rewritten it
+            return {}
         return {name: column for name, column in named.items() if np.isfinite(column).any()}
 
     @functools.cached_property

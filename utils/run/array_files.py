@@ -50,6 +50,24 @@ class ArrayFiles:
         """Yield the arrays in the order of their images; raises UserError for a damaged file."""
         yield from map(self.get, self.numbers())
 
+    def rows(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the arrays of the first `count` images, in order.
+
+        Raises UserError if files are missing, as in a folder that was copied in part.
+        """
+        done = 0
+        for number in self.numbers():
+            if number != done or done >= count:
+                break
+            array = self.get(number)[: count - done]
+            done += len(array)
+            yield array
+        if done < count:
+            raise UserError(
+                f"{self.folder} holds {done} of {count} images: files are missing; copy the run "
+                "folder again, or begin anew"
+            )
+
     def drop_from(self, number: int) -> None:
         """Delete the files that begin at image `number` or later."""
         for first in self.numbers():

@@ -69,6 +69,8 @@ def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
     if chief:
         remove_leftovers(folder)
         keep_changes(command, folder)
+        for name in FOLDERS[command.script]:  # copies may lack the empty ones
+            make_folder(join(folder, name))
     return folder
 
 

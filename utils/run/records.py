@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from utils.errors import UserError
 from utils.files.whole import join, one_line_write_errors, whole_file
 
 SHOWN = (("energy diff", "energy_diff", "+.4g"), ("gradient", "grad_norm", ".4g"))
@@ -57,9 +58,14 @@ class Metrics:
         """Keep only the rows of the first `updates` updates, in memory and on disk.
 
         The file has at least the rows up to the last state. Later rows, and a row that a kill left
-        incomplete, are removed.
+        incomplete, are removed. Raises UserError if other rows are missing or unreadable.
         """
-        rows = [row for row in self._read() if int(row[0]) <= updates]
+        rows = self._read()[:updates]
+        if [row[0] for row in rows] != [str(update) for update in range(1, updates + 1)]:
+            raise UserError(
+                f"{self.path} lacks rows of the {updates} {self.columns[0]}s that are done, or "
+                "another program has rewritten it: copy the run folder again"
+            )
         for i, name in enumerate(self.columns):
             self._series[name] = array.array("d", (float(row[i]) for row in rows))
         self._unwritten.clear()

@@ -110,7 +110,8 @@ class Measure:
             return
         scores, starts = [], None
         for steps, files in features.items():
-            samples = statistics_of(files, self.extractor.dim, self.extractor.metadata)
+            rows = files.rows(self.config["num_samples"])
+            samples = statistics_of(rows, self.extractor.dim, self.extractor.metadata)
             of = "samples" if steps else STARTS[self.config["mcmc_init"]]
             scores.append(self._score(Subject(of, name, steps), samples, starts))
             starts = samples if steps == 0 else starts

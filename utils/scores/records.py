@@ -83,7 +83,7 @@ class Records:
         Without a measure there are no data to compare with; then return None.
         """
         run, config = self.run, self.run.config
-        rows = np.concatenate(list(self.traces.batches()))[: config["num_samples"]]
+        rows = np.concatenate(list(self.traces.rows(config["num_samples"])))
         trace = Trace(np.array(recorded_steps(config)), *np.moveaxis(rows, -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
         write_npz(run.path("numpy", f"{self.stem}chains.npz"), trace._asdict())

@@ -1,6 +1,6 @@
 """Statistics of features: of samples from stored files, of data computed once and kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from utils.scores.frechet import Moments, Statistics, load_statistics, save_stat
 KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
 
 
-def statistics_of(files: ArrayFiles, dim: int, metadata: Mapping[str, Any]) -> Statistics:
-    """Return the statistics of stored features (n, dim), in one pass."""
+def statistics_of(
+    batches: Iterable[np.ndarray], dim: int, metadata: Mapping[str, Any]
+) -> Statistics:
+    """Return the statistics of batches of features (n, dim), in one pass."""
     moments, kept, left = Moments(dim), [], KERNEL_IMAGES
-    for features in files.batches():
+    for features in batches:
         moments.add(features)
         if left > 0:
             kept.append(features[:left])
@@ -110,7 +112,7 @@ def data_statistics(
     The features stay in `files`; the caller drops them after saving the statistics.
     """
     keep_features(config, extractor, dataset, count, files, pause)
-    return statistics_of(files, extractor.dim, data_metadata(config, extractor, dataset))
+    return statistics_of(files.batches(), extractor.dim, data_metadata(config, extractor, dataset))
 
 
 def keep_features(

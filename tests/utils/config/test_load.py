@@ -196,6 +196,12 @@ def test_a_run_of_before_names_the_commit_that_goes_on_with_it(
     assert capsys.readouterr().err.endswith(f"resume it after git checkout {commit}\n")
 
 
+def test_a_run_of_a_newer_version_is_left_to_it(capsys, tmp_path):
+    stored = {"script": "train", "config_path": "", "config": {}, "format": FORMAT + 1}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert "was made by a newer version" in _line(capsys, ["--resume", str(tmp_path)])
+
+
 def test_a_file_is_no_run_folder(capsys, tmp_path):
     run = tmp_path / "run"
     (run / "state").mkdir(parents=True)

@@ -27,6 +27,17 @@ def test_what_follows_a_place_is_dropped_and_a_half_written_file_is_none(tmp_pat
     assert not tmp_path.exists()
 
 
+def test_missing_files_are_no_shorter_result(tmp_path):
+    files = ArrayFiles(str(tmp_path))
+    for first in (0, 3, 6):
+        files.put(first, np.arange(first, first + 3))
+    np.testing.assert_array_equal(np.concatenate([*files.rows(8)]), np.arange(8))  # 1 is padding
+    for gone, left in ((6, 6), (0, 0)):
+        (tmp_path / f"{gone:08}.npy").unlink()
+        with pytest.raises(UserError, match=f"holds {left} of 8 images: files are missing"):
+            list(files.rows(8))
+
+
 def test_a_damaged_file_is_named(tmp_path):
     ArrayFiles(str(tmp_path)).put(4, np.zeros(3))
     (path,) = tmp_path.iterdir()

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from utils.errors import UserError
 from utils.run.records import Metrics, Progress, make_board
 from utils.run.training import Training
 
@@ -41,6 +42,19 @@ def test_cutting_back_leaves_no_gap_and_no_double_row(tmp_path):
         ["update,energy_diff", *(f"{u},{u / 3!r}" if u != 3 else "3,1" for u in range(1, 6)), ""]
     )
     assert len(again.series("update")) == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("2,", "2;"), ("2,0.6666666666666666\n", ""), ("1,", "1.0,")]
+)
+def test_a_file_that_lacks_rows_is_refused_and_left_as_it_is(tmp_path, old, new):
+    """As after a partial copy, and after a spreadsheet has saved it."""
+    path = tmp_path / "m.csv"
+    _metrics(path, 3)
+    path.write_text(damaged := path.read_text().replace(old, new))
+    with pytest.raises(UserError, match="lacks rows of the 3 updates that are done"):
+        Metrics(str(path), COLUMNS).cut(3)
+    assert path.read_text() == damaged
 
 
 def test_without_a_terminal_a_line_comes_every_so_many_updates(capsys):
