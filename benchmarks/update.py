@@ -30,8 +30,8 @@ import tensorflow as tf
 import train
 import train_longrun
 from utils.config.command_line import whole_number
-from utils.config.load import load_config
-from utils.errors import one_line_errors
+from utils.config.load import find_config, load_config
+from utils.errors import UserError, one_line_errors
 from utils.learning.models import Models, create_models, resolve_sizes
 from utils.mcmc import starts
 from utils.replicas import Replicas
@@ -42,7 +42,7 @@ BANK_SIZES = {train: ("persistent_size",), train_longrun: ("persistent_size", "b
 
 ENDS = {  # the states that an update returns, chosen from those that it drew
     train: lambda start: (start.images, start.latents),
-    train_longrun: lambda drawn: (drawn.update.images, *[drawn.burn_in.images] * 2),
+    train_longrun: lambda drawn: (drawn[0].images, *[drawn[1].images] * 2),
 }
 
 
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=whole_number(1), nargs="+", default=[1000, 10_000, 50_000])
     parser.add_argument("--repeats", type=whole_number(1), default=20)
     arguments = parser.parse_args(argv)
+    if find_config(arguments.config).parent.name not in SCRIPTS:
+        raise UserError(f"{arguments.config}: take a config of {' or '.join(SCRIPTS)}")
     print("| bank | ms per update | chain | learning | generator | everything else | "
           "GB beyond the bank |\n|---|---|---|---|---|---|---|")  # fmt: skip
     # One process per size, because the peak of memory never falls.

@@ -1,12 +1,14 @@
 """Types of config values: pydantic checks them, `label` describes them to a reader."""
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from annotated_types import Predicate
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
+LARGEST = 2**31 - 1
 LONGEST_PART = 255  # bytes of one name in a path, the limit of the usual file systems
 LONGEST_NAME = 200  # bytes of a run's name: its time and the endings of files still fit behind it
 WORDS = {"boolean": "bool", "integer": "int", "null": "None"}  # of JSON's types
@@ -14,8 +16,12 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
 
 
 def whole(**bounds: Any) -> Any:
-    """Type of whole numbers within `bounds` (those of pydantic's Field); 1000.0 counts as 1000."""
-    return Annotated[int, Field(**bounds), BeforeValidator(_without_point)]
+    """Type of whole numbers within `bounds` (those of pydantic's Field); 1000.0 counts as 1000.
+
+    None is above `LARGEST`: devices count in 32 bits.
+    """
+    within: dict[str, Any] = {"le": LARGEST, **bounds}
+    return Annotated[int, Field(**within), BeforeValidator(_without_point)]
 
 
 def number(**bounds: Any) -> Any:
@@ -49,7 +55,11 @@ def _label(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(_label, schema["anyOf"]))
     if names := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return " | ".join(f"`{name}`" for name in names)
-    bounds = [f"{sign} {schema[name]:.10g}" for name, sign in BOUNDS.items() if name in schema]
+    bounds = [
+        f"{sign} {schema[name]:.10g}"
+        for name, sign in BOUNDS.items()
+        if schema.get(name, LARGEST) != LARGEST
+    ]
     return f"{WORDS.get(schema['type'], schema['type'])} {', '.join(bounds)}".strip()
 
 
@@ -70,14 +80,22 @@ def _ascends_from_0(rows: list[list]) -> bool:
     return starts[0] == 0 and starts == sorted(set(starts))
 
 
+def _is_text(text: str) -> bool:
+    """Return whether a text is visible and UTF-8; the shell's CRLF and other letters are not."""
+    return bool(text.strip()) and not {*map(unicodedata.category, text)} & {"Cc", "Cs"}
+
+
 def _fits_file_name(name: str) -> bool:
-    fits = len(os.fsencode(name)) <= LONGEST_NAME
-    return fits and bool(name.strip()) and not set(name) & {"/", "\0"}
+    return len(os.fsencode(name)) <= LONGEST_NAME and _is_text(name) and "/" not in name
 
 
 def _fits_folder(path: str) -> bool:
     fits = all(len(os.fsencode(part)) <= LONGEST_PART for part in path.split("/"))
-    return fits and bool(path.strip()) and "\0" not in path
+    return fits and _is_text(path) and "$" not in path
+
+
+def _expanded(path: str) -> str:
+    return os.path.expandvars(os.path.expanduser(path))
 
 
 def _is_square(image_dims: list[int]) -> bool:
@@ -86,7 +104,7 @@ def _is_square(image_dims: list[int]) -> bool:
 
 
 # One Predicate per type: pydantic 2.7 keeps no second.
-TEXT: Any = Annotated[str, Predicate(lambda text: bool(text.strip()))]
+TEXT: Any = Annotated[str, Predicate(_is_text)]
 FILE_NAME = Annotated[
     str,
     Predicate(_fits_file_name),
@@ -94,11 +112,19 @@ FILE_NAME = Annotated[
 ]
 FOLDER = Annotated[
     str,
-    AfterValidator(os.path.expanduser),
+    AfterValidator(_expanded),
     Predicate(_fits_folder),
     Field(title=f"folder, each part of its path at most {LONGEST_PART} bytes long"),
 ]
-PATH = Annotated[str, Field(title="path"), AfterValidator(os.path.expanduser)] | None
+PATH = (
+    Annotated[  # published files write "" for None
+        str,
+        Field(title="path"),
+        AfterValidator(_expanded),
+        Predicate(lambda path: not path or _is_text(path)),
+    ]
+    | None
+)
 IMAGE_DIMS = Annotated[
     list_of(whole(ge=1), "[size, size, 3] or [size, size, 1]", min_length=3, max_length=3),
     Predicate(_is_square),

@@ -7,7 +7,7 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,13 @@ def parse_command(script: str, description: str | None, argv: Sequence[str] | No
     """
     parser = _make_parser(script, description)
     arguments = parser.parse_args(argv)
+    written = parse_overrides(arguments.set)  # names a config that was given after --set
     if (arguments.config is None) == (arguments.resume is None):
         parser.error("give either a config file or --resume RUN_DIR")
     if arguments.resume is not None and arguments.run_dir is not None:
         parser.error("--run-dir needs a config file, --resume RUN_DIR takes none")
-    written = parse_overrides(arguments.set)
+    if arguments.run_dir == "":
+        parser.error("--run-dir is empty: name a folder, or leave it out")
     run_dir = arguments.resume or arguments.run_dir or ""
     if arguments.resume is not None:
         config, config_path = load_run_config(run_dir, arguments.set, script)
@@ -227,7 +229,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Run a config file and return its dict `config` as written; raises UserError without one."""
     try:
         config = runpy.run_path(str(path)).get("config")
-    except Exception as error:  # the file is the user's program and may raise anything
+    except (Exception, SystemExit) as error:  # the user's program may raise anything
         raise UserError(
             f"config {path} does not run: {type(error).__name__}: {first_line(error)}"
         ) from error
@@ -242,10 +244,13 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name:
-            raise UserError(f"--set {override}: write KEY=VALUE, for example --set batch_size=32")
+            hint = ", and the config before --set" if name.endswith(".py") else ""
+            raise UserError(
+                f"--set {override}: write KEY=VALUE, for example --set batch_size=32{hint}"
+            )
         try:
             changes[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             changes[name] = text
     return changes
 
@@ -256,7 +261,7 @@ def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
     Raises UserError that names `source` and all problems.
     """
     known, fossils = keys.keys_of(script), keys.keys_of(script, keys.FOSSILS)
-    problems = [_unknown(name, script) for name in written if name not in known | fossils]
+    problems = unknown_keys(written, known | fossils, f"{script}.py (see {script}.py --help)")
     problems += read(written, fossils)[1]
     config, found = read(written, known)
     problems += found
@@ -267,7 +272,10 @@ def complete(written: Mapping[str, Any], script: str, source: str) -> Config:
     return config
 
 
-def _unknown(name: Any, script: str) -> str:
-    close = closest(name, keys.keys_of(script, keys.KEYS + keys.FOSSILS))
-    hint = f" (did you mean '{close}'?)" if close else f" of {script}.py (see {script}.py --help)"
-    return f"unknown key '{name}'{hint}"
+def unknown_keys(written: Iterable[Any], known: Collection[str], owner: str) -> list[str]:
+    """Return the problems of written keys that are not among those that their `owner` knows."""
+    unknown = {name: closest(name, known) for name in written if name not in known}
+    return [
+        f"unknown key '{name}'" + (f" (did you mean '{close}'?)" if close else f" of {owner}")
+        for name, close in unknown.items()
+    ]

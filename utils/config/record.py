@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, Field, ValidationError, create_model
 
 from utils.config.keys import Key
-from utils.config.kinds import label
+from utils.config.kinds import LARGEST, label
 
 
 class Config(Mapping, BaseModel, extra="forbid", frozen=True, strict=True):
@@ -38,11 +38,16 @@ def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config |
     except ValidationError as error:
         wrong = dict.fromkeys(str(found["loc"][0]) for found in error.errors())
     return None, [
-        f"'{name}' must be {label(known[name].kind)}, not {written[name]!r}"
+        _wrong(name, written[name], known[name])
         if name in written
         else f"key '{name}' is missing ({known[name].help})"
         for name in wrong
     ]
+
+
+def _wrong(name: str, value: Any, key: Key) -> str:
+    limit = " below 2**31" if isinstance(value, int | float) and value > LARGEST else ""
+    return f"'{name}' must be {label(key.kind)}{limit}, not {' '.join(repr(value).split())}"
 
 
 @functools.cache

@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.config.checks import PADDED_CROPS, data_name
-from utils.config.keys import KEYS
-from utils.config.load import find_config, parse_overrides, read_config_file
+from utils.config.keys import FOSSILS, KEYS
+from utils.config.load import find_config, parse_overrides, read_config_file, unknown_keys
 from utils.config.record import Config, read
 from utils.data.class_labels import how_to_label
 from utils.data.pictures import Augmentation, to_float
@@ -224,10 +224,11 @@ def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
 
 
 def data_config(path: str, overrides: Sequence[str]) -> Config:
-    """Return the data keys of any script's config; other keys are ignored."""
+    """Return the data keys of any script's config; other keys of scripts are ignored."""
     written = {**read_config_file(find_config(path)), **parse_overrides(overrides)}
-    config, problems = read(written, {key.name: key for key in KEYS if key.name in DATA_KEYS})
-    if config is None:
-        raise UserError(f"{path}: " + "; ".join(problems))
+    problems = unknown_keys(written, {key.name for key in KEYS + FOSSILS}, "the scripts")
+    config, found = read(written, {key.name: key for key in KEYS if key.name in DATA_KEYS})
+    if config is None or problems:
+        raise UserError(f"{path}: " + "; ".join(problems + found))
     # Scripts that do not train on data add no noise.
     return config | {"data_epsilon": config.data_epsilon or 0.0}

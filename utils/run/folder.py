@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import shlex
 import shutil
 import sys
 import time
@@ -19,6 +21,7 @@ from utils.config.run_dir import has_begun
 from utils.data.sets import Dataset
 from utils.errors import UserError
 from utils.files.fingerprints import difference, fingerprint
+from utils.files.folders import list_folder
 from utils.files.whole import (
     join,
     make_folder,
@@ -155,7 +158,11 @@ def frozen_files(command: Command) -> dict[str, list[str]]:
 
 def files_of(path: str) -> list[str]:
     """Return the files of weights: the file, or those of a TensorFlow checkpoint's prefix."""
-    return [path] if tf.io.gfile.exists(path) else sorted(tf.io.gfile.glob(f"{path}.*"))
+    if tf.io.gfile.exists(path):
+        return [path]
+    folder, prefix = os.path.split(path)  # a pattern would take brackets in names for its own
+    names = list_folder(folder or ".").files if tf.io.gfile.isdir(folder or ".") else []
+    return [os.path.join(folder, name) for name in names if name.startswith(f"{prefix}.")]
 
 
 def reference_folder(config: Mapping[str, Any]) -> str:
@@ -171,7 +178,7 @@ def runs_root(config: Mapping[str, Any]) -> str:
 
 def how_to_resume(folder: str) -> str:
     """Return the advice on how to resume the run of a folder."""
-    return f"to resume: python3 {sys.argv[0]} --resume {folder}"
+    return f"to resume: python3 {shlex.quote(sys.argv[0])} --resume {shlex.quote(folder)}"
 
 
 def _claim_run_dir(command: Command, replicas: Replicas) -> str:

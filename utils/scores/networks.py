@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from utils.config.record import Config
 from utils.errors import UserError
-from utils.files.whole import join
 from utils.learning.models import resolve_sizes
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import resolve_sampling
-from utils.weights.files import find_weights, located
+from utils.weights.files import find_weights, located, updates_of
 from utils.weights.published import load_weights
 
 PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
@@ -32,7 +29,7 @@ def list_checkpoints(config: Mapping[str, Any]) -> list[Checkpoint]:
         return [Checkpoint(None, config["ebm_weights"], config["gen_weights"])]
     folder, checkpoints = config["ckpt_folder"], []
     ebm, gen = ("ebm_ema", "gen_ema") if config["use_averages"] else ("ebm", "gen")
-    if not tf.io.gfile.glob(join(folder, f"{gen}_*")):  # the generator has no average
+    if not updates_of(folder, gen):  # the generator has no average
         gen = "gen"
     for step in range(config["min_step"], config["max_step"] + 1, config["step_freq"]):
         gen_weights = config["gen_weights"]

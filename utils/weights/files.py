@@ -96,7 +96,7 @@ def find_weights(folder: str, name: str, step: int) -> str:
     for ending, file in ((".weights.h5", ".weights.h5"), (".ckpt", ".ckpt.index")):
         if tf.io.gfile.exists(join(folder, stem + file)):
             return join(folder, stem + ending)
-    there = _updates_of(folder, name)
+    there = updates_of(folder, name)
     listed = f"updates {', '.join(map(str, there[:SHOWN]))}" if there else "no updates"
     listed += f", ..., {there[-1]}" if len(there) > SHOWN else ""
     raise UserError(
@@ -105,7 +105,7 @@ def find_weights(folder: str, name: str, step: int) -> str:
     )
 
 
-def _updates_of(folder: str, name: str) -> list[int]:
+def updates_of(folder: str, name: str) -> list[int]:
     """Return the updates, ascending, for which a folder has weights of a network."""
     names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
     pattern = re.compile(rf"{name}_(\d+)\.(?:weights\.h5|ckpt\.index)")
