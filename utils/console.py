@@ -13,12 +13,16 @@ from utils.before_tensorflow import release
 @contextlib.contextmanager
 def console() -> Iterator[None]:
     """Let no print in the block fail: neither for a closed terminal nor for unknown letters."""
-    out, err = (stream and _Stream(stream) for stream in (sys.stdout, sys.stderr))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.ExitStack() as stack:
+        # Streams that were closed before the start are None.
+        nowhere = stack.enter_context(open(os.devnull, "w"))
+        out, err = (_Stream(stream or nowhere) for stream in (sys.stdout, sys.stderr))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
         try:
             yield
         finally:  # flushed here, because Python's own flush at exit would fail
-            for stream in filter(None, (out, err)):
+            for stream in (out, err):
                 stream.flush()
 
 

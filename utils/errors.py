@@ -73,6 +73,7 @@ def one_line_errors(main: Callable) -> Callable:
 def _run(main: Callable, argv: Sequence[str] | None) -> None:
     context = contextvars.copy_context()
     try:
+        _require_working_folder()
         with contextlib.ExitStack() as at_the_end:
             context.run(_AT_THE_END.set, at_the_end)
             context.run(main, argv)
@@ -85,9 +86,26 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
             raise
         print(f"error: {reason}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, TypeError) as error:
+        # Keras rebuilds TensorFlow's error with too few arguments.
+        if isinstance(error, TypeError) and "ResourceExhaustedError" not in str(error):
+            raise
+        print(f"error: {context.run(_out_of_memory)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted before the first update; nothing was lost", file=sys.stderr)
         sys.exit(130)
+
+
+def _require_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UserError("the current folder is deleted: cd to one that exists") from error
+
+
+def _out_of_memory() -> str:
+    return f"out of memory: choose a smaller {_MEMORY_KEY.get('batch_size')}"
 
 
 def until_the_end(close: Callable[[], None]) -> None:
@@ -116,8 +134,9 @@ def _in_one_line(error: tf.errors.OpError) -> str | None:
     """Return the message for an error of TensorFlow, None if it is our own bug."""
     text = str(error)
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        key = _MEMORY_KEY.get("batch_size")
-        return f"out of memory: choose a smaller {key}"
+        return _out_of_memory()
+    if "File system scheme" in text:
+        return f"{first_line(error)}; use a path of this machine, or gs://"
     lines = [line.strip().rstrip(".") for line in text.splitlines() if "eterminis" in line]
     if isinstance(error, tf.errors.UnimplementedError) and lines:
         return f"{lines[0]}: add --set deterministic=False to run it anyway"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import utils.before_tensorflow
 
 from utils.attack.purify import open_work, purify_all
-from utils.config.command_line import Parser
+from utils.config.command_line import Parser, path
 from utils.errors import one_line_errors
 
 
@@ -28,8 +28,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", help="config file of attack.py")
-    parser.add_argument("source", metavar="IN", help="folder of pictures, or an .npz file")
-    parser.add_argument("target", metavar="OUT", help="new folder for the purified pictures")
+    parser.add_argument(
+        "source", metavar="IN", type=path, help="folder of pictures, or an .npz file"
+    )
+    parser.add_argument(
+        "target", metavar="OUT", type=path, help="new folder for the purified pictures"
+    )
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     arguments = parser.parse_args(argv)
     purify_all(open_work(arguments.config, arguments.source, arguments.target, arguments.set))

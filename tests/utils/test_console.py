@@ -26,6 +26,13 @@ def test_what_a_console_cannot_print_is_replaced(tmp_path, repository):
     assert done.stdout == 3 * "\\xe9t\\xe9\n", done.stderr
 
 
+def test_streams_that_are_closed_before_the_start_are_no_fault(tmp_path, repository):
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    command = f"{sys.executable} -c '{PRINTS}' >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=tmp_path, env=environment).returncode == 0
+    assert (tmp_path / "done").exists()
+
+
 def test_a_process_goes_on_without_its_console(tmp_path, repository):
     reader, writer = os.pipe()
     os.close(reader)  # as `| head` does when it has seen enough

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import math
+import os
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see {self.prog} --help")
+
+
+def path(text: str) -> str:
+    """The `type` of an argument: a path, `~` for the home folder."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError("is not UTF-8: rename it") from error
+    return os.path.expanduser(text)
 
 
 def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:

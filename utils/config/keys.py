@@ -5,6 +5,7 @@ from typing import Any, Literal, Optional
 
 from nets import EBMS, GENERATORS
 from utils.config.kinds import (
+    BUCKET,
     FILE_NAME,
     FOLDER,
     IMAGE_DIMS,
@@ -252,7 +253,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
     "run folder and records": (
         Key("exp_name", ALL, FILE_NAME, REQUIRED, "name of the run folder, `<exp_dir>/<exp_name>_<time>/`"),
         Key("exp_dir", ALL, FOLDER, REQUIRED, "folder of all run folders"),
-        Key("gs_path", ALL, PATH, None, "bucket: data are read from `gs://<gs_path>/`, and runs are written there"),
+        Key("gs_path", ALL, BUCKET | None, None, "bucket: data are read from `gs://<gs_path>/`, and runs are written there"),
         Key("seed", ALL, whole(ge=0, le=2**31 - 1), 0, "seed of all random draws"),
         Key("info_freq", LEARN_EBM, whole(ge=1), 500, "updates between console lines, and between TensorBoard points", True),
         Key("log_freq", LEARN_EBM, whole(ge=1), 5000, "updates between pictures, plots and weights", True),

@@ -125,6 +125,12 @@ PATH = (
     ]
     | None
 )
+BUCKET = Annotated[
+    str,
+    Field(title="bucket"),
+    AfterValidator(lambda name: name.removeprefix("gs://").rstrip("/")),
+    Predicate(lambda name: not name or _is_text(name)),
+]
 IMAGE_DIMS = Annotated[
     list_of(whole(ge=1), "[size, size, 3] or [size, size, 1]", min_length=3, max_length=3),
     Predicate(_is_square),

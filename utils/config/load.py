@@ -4,7 +4,6 @@ import ast
 import dataclasses
 import difflib
 import json
-import os
 import runpy
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from utils.config import keys
 from utils.config.checks import CHECKS
+from utils.config.command_line import path
 from utils.config.help import Paragraphs, ScriptParser
 from utils.config.record import Config, read
 from utils.config.run_dir import has_begun, is_empty, require_same_config
@@ -84,7 +84,6 @@ def parse_command(script: str, description: str | None, argv: Sequence[str] | No
 def _make_parser(script: str, description: str | None) -> ScriptParser:
     """Return the parser of the command line, which is the same for all scripts."""
     parser = ScriptParser(prog=f"{script}.py", description=description, formatter_class=Paragraphs)
-    path = os.path.expanduser
     parser.add_argument(
         "config", nargs="?", type=path, help="config file, in this folder or in the repository"
     )
@@ -129,6 +128,8 @@ def read_any_run(run_dir: str) -> dict[str, Any]:
         return {**stored, **known, "config": {**stored["config"]}}
     except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:
         raise UserError(_no_run_folder(run_dir)) from error
+    except tf.errors.PermissionDeniedError as error:
+        raise UserError(f"{path} cannot be read: permission denied") from error
     except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         raise UserError(f"{path} is damaged: {first_line(error)}") from error
 

@@ -1,7 +1,8 @@
 """The layout of picture folders: `split/label/*.png`; both levels of folders are optional."""
 
+import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import PurePath
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from utils.files.whole import join
 
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 SPLITS = {"train", "test", "validation", "val"}  # folders of these names are splits, not labels
+LIKE_SPLITS = re.compile(r"(?i:train|test|val)(?i:ing|id|idation)?(?![a-z])")
 NAMED = 3  # names listed in a warning
 
 
@@ -23,7 +25,8 @@ def split_folder(root: str, split: str, others: Collection[str] = ()) -> str:
     """
     if not tf.io.gfile.isdir(root):
         raise UserError(f"image_folder: data_dir {root} is a file: name the folder of pictures")
-    listed, known = list_folder(root), SPLITS | {split, *others}
+    listed = list_folder(root)
+    known = SPLITS | {split, *others, *_alike(listed.folders)}
     splits = [name for name in listed.folders if name in known]
     if not splits and split == "train":
         return root
@@ -42,6 +45,15 @@ def split_folder(root: str, split: str, others: Collection[str] = ()) -> str:
     if pictures := _pictures(listed):
         _warn(root, [f"pictures beside the folders of splits: {len(pictures):,}"])
     return join(root, split)
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Return the names that look like splits, such as `trainA` and `testA`, unless all are of one.
+
+    Otherwise test pictures would be learned, as a class.
+    """
+    found = [name for name in names if LIKE_SPLITS.match(name)]
+    return found if len({name[:3].lower() for name in found}) > 1 else []
 
 
 def pictures_by_label(root: str) -> dict[str, list[str]]:

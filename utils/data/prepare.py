@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 from tqdm import tqdm
 
 from utils.config.load import REPOSITORY
@@ -21,6 +22,8 @@ from utils.files.fingerprints import sha256_of
 
 COMMAND = "python3 -m utils.data CONFIG --prepare"
 CONNECT_SECONDS = 10
+# The errors of missing shards, of empty ones, and of missing or cut descriptions.
+DAMAGED = (OSError, KeyError, ZeroDivisionError, ParseError, tf.errors.OpError)
 # SHA-256 of a .gz file in TFDS' records -> SHA-256 of its content. These are the four files of
 # Fashion-MNIST, which Debian's package `dataset-fashion-mnist` has with other gzip headers.
 CONTENTS = {
@@ -57,6 +60,19 @@ def required_files(builder: tfds.core.DatasetBuilder) -> list[RequiredFile]:
         for url, info in infos.items()
     ]
     return sorted(files, key=lambda file: file.name)
+
+
+@contextlib.contextmanager
+def one_line_folder_errors(name: str, folders: Sequence[str]) -> Iterator[None]:
+    """Raise what TFDS raises for folders that were copied in part as UserError."""
+    try:
+        yield
+    except DAMAGED as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"data set {name} in {' or '.join(folders)} is damaged or was copied in part "
+            f"({reason}): copy it again, or delete its folder and prepare it again"
+        ) from error
 
 
 def manual_folder(builder: tfds.core.DatasetBuilder, manual_dir: str | None = None) -> str:

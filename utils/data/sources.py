@@ -236,7 +236,7 @@ def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
             f"npz {path} has no array 'images', only {', '.join(arrays) or 'nothing'}: write it "
             "with np.savez(FILE, images=...)"
         )
-    if images.ndim == 3 and (images.shape[0] in (1, 3) or images.shape[2] in (1, 3, 4)):
+    if images.ndim == 3 and images.shape[2] in (1, 3, 4):
         raise UserError(
             f"npz {path}: 'images' of shape {images.shape} may be one picture, or grey ones: write "
             "one as images[None], grey ones as images[..., None]"

@@ -29,7 +29,8 @@ from utils.errors import UserError
 from utils.seeds import Purpose, host_rng
 
 MEMORY = 1024  # MB
-LOOKED_AT = 16  # pictures whose size is checked for a random crop
+LOOKED_AT = 16  # pictures whose size and brightness are checked
+DARK = 32  # of 256 levels
 ORDER_SEED = 0  # of the order that reference images are taken from; the same for all runs
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
@@ -55,7 +56,10 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
         flip=bool(config.get("data_flip")),
     )
     dims = config["image_dims"]
-    if augmentation.resized_crop and source.split == usual and _fit_already(source, dims[0]):
+    if config["data_type"] in OPENERS:
+        _warn_of_dark(source)
+    looks = augmentation.resized_crop and source.split == usual
+    if looks and {picture.shape[:2] for picture in _first_pictures(source)} == {(*dims[:2],)}:
         print(
             f"warning: random_crop does nothing: the pictures of {source.name} are "
             f"{dims[0]}x{dims[0]} already",
@@ -81,17 +85,26 @@ def open_source(config: Mapping[str, Any], split: str) -> Source:
     return source
 
 
-def _fit_already(source: Source, size: int) -> bool:
-    """Return whether the first pictures of a source are squares of side `size`."""
+def _first_pictures(source: Source) -> list[np.ndarray]:
+    """Return the first pictures (h, w, 3) uint8 of a source, without damaged ones."""
+    pictures = []
     for _, records in source.records(None).take(LOOKED_AT).batch(LOOKED_AT):
-        shapes = set()
         for picture in source.parse(records)[0]:
-            with contextlib.suppress(
-                tf.errors.OpError
-            ):  # damaged pictures are reported when they are read
-                shapes.add(tuple(source.read(picture).shape[:2]))
-        return shapes == {(size, size)}
-    return False
+            # Damaged pictures are reported when they are read.
+            with contextlib.suppress(tf.errors.OpError):
+                pictures.append(source.read(picture).numpy())
+    return pictures
+
+
+def _warn_of_dark(source: Source) -> None:
+    """Warn if pictures use few of the 256 levels, as masks of 0 and 1 and 12-bit ones do."""
+    brightest = max((int(picture.max()) for picture in _first_pictures(source)), default=0)
+    if 0 < brightest < DARK:
+        print(
+            f"warning: {source.name}: the brightest value of the first pictures is {brightest} of "
+            "255: scale them to 0..255, unless they are meant to be this dark",
+            file=sys.stderr,
+        )
 
 
 class TrainingStream:

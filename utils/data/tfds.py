@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 import utils.data.emoji32  # noqa: F401  registers the embedded data set
 from utils.config.checks import EMBEDDED, OWN_FORMATS, data_name
 from utils.data.pictures import decode_as_tfds
-from utils.data.prepare import how_to_prepare, prepare
+from utils.data.prepare import DAMAGED, how_to_prepare, one_line_folder_errors, prepare
 from utils.data.sources import NO_LABEL, Source, data_dirs, exists
 from utils.errors import UserError, first_line, nearest
 from utils.files.folders import list_folder
@@ -35,8 +35,9 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
     in_files = builder.info.splits and builder.info.file_format == tfds.core.FileFormat.TFRECORD
     height, width = functools.reduce(operator.getitem, image, features).shape[:2]
     read_with = _from_files if in_files else _from_examples
-    records, parse, describe = read_with(builder, split, image, label)
-    count = int(records(None).cardinality())
+    with one_line_folder_errors(config["data_type"], data_dirs(config)):
+        records, parse, describe = read_with(builder, split, image, label)
+        count = int(records(None).cardinality())
     return Source(
         name=config["data_type"],
         split=split,
@@ -58,7 +59,8 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
 
 def open_builder(config: Mapping[str, Any]) -> tfds.core.DatasetBuilder:
     """Return the builder of a prepared data set; `data_download` allows to prepare it."""
-    builder = find_builder(config)
+    with one_line_folder_errors(config["data_type"], data_dirs(config)):
+        builder = find_builder(config)
     if builder is not None:
         return builder
     builder = new_builder(config)
@@ -126,7 +128,7 @@ def _open_version(builder: tfds.core.DatasetBuilder, path: str) -> tfds.core.Dat
     )
     try:
         return tfds.builder_from_directory(path)
-    except (OSError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+    except (*DAMAGED, ValueError, AssertionError) as error:
         raise UserError(
             f"the installed TFDS cannot read {path} ({first_line(error)}); "
             + how_to_prepare(builder)

@@ -9,7 +9,7 @@ from utils.before_tensorflow import LOG_LEVEL, ONEDNN
 import tensorflow as tf
 
 from utils.devices.termination import end_at_signals
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 
 # Cores that this process may use; macOS reports only all of them.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -109,17 +109,27 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
     try:
         cluster = json.loads(os.environ["TF_CONFIG"])
         (_only_kind,) = cluster["cluster"]  # no chief, no evaluator beside the workers
-        cluster["cluster"]["worker"][cluster["task"]["index"]]
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+        workers, task = cluster["cluster"]["worker"], cluster["task"]
+        is_worker = workers[task["index"]] and task["type"] == "worker"
+        have_ports = all(worker.rpartition(":")[2].isdecimal() for worker in workers)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        is_worker = have_ports = False
+    if not (is_worker and have_ports):
         raise UserError(
             "TF_CONFIG must be JSON like "
             '{"cluster": {"worker": ["host0:port", "host1:port"]}, '
             '"task": {"type": "worker", "index": 0}}'
-        ) from error
+        )
     tf.config.list_physical_devices()  # whose log lines belong before a script's own
     print("waiting for the other workers; until all have started, only SIGKILL ends this one",
           flush=True)  # fmt: skip
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:  # the port is in use
+        raise UserError(
+            f"TF_CONFIG: cannot listen at {workers[task['index']]} ({first_line(error)}): name a "
+            "free port of this machine"
+        ) from error
     end_at_signals()
     return strategy
 

@@ -55,6 +55,4 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
         objects = "pickle" in str(error)  # NumPy's message advises to load them unsafely
         reason = "it holds Python objects, not numbers or text" if objects else first_line(error)
         reason = "it is cut short or damaged" if isinstance(error, DAMAGED) else reason
-        raise UserError(
-            f"{path} cannot be read as an npz with an array 'images': {reason}"
-        ) from error
+        raise UserError(f"npz {path} cannot be read: {reason}") from error

@@ -232,7 +232,8 @@ def _copy_sources(config_path: str, folder: str) -> None:
     for pattern in SOURCES:
         for source in REPOSITORY.glob(pattern):
             _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
-    if not Path(config_path).resolve().is_relative_to(REPOSITORY):
+    is_outside = not Path(config_path).resolve().is_relative_to(REPOSITORY)
+    if is_outside and os.path.exists(config_path):  # gone, perhaps, if a run begins once more
         _copy(Path(config_path), join(folder, Path(config_path).name))
 
 

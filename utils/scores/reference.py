@@ -1,5 +1,6 @@
 """Statistics of features: of samples from stored files, of data computed once and kept."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from utils.data.sets import Dataset
 from utils.data.streams import ORDER_SEED, evaluation_batches
+from utils.errors import UserError
 from utils.files.fingerprints import digest
 from utils.files.whole import join, make_folder
 from utils.run.array_files import ArrayFiles
@@ -44,9 +46,15 @@ def load_reference(
     """
     metadata = data_metadata(config, extractor, dataset)
     path = config["reference_stats"] or reference_path(config, extractor, metadata)
-    if config["reference_stats"] or tf.io.gfile.exists(path):
+    if not config["reference_stats"] and not tf.io.gfile.exists(path):
+        return None
+    try:
         return load_statistics(path, metadata, extractor.dim)
-    return None
+    except UserError as error:
+        if config["reference_stats"]:
+            raise
+        print(f"warning: {error}; this run computes them again", file=sys.stderr)
+        return None
 
 
 def make_reference(

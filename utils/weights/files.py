@@ -64,6 +64,8 @@ def network_info(path: str) -> dict[str, Any] | None:
         NetworkInfo.model_validate(info or {})
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
+    except tf.errors.PermissionDeniedError as error:
+        raise UserError(f"weights {path} cannot be read: permission denied") from error
     except ValidationError as error:
         wrong = error.errors()[0]
         reason = f"their network cannot have {wrong['loc'][0]} {wrong['input']!r}"

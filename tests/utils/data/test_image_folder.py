@@ -95,3 +95,27 @@ def test_a_wrong_folder_is_one_line_that_names_the_right_one(pets, folder, split
     with pytest.raises(UserError, match=line) as error:
         open_pictures(pets.parent / folder, split)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("trainA", "testA"), ("training", "valid")])
+def test_folders_that_look_like_splits_are_no_labels(tmp_path, names):
+    """Otherwise test pictures would be learned, as a class."""
+    for name in names:
+        picture(tmp_path / name / "0.png")
+    with pytest.raises(UserError, match=r"no folder of the split 'train'.*; it has "):
+        open_pictures(tmp_path)
+    assert open_pictures(tmp_path, names[0]).num_examples == 1
+
+
+def test_labels_may_begin_like_splits(tmp_path):
+    for name in ("trainer", "testudo", "valley"):
+        picture(tmp_path / name / "0.png")
+    assert open_pictures(tmp_path).class_names == ("testudo", "trainer", "valley")
+
+
+@pytest.mark.parametrize(("brightest", "warns"), [(1, True), (15, True), (200, False), (0, False)])
+def test_pictures_of_few_levels_are_warned_of(tmp_path, capsys, brightest, warns):
+    Image.new("L", (8, 8), brightest).save(tmp_path / "0.png")
+    open_pictures(tmp_path)
+    line = f"the brightest value of the first pictures is {brightest} of 255: scale them"
+    assert (line in capsys.readouterr().err) == warns

@@ -118,6 +118,7 @@ def test_a_folder_of_npz_files_has_splits(npz):
         ({"images": np.zeros((5, 8, 8, 3), np.float32)}, "must be uint8"),
         ({"images": np.zeros((5, 8, 8, 4), np.uint8)}, r"not uint8 of shape \(5, 8, 8, 4\)"),
         ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "no pictures: choose"),
+        ({"images": np.zeros((8, 8, 3), np.uint8)}, r"one as images\[None\]"),
         ({"labels": np.zeros(4, np.int64)}, "must be 5 whole numbers"),
         ({"labels": np.zeros(5)}, "not float64"),
         ({"labels": np.array([0, 1, 2, 3, -1])}, "be 0 or more, not -1"),
@@ -174,7 +175,7 @@ def test_damaged_and_empty_files_are_named(tmp_path):
     unknown = whole[:place] + b"\x63" + whole[place + 1 :]
     for content in (whole[:400], whole[:10], unknown):
         (tmp_path / "train.npz").write_bytes(content)
-        with pytest.raises(UserError, match=r"train\.npz cannot be read .* cut short or damaged"):
+        with pytest.raises(UserError, match=r"train\.npz cannot be read: .* cut short or damaged"):
             load_data(config("npz", tmp_path))
     (tmp_path / "train.npz").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
     with pytest.raises(UserError, match=r"train\.npz is no npz"):

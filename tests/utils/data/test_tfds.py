@@ -144,6 +144,23 @@ def test_a_truncated_file_stops_the_run_in_one_line(tmp_path, write_prepared):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "content"),
+    [
+        ("*tfrecord*", None),
+        ("*tfrecord*", ""),
+        ("dataset_info.json", "{"),
+        ("dataset_info.json", None),
+    ],
+)
+def test_a_folder_that_was_copied_in_part_is_one_line(tmp_path, write_prepared, pattern, content):
+    file = sorted(write_prepared("cifar10", tmp_path, 20).glob(pattern))[0]
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(UserError, match=r"prepare it again|is not prepared") as error:
+        load_data(config("cifar10", tmp_path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"data_type": "cifr10"}, r"no data set 'cifr10' \(did you mean 'cifar10'\?\)"),

@@ -66,11 +66,13 @@ def test_a_missing_device_is_one_line(device):
 
 
 CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}'
+PORTLESS = '{"cluster": {"worker": ["localhost"]}, "task": {"type": "worker", "index": 0}}'
+TYPELESS = '{"cluster": {"worker": ["localhost:2222"]}, "task": {"index": 0}}'
+OTHER_TYPE = '{"cluster": {"worker": ["localhost:2222"]}, "task": {"type": "chief", "index": 0}}'
+NO_CLUSTERS = ("{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}')
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"cluster": {"worker": []}}', '{"cluster": 3}', CHIEF]
-)
+@pytest.mark.parametrize("text", [*NO_CLUSTERS, CHIEF, PORTLESS, TYPELESS, OTHER_TYPE])
 def test_a_broken_cluster_is_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UserError, match="num_replicas 2 is for one machine"):
