@@ -133,19 +133,19 @@ class Replicas:
         return call
 
     def spread(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return (shared, *rows) -> `function(*rows, *shared)`, with NumPy arrays in and out.
+        """Return `function(*rows, **shared)` with NumPy arrays in and out.
 
         Rows (n, ...) are split over the local replicas and their pieces, and `function` must treat
         each row by itself. All get the same `shared` values: whole numbers, nested arrays, or bools
         with a graph each.
         """
         on_all = self.each(
-            lambda shared, *rows: self.by_pieces(lambda *own: function(*own, *shared), *rows)
+            lambda shared, *rows: self.by_pieces(lambda *own: function(*own, **shared), *rows)
         )
 
-        def call(shared: Sequence[Any], *rows: np.ndarray) -> Any:
+        def call(*rows: np.ndarray, **shared: Any) -> Any:
             parts = _split(rows, len(self.local))
-            return _joined(on_all((tuple(shared),), *zip(*parts, strict=True)))
+            return _joined(on_all((shared,), *zip(*parts, strict=True)))
 
         return call
 

@@ -36,7 +36,7 @@ def test_rows_are_spread_over_replicas_and_share_the_rest():
     x, y = np.float32([1, 2, 3, 4]), np.arange(8).reshape(4, 2)
     path = (np.float32([7]), np.float32([5, 6]))
     for negated in (False, True):
-        values, own = spread((3, path, negated), x, y)
+        values, own = spread(x, y, factor=3, path=path, negated=negated)
         np.testing.assert_array_equal(values["x"], (-1) ** negated * x * 3 + 5)
         np.testing.assert_array_equal(own, y)
 

@@ -16,13 +16,13 @@ from utils.replicas import Replicas
 from utils.scores.segments import LONGEST_SEGMENT
 from utils.seeds import Purpose, draw_each, fold_each
 
-Call = Callable[..., Any]  # (shared values, *arrays of rows) -> nested arrays of rows
+Call = Callable[..., Any]  # (*arrays of rows, **shared values) -> nested arrays of rows
 
 
 def make_starts(
     config: Mapping[str, Any], replicas: Replicas, networks: Networks
 ) -> dict[str, Call]:
-    """Return, by name of the start, (), numbers of chains -> images; without starts from data."""
+    """Return, by name of the start, numbers of chains -> images; without starts from data."""
     seed, starts = config["seed"], {}
     if networks.gen is not None:
         starts["generator"] = generated_starts(networks.gen, seed)
@@ -31,7 +31,7 @@ def make_starts(
 
 
 def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
-    """Return (stream,), numbers of chains -> exact draws (n, h, w, c) from the base."""
+    """Return (numbers of chains, stream) -> exact draws (n, h, w, c) from the base."""
 
     def draw(numbers: tf.Tensor, stream: tf.Tensor) -> tf.Tensor:
         white = draw_each(
@@ -44,7 +44,7 @@ def make_base_draw(base: Gaussian, replicas: Replicas, seed: int) -> Call:
 
 
 def make_annealing(base: Gaussian, potential: Potential, replicas: Replicas, seed: int) -> Call:
-    """Return (stream, first step, steps, path), images, numbers -> images and a record.
+    """Return (images, numbers, stream, first step, steps, path) -> images and a record.
 
     The record is (b, 4) float64: growth of the log weights, acceptance, U_0 and U. The tables of a
     path begin at the first step; `filled_up` pads them to one length.

@@ -4,33 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from utils.density.convergence import settled
 from utils.run.plots import save_figure
-from utils.scores.extractors import Extractor, compile_network
-from utils.weights.networks import class_names, load_classifier
-
-
-def make_classifier(
-    clf_weights: str, quantize: bool, pieces: int
-) -> tuple[Extractor, tuple[str, ...]]:
-    """Return an extractor, images -> class probabilities (b, classes), and the class names."""
-    model, info = load_classifier(clf_weights)
-    height, width, channels = info["image_dims"]
-
-    def probabilities(pixels: tf.Tensor) -> tf.Tensor:
-        images = tf.image.resize(pixels / 127.5 - 1, (height, width))
-        return tf.nn.softmax(model(images, training=False))
-
-    names = class_names(info)
-    classifier = Extractor(
-        name="classifier", dim=len(names), resize="as the classifier's features",
-        weights_sha256="", network=compile_network(probabilities, channels), quantize=quantize,
-        channels=channels, pieces=pieces,
-    )  # fmt: skip
-    return classifier, names
 
 
 def count_modes(visits: np.ndarray, of_data: np.ndarray, names: Sequence[str]) -> dict[str, Any]:

@@ -135,22 +135,20 @@ def report_annealing(
     log_z: dict[str, dict] = {}
     bits: dict[str, dict] = {}
     for (direction, steps), rows in annealed.items():
-        sign = 1 if direction == FORWARD else -1
-        found = summarise(rows[:, 0])
-        value = sign * found["log_mean_weight"]
-        log_z.setdefault(str(steps), {})[direction] = {
-            "log_z": value, **found, "acceptance": float(rows[:, 1].mean()), "chains": len(rows),
-        }  # fmt: skip
-        own = bits.setdefault(str(steps), {})
-        own[direction] = bits_per_dim(energies.mean() + value, dims)
-        if len(own) == 2:
-            own["difference"] = own[REVERSE] - own[FORWARD]
-            both = log_z[str(steps)]
-            both["difference"] = both[REVERSE]["log_z"] - both[FORWARD]["log_z"]
+        measured = _log_z_of(direction, rows)
+        log_z.setdefault(str(steps), {})[direction] = measured
+        bits.setdefault(str(steps), {})[direction] = bits_per_dim(
+            energies.mean() + measured["log_z"], dims
+        )
+    for steps, ways in bits.items():
+        if {FORWARD, REVERSE} <= ways.keys():
+            ways["difference"] = ways[REVERSE] - ways[FORWARD]
+            nats = log_z[steps]
+            nats["difference"] = nats[REVERSE]["log_z"] - nats[FORWARD]["log_z"]
+    differences = {int(n): ways["difference"] for n, ways in bits.items() if "difference" in ways}
+    asked = steps_for(TARGET, np.array([*differences]), np.array([*differences.values()]))
     error = energies.std(ddof=1) / np.sqrt(count) / (dims * np.log(2))
     base = bits_per_dim(of_base.mean(), dims)
-    both = {int(steps): own["difference"] for steps, own in bits.items() if len(own) == 3}
-    asked = steps_for(TARGET, np.array([*both]), np.array([*both.values()]))
     # First: the page shows it beside each log Z.
     report.put("bits_per_dim", {
         "images": count, "dims": dims, "data_noise": config["data_epsilon"],
@@ -163,17 +161,33 @@ def report_annealing(
         "reverse": f"from chains of {config['mcmc_steps']} steps that began at data: an estimate",
         "by_steps": log_z,
     })  # fmt: skip
-    if both:
+    if differences:
         save_bounds(bits, base, run.path("plots", "bits_per_dim.png"))
     _save(run, "annealed", {f"{way}_{steps}": rows for (way, steps), rows in annealed.items()})
-    (direction, steps), rows = [*annealed.items()][-1]
-    found = log_z[str(steps)][direction]
-    kind = "lower bound" if direction == FORWARD else "estimate"
+    direction, steps = [*annealed][-1]
     print(
-        f"log Z, {steps} steps {direction}: {found['log_z']:.1f} nats ({kind}), "
-        f"{bits[str(steps)][direction]:.4f} bits per dimension (base {base:.4f}), effective size "
-        f"{found['effective_size']:.1f} of {found['chains']}, acceptance {found['acceptance']:.2f}",
+        _annealing_message(direction, steps, log_z[str(steps)][direction])
+        + f", {bits[str(steps)][direction]:.4f} bits per dimension (base {base:.4f})",
         flush=True,
+    )
+
+
+def _log_z_of(direction: str, rows: np.ndarray) -> dict[str, Any]:
+    """Return the estimate of log Z from the log weights and acceptance rates (n, 2) of chains."""
+    weights = summarise(rows[:, 0])
+    sign = 1 if direction == FORWARD else -1
+    return {
+        "log_z": sign * weights["log_mean_weight"], **weights,
+        "acceptance": float(rows[:, 1].mean()), "chains": len(rows),
+    }  # fmt: skip
+
+
+def _annealing_message(direction: str, steps: int, measured: Mapping[str, Any]) -> str:
+    kind = "lower bound" if direction == FORWARD else "estimate"
+    return (
+        f"log Z, {steps} steps {direction}: {measured['log_z']:.1f} nats ({kind}), effective size "
+        f"{measured['effective_size']:.1f} of {measured['chains']}, acceptance "
+        f"{measured['acceptance']:.2f}"
     )
 
 

@@ -104,9 +104,10 @@ class DensitySampler:
 
     def time(self, steps: int) -> Callable[[int], Any]:
         """Return a function that anneals a batch for `steps` steps, to be timed."""
-        images, numbers = self._draw_base((0,), self._numbers(0)), self._numbers(0)
+        numbers = self._numbers(0)
+        images = self._draw_base(numbers, stream=0)
         path = filled_up((np.zeros(steps + 1), np.full(steps, 1e-3)), 0, steps)
-        return lambda _: self._anneal((0, 0, steps, path), images, numbers)
+        return lambda _: self._anneal(images, numbers, stream=0, first=0, steps=steps, path=path)
 
     def _measure_images(self, name: str) -> None:
         rows = []
@@ -126,9 +127,11 @@ class DensitySampler:
         # Chains from different starts must not share noise.
         own = numbers + np.int32(self.starts.index(start) * MOST_CHAINS)
         if last == 0:
-            images = self._data(batch) if start == DATA else self._starts[start]((), own)
+            images = self._data(batch) if start == DATA else self._starts[start](own)
             self.chains.begin(images, len(COLUMNS) + len(STATISTICS), np.float64)
-        images, record = self._walk((first, last - first), self.chains.images, own)
+        images, record = self._walk(
+            self.chains.images, own, first_step=first, num_steps=last - first
+        )
         self._require_finite(f"chains from {start} diverged before step {last}", images, record)
         seen, features = self.statistics(images)
         self.chains.record(images, np.concatenate([record, seen], axis=1))
@@ -143,13 +146,15 @@ class DensitySampler:
         numbers = self._numbers(0)
         beta, epsilon, rounds, steps = BETAS[node], self.config["data_epsilon"], 1, 0
         if node == 0:
-            self.chains.begin(self._draw_base((0,), numbers), 4, np.float64)
+            self.chains.begin(self._draw_base(numbers, stream=0), 4, np.float64)
         else:
             epsilon, rounds, steps = self.pilot.epsilons[-1], ROUNDS, ROUND
         for number in range(rounds):
             path = filled_up((np.full(ROUND + 1, beta), np.full(ROUND, epsilon)), 0, ROUND)
-            shared = (0, (node * ROUNDS + number) * ROUND, steps, path)
-            images, record = self._anneal(shared, self.chains.images, numbers)
+            images, record = self._anneal(
+                self.chains.images, numbers,
+                stream=0, first=(node * ROUNDS + number) * ROUND, steps=steps, path=path,
+            )  # fmt: skip
             self._require_finite(f"chains of the pilot at b = {beta:.3g}", images, record)
             self.chains.images = images
             epsilon = tuned(epsilon, record[:, 1].mean()) if steps else epsilon
@@ -162,13 +167,15 @@ class DensitySampler:
         stream = 2 * steps + forward  # one per direction and number of steps
         if last == 0:
             if forward:
-                starts = self._draw_base((stream,), numbers)
+                starts = self._draw_base(numbers, stream=stream)
             else:
                 starts = self.files(WALK, DATA, ENDS).get(numbers[0])
             self.chains.begin(starts, 4, np.float64)
         path = path_of(self.pilot, steps, forward=forward)
-        shared = (stream, first, last - first, filled_up(path, first, last))
-        images, record = self._anneal(shared, self.chains.images, numbers)
+        images, record = self._anneal(
+            self.chains.images, numbers,
+            stream=stream, first=first, steps=last - first, path=filled_up(path, first, last),
+        )  # fmt: skip
         self._require_finite(f"annealed chains before step {last}", images, record)
         self.chains.record(images, record * (1, last - first, 1, 1))  # counts accepted steps
         if last == steps:

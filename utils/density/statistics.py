@@ -1,11 +1,12 @@
 """Statistics of images for convergence tests: mean, projections of features, class."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from utils.density.modes import make_classifier
+from utils.scores.extractors import make_extractor
 from utils.scores.measure import open_extractor, require_colours
 from utils.seeds import Purpose, host_rng
 
@@ -19,12 +20,11 @@ class ImageStatistics:
 
     def __init__(self, config: Mapping[str, Any], pieces: int):
         self.extractor = open_extractor(config, pieces)
-        self.classifier, self.classes = None, []
+        self.classifier, self.classes = None, ()
         if config["clf_weights"]:
-            self.classifier, self.classes = make_classifier(
-                config["clf_weights"], config["quantize"], pieces
-            )
-            require_colours(self.classifier, config)
+            own = make_extractor("classifier", config["clf_weights"], config["quantize"])
+            require_colours(own, config)
+            self.classifier, self.classes = dataclasses.replace(own, pieces=pieces), own.classes
         shape = (self.extractor.dim, PROJECTIONS)
         directions = host_rng(config["seed"], Purpose.PROJECTIONS).standard_normal(shape)
         self._directions = directions / np.linalg.norm(directions, axis=0)
@@ -42,5 +42,6 @@ class ImageStatistics:
         """
         if self.classifier is None:
             return np.full(len(images), NO_CLASS), np.zeros(len(images))
-        shares = self.classifier(images)
+        assert self.classifier.head is not None  # a classifier has one
+        shares = self.classifier.head(self.classifier(images))
         return shares.argmax(axis=1), 1 - shares.max(axis=1)

@@ -109,7 +109,9 @@ class Sampler:
         batch, first, last = segment[1:]
         if last == 0:
             self._begin(batch)
-        images, record = self._run((first, last - first, True), *self._rows(batch))
+        images, record = self._run(
+            *self._rows(batch), first_step=first, num_steps=last - first, noisy=True
+        )
         require_finite(self.replicas, f"chains diverged before step {last}", images, record)
         self.chains.record(images, record)
 
@@ -121,7 +123,7 @@ class Sampler:
         steps = self.config["grad_steps"]
         if not steps:
             return self.chains.images
-        images, record = self._run((0, steps, False), *self._rows(batch))
+        images, record = self._run(*self._rows(batch), first_step=0, num_steps=steps, noisy=False)
         where = f"chains diverged in their {steps} 'grad_steps'"
         require_finite(self.replicas, where, images, record)
         return images
@@ -131,7 +133,7 @@ class Sampler:
         if self._data is not None:
             images = self._data(batch)[self.replicas.positions]
         else:
-            images = self._start((), self.numbers(batch))
+            images = self._start(self.numbers(batch))
         self.chains.begin(images, len(COLUMNS))
 
     def _rows(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
