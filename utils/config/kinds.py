@@ -81,7 +81,7 @@ def _ascends_from_0(rows: list[list]) -> bool:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether a text is visible and UTF-8; the shell's CRLF and other letters are not."""
+    """Return whether a text is visible UTF-8, without control characters such as the CR of CRLF."""
     return bool(text.strip()) and not {*map(unicodedata.category, text)} & {"Cc", "Cs"}
 
 
