@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _factors(regimes: Mapping[str, Any]) -> list[str]:
     for name, regime in regimes.items():
         own = regime["training_chain"]
         at = {up_to: _by_steps(regime, up_to) for up_to in groups}
-        cells = (_text(at[up_to][own * factor]) for up_to, factor in columns)
+        cells = (_text(at[up_to].get(own * factor)) for up_to, factor in columns)
         lines.append(_row(name, f"{own:,} steps", *cells))
     held_out = _text(_by_steps(regimes[REGIMES[0]], groups[-1])[None])
     cells = (held_out if column == (groups[-1], 0) else "" for column in columns)
@@ -120,7 +121,7 @@ def _factors(regimes: Mapping[str, Any]) -> list[str]:
 def _equal_steps(regimes: Mapping[str, Any]) -> list[str]:
     last = max(next(iter(regimes.values()))["scores"])
     at = {name: _by_steps(regime, last) for name, regime in regimes.items()}
-    ends = sorted({r["training_chain"] * factor for r in regimes.values() for factor in FACTORS})
+    ends = sorted({steps for scores in at.values() for steps in scores if steps})
     images = _images(regimes, last)
     lines = _head(
         f"FID[classifier] of {images} chains after", "start", *(f"{e:,} steps" for e in ends)
@@ -180,29 +181,36 @@ def _defenders(found: Mapping[str, Any]) -> list[str]:
 def plot(results: Mapping[str, Any], root: Path, path: str) -> None:
     """Plot the chains of each regime: start, 1, 10 and 100 training chains, and long chains."""
     regimes = results["regimes"]
-    last = max(next(iter(regimes.values()))["scores"])
-    long = sorted({int(steps) for regime in regimes.values() for steps in regime["long"]})
-    figure = Figure(figsize=(13, 13 / (4 + len(long)) * len(regimes)), layout="constrained")
-    cells = figure.subplots(len(regimes), 1 + len(FACTORS) + len(long), squeeze=False)
-    for row, (name, regime) in zip(cells, regimes.items(), strict=True):
-        own, at = regime["training_chain"], _by_steps(regime, last)
-        titles = ["start", *(f"{factor}x: {own * factor:,} steps" for factor in FACTORS)]
-        shown = [*((own * factor, f"{name}_{last}x") for factor in (0, *FACTORS))]
-        if long:  # all pictures show the same chains, the first ones
-            shown = [(steps, f"{name}_{long[0]}") for steps, _ in shown]
-        shown += [(steps, f"{name}_{steps}") for steps in long]
-        titles += [f"{steps:,} steps" for steps in long]
-        for axes, (steps, stage), title in zip(row, shown, titles, strict=True):
-            grid = root / stage / "images" / f"grid_{steps}.png"
+    up_to = max(next(iter(regimes.values()))["scores"])
+    rows = {name: pictured(regime, up_to) for name, regime in regimes.items()}
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(13, 13 / columns * len(rows)), layout="constrained")
+    cells = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (name, shown) in zip(cells, rows.items(), strict=True):
+        own, at = regimes[name]["training_chain"], _by_steps(regimes[name], up_to)
+        for axes, steps in zip_longest(row, shown):
             axes.set(xticks=[], yticks=[])
-            if not grid.exists():  # no chain of this regime has so many steps
+            if steps is None:
                 axes.axis("off")
                 continue
+            # All pictures of a row show the same chains, the first ones.
+            run = next((last for last in regimes[name]["long"] if last >= steps), f"{up_to}x")
+            grid = root / f"{name}_{run}" / "images" / f"grid_{steps}.png"
             axes.imshow(np.asarray(Image.open(grid)), cmap="gray")
+            factor = f"{steps // own}x: " if steps in (own * each for each in FACTORS) else ""
+            title = f"{factor}{steps:,} steps" if steps else "start"
             score = f"\nFID[classifier] {_fid(at, steps)}" if steps in at else ""
             axes.set_title(f"{title}{score}", fontsize=10)
         row[0].set_ylabel(name, fontsize=14)
     save_figure(figure, path)
+
+
+def pictured(regime: Mapping[str, Any], up_to: int) -> list[int]:
+    """Return the steps after which a regime's chains are pictured."""
+    last = max(steps for steps in _by_steps(regime, up_to) if steps)
+    most = max([last, *regime["long"]])
+    multiples = (regime["training_chain"] * factor for factor in FACTORS)
+    return sorted({0, last, *regime["long"], *(each for each in multiples if each <= most)})
 
 
 def _head(*columns: str) -> list[str]:
@@ -226,7 +234,9 @@ def _fid(scores: Mapping[int | None, Any], steps: int | None) -> str:
     return f"{scores[steps]['fid']:.2f}" if steps in scores else "-"
 
 
-def _text(score: Mapping[str, Any]) -> str:
+def _text(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return "-"
     error = "" if score["kid_error"] is None else f" ± {score['kid_error']:.3f}"
     return f"{score['fid']:.2f} ({score['kid']:.3f}{error})"
 

@@ -41,6 +41,14 @@ def test_every_command_has_a_folder_of_its_own_and_reads_weights_of_earlier_ones
         made += _last_weights(folder, script, config)
 
 
+def test_many_chains_end_where_more_is_not_feasible_and_few_go_on():
+    commands = Cycle(ROOT, False, "fashion_mnist").commands
+    for name, last in (("midrun_100x", 20_000), ("longrun_100x", 20_000), ("longrun_1000000", 1e6)):
+        assert load_config(*commands[name][1:2], commands[name][5:], "fid")["mcmc_steps"] == last
+    scored = "fid_steps=[0,10000,20000,100000]"
+    assert scored in commands["longrun_100000"], "1x, 10x, and the last step of many chains"
+
+
 def _last_weights(folder: str, script: str, config: Mapping[str, Any]) -> list[str]:
     """Return the paths of the weights that the last update of a run leaves."""
     if script == "train_clf.py":

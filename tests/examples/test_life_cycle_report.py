@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from examples.life_cycle_report import best_defenders, table
+from examples.life_cycle_report import best_defenders, pictured, table
 
 
 def score(steps: int | None, images: int, fid: float) -> dict:
@@ -91,6 +91,23 @@ def test_the_drift_of_a_long_chain_is_told_in_standard_deviations_of_data():
     assert "| behind longrun, 9 steps, l2 | 0.75 | 0.75 | 0.50 | [0.40, 0.60] |" in lines
     assert "| generator | 0 | 3.00 (0.030 ± 0.001) |" in lines
     assert "| held-out data |  | 0.50 (0.005 ± 0.001) |" in lines
+
+
+def test_chains_that_end_before_their_multiples_have_no_score_there_but_pictures_of_longer_ones():
+    """256 chains of `longrun` end at twice their training chain, few reach 10 and 100 times."""
+    longrun = regime(1000, 1.0, {10_000: {}, 100_000: {}})
+    longrun["scores"][100] = [score(n, 4, 1.0) for n in (0, 1000, 2000)]
+    assert pictured(longrun, 100) == [0, 1000, 2000, 10_000, 100_000]
+    assert pictured(regime(2, 1.0, {500: {}}), 100) == [0, 2, 20, 200, 500]
+    assert pictured(regime(2, 1.0), 100) == [0, 2, 20, 200]
+    results = {
+        "regimes": {"shortrun": regime(2, 1.0), "longrun": longrun | {"long": {}}},
+        "attacks": {"bare": attack(0.1, 0)},
+        "best_defenders": {},
+    }
+    lines = table(results).splitlines()
+    assert lines[3].endswith("| 1.00 (0.010 ± 0.001) | 1.00 (0.010 ± 0.001) | - | - |")
+    assert "| longrun | 1.00 | - | - | - | - | 1.00 | 1.00 |" in lines
 
 
 def test_the_best_defender_is_compared_image_by_image(tmp_path: Path):
