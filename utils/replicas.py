@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from nets.layers import static_shape
 from utils.devices.pieces import by_pieces, choose_pieces, why_not_pieces
@@ -150,13 +151,18 @@ class Replicas:
         return call
 
     def rows(
-        self, function: Callable[..., Any], batch: int, least: int | None = None
+        self,
+        function: Callable[..., Any],
+        batch: int,
+        least: int | None = None,
+        doing: str | None = None,
     ) -> Callable[..., np.ndarray]:
         """Return arrays (n, ...) -> `function` of their rows, up to `batch` rows at a time.
 
         Rows are split over all replicas and their pieces. The last rows are padded to `least` rows
         (None: `batch`), or to twice that, and so on until they fit, so that few shapes are traced;
-        the padding is dropped from the result. `function` must treat each row by itself.
+        the padding is dropped from the result. `function` must treat each row by itself. On a
+        terminal a bar named `doing` shows the progress of calls that take seconds.
         """
         workers = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
@@ -171,6 +177,8 @@ class Replicas:
 
         def on_rows(*arrays: np.ndarray) -> np.ndarray:
             count, first, results = len(arrays[0]), 0, []
+            off = None if doing else True  # None: where there is no terminal
+            bar = tqdm(desc=doing, total=count, unit="im", delay=3, leave=False, disable=off)
             while first < count:
                 share = -(-rows_at_once(count - first, batch, least or batch) // self.count)
                 rows = np.minimum(np.arange(first, first + share * self.count), count - 1)
@@ -179,6 +187,8 @@ class Replicas:
                 whole = values[0] if workers else np.concatenate(values)
                 results.append(whole[: count - first])
                 first += share * self.count
+                bar.update(len(results[-1]))
+            bar.close()
             return np.concatenate(results)
 
         return on_rows

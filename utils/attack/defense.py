@@ -82,9 +82,11 @@ class Defense:
         self._least = batch if replicas.device == "cpu" else config["batch_size"]
         self._replicas, self._potential, self._network = replicas, potential, classify
         purify = make_purify(config, potential)
-        self._purify = replicas.rows(lambda *rows: purify(*rows).images, batch, self._least)
+        self._purify = replicas.rows(
+            lambda *rows: purify(*rows).images, batch, self._least, "purifying"
+        )
         self._paths = replicas.rows(
-            lambda *rows: turned(purify(*rows, True).path), batch, self._least
+            lambda *rows: turned(purify(*rows, True).path), batch, self._least, "purifying"
         )
         self._classify = replicas.rows(classify, batch, self._least)
         self._gradients: dict[tuple[str, bool], Callable[..., np.ndarray]] = {}
@@ -164,7 +166,9 @@ class Defense:
                 batch = min(batch, chains_kept(config) * self._replicas.count)
             make = make_path_gradient if kept else make_gradient
             gradient = make(self.config, kind, self._potential, self._network)
-            self._gradients[kind, kept] = self._replicas.rows(gradient, batch, self._least)
+            self._gradients[kind, kept] = self._replicas.rows(
+                gradient, batch, self._least, "gradients"
+            )
         return self._gradients[kind, kept]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from utils.data.sets import Dataset
 from utils.data.streams import ORDER_SEED, evaluation_batches
@@ -140,6 +141,11 @@ def keep_features(
     done = sum(number == place * batch for place, number in enumerate(numbers))  # up to a gap
     files.drop_from(done * batch)
     batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
-    for number, (images, _, _) in enumerate(batches, done):
-        files.put(number * batch, extractor(images))
-        pause()
+    total = dataset.num_examples if count is None else count
+    with tqdm(
+        desc="features", total=total, initial=done * batch, unit="im", delay=1, disable=None
+    ) as bar:
+        for number, (images, _, _) in enumerate(batches, done):
+            files.put(number * batch, extractor(images))
+            bar.update(len(images))
+            pause()
