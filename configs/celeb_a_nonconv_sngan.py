@@ -1,6 +1,6 @@
 """Shortrun synthesis on CelebA, 64x64: the published experiment.
 
-An EBM and a co-trained generator; chains of 75 steps from a bank refreshed by the generator.
+An EBM and a co-trained generator; chains of 75 steps from a bank rejuvenated by the generator.
 Published result: FID 19.7 (50,000 samples), best between 40,000 and 60,000 updates. Sized for GPUs
 or TPUs; `--dry-run` estimates the time on yours.
 

@@ -1,6 +1,6 @@
 """Shortrun synthesis on CIFAR-10, 32x32: the published experiment.
 
-An EBM and a co-trained generator; chains of 100 steps from a bank refreshed by the generator.
+An EBM and a co-trained generator; chains of 100 steps from a bank rejuvenated by the generator.
 Published result: FID 22.1 (50,000 samples), best between 25,000 and 50,000 updates. Sized for GPUs
 or TPUs; `--dry-run` estimates the time on yours.
 

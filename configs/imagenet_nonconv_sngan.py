@@ -1,6 +1,6 @@
 """Shortrun synthesis on ImageNet, 128x128: the published experiment.
 
-An EBM and a co-trained generator; chains of 50 steps from a bank refreshed by the generator.
+An EBM and a co-trained generator; chains of 50 steps from a bank rejuvenated by the generator.
 Published result: FID 42.3 (50,000 samples), best between 220,000 and 240,000 updates. Sized for
 GPUs or TPUs; `--dry-run` estimates the time on yours.
 

@@ -3,7 +3,7 @@
 Chosen by experiment. The published CIFAR-10 experiment, made small: width 32 instead of 256, 20
 Langevin steps instead of 100, batches of 32. The step size is larger (0.01) and the temperature
 higher (1e-3), so that 20 steps and the noise suffice to move an image. The generator learns along
-with batch statistics, as in the published experiment, and refreshes half of the states at every
+with batch statistics, as in the published experiment, and rejuvenates half of the states at every
 draw. Learning rates of 3e-4 and 5e-4 for 700 updates, then of 1e-4 and 2e-4, show faces twice as
 early as the latter throughout. To expect: yellow faces with eyes and mouths after 1,000
 updates, 11 minutes on two cores of an Intel Xeon held to AVX2 (`examples/`, seed 0).
