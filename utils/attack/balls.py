@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+FILLINGS = 8  # rounds that make up for clipped values
 PER_255 = 2 / 255  # config values are in 1/255 of the range [0, 1]
 
 
@@ -64,10 +65,14 @@ def random_at_radius(
 ) -> np.ndarray:
     """Return random points at the full radius: corners for `linf`, the sphere for `l2`.
 
-    They are clipped to [-1, 1]. There is one generator per image.
+    They are clipped to [-1, 1]; for `l2` the other values then grow until the radius is full. There
+    is one generator per image.
     """
-    changes = [_at_radius(rng, centers.shape[1:], norm) for rng in rngs]
-    return project(centers + radius * np.stack(changes), centers, radius, norm)
+    changes = radius * np.stack([_at_radius(rng, centers.shape[1:], norm) for rng in rngs])
+    for _ in range(FILLINGS if norm == "l2" else 0):
+        changes = np.clip(centers + changes, -1, 1) - centers
+        changes = changes * radius / np.maximum(l2_norms(changes), 1e-30)
+    return project(centers + changes, centers, radius, norm)
 
 
 def l2_norms(images: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.attack.attacks import legs
+from utils.attack.attacks import Leg, legs
 from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
 from utils.attack.verification import copies_of
@@ -147,15 +147,21 @@ class Record:
     def cost(self) -> dict[str, float]:
         """Return the cost per image, and that of an attack as long as AutoAttack's."""
         images, config = self.arrays["class_path"].shape[1], self.config
-        evaluations = (config["adv_steps"] + 1) * config["eot_attack_reps"]
-        each = [LONG.get(leg.name, LONG_BY_GRADIENT) for leg in legs(config)]
-        times = sum(steps * reps for steps, reps in each) / (len(each) * evaluations)
+        each = legs(config)
+        long = sum(self._evaluations(leg, *LONG.get(leg.name, LONG_BY_GRADIENT)) for leg in each)
+        own = config["adv_steps"] + 1, config["eot_attack_reps"]
+        times = long / sum(self._evaluations(leg, *own) for leg in each)
         return {
             "seconds_per_image": self.seconds / images,
             "image_steps_per_image": self.image_steps / images,
             "times_longer": times,
             "seconds_per_image_then": times * self.seconds / images,
         }
+
+    def _evaluations(self, leg: Leg, rounds: int, reps: int) -> int:
+        """Return how often a leg classifies an image; without Langevin steps all are alike."""
+        once = not self.config["langevin_steps"] and leg.name != "nes"
+        return rounds * (1 if once else reps)
 
     def message(self) -> str:
         """Return the totals as one line for the console."""

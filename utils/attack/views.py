@@ -76,14 +76,16 @@ def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
     """Observe gradients that are estimated from losses (NES, Ilyas et al. 2018).
 
     Purifications come in pairs: the image plus and minus a random move, under the same noise. A
-    move is as long as a step of the attack, `adv_eta`.
+    move is as long as a step of the attack, `adv_eta`. Two more, of the image itself, say whether
+    it seems broken.
     """
     moves = probes(defense, batch, now.number, now.reps // 2)
     each = antithetic_logits(defense, batch, moves, now.number)
-    logits = each.mean(axis=(1, 2))
+    around = each.mean(axis=(1, 2))
+    _, logits = _purified(defense, batch, now.number, 2)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
-        values, slopes = loss(logits[held], held)
+        values, slopes = loss(around[held], held)
         rises = differences(each[held], slopes)
         return values, np.einsum("np,nphwc->nhwc", rises, moves[held])
 

@@ -74,3 +74,6 @@ def test_random_perturbations_of_full_size_lie_where_attacks_end(rng, norm):
     assert np.abs(drawn.mean(axis=0)).max() < 5 * spread / np.sqrt(2000)  # five standard errors
     at_border = random_at_radius(centers + 1, 0.5, norm, [rng] * 2000)
     assert at_border.max() == 1
+    if norm == "l2":  # what the border takes, the other values get
+        lengths = np.linalg.norm((at_border - 1).reshape(2000, -1), axis=1)
+        np.testing.assert_allclose(lengths, 0.5, rtol=1e-6)

@@ -5,7 +5,9 @@ import tensorflow as tf
 from tests.runs import cpus
 from tests.toys import chain_of, linear, purified_by, toy
 from utils.attack import defense as defense_module
+from utils.attack import masking
 from utils.attack.defense import Defense
+from utils.attack.evaluation import attack_batch
 from utils.attack.masking import check_masking, cosines, judged, larger_radii
 
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
@@ -13,7 +15,7 @@ AGREES = "its gradient agrees with differences as well as `smoothed`"
 FINE = {
     "robust_by_gradient_random_square": np.array([0.5, 0.45, 0.4]),
     "robust_by_eps": np.array([0.5, 0.0]), "robust_by_steps": np.array([0.5, 0.5]),
-    "robust_by_reps": np.array([0.5, 0.6]),
+    "robust_by_reps": np.array([0.5, 0.6]), "cosine_attack_differences": np.array([0.5, 0.1]),
 }  # fmt: skip
 
 
@@ -89,5 +91,35 @@ def test_what_a_cosine_lacks_by_chance_does_not_count():
 
 
 def test_one_image_may_be_decided_by_chance():
-    assert list(judged(FINE, 10).values()) == [True] * 5
-    assert list(judged(FINE, 30).values()) == [True, True, False, False, False]
+    assert list(judged(FINE, 10).values()) == [True] * 6
+    assert list(judged(FINE, 30).values()) == [True, True, False, False, False, True]
+
+
+def test_a_gradient_that_shows_nothing_is_found_out():
+    for mean, error, points in ((0.3, 0.1, True), (0.1, 0.1, False), (-0.4, 0.1, False)):
+        checks = {**FINE, "cosine_attack_differences": np.array([mean, error])}
+        assert judged(checks, 10)["its gradient points where the loss rises"] is points
+
+
+def test_a_law_that_cannot_fail_is_left_out(rng):
+    """One purification leaves nothing to repeat, and `smoothed` is not compared with itself."""
+    checks = check_masking(*toy(rng, attack_gradient="smoothed", eot_attack_reps=1), quiet)
+    laws = judged(checks, 11)
+    assert AGREES not in laws
+    assert "more repetitions do not raise it" not in laws
+
+
+def test_the_shorter_attack_is_not_the_first_half_of_the_whole(rng, monkeypatch):
+    """Its steps would be the same, so that the whole one could not leave more images."""
+    paths = {}
+
+    def recorded(config, *rest):
+        found = attack_batch(config, *rest)
+        paths.setdefault(config["adv_steps"], found["ims_adv"])
+        return found
+
+    monkeypatch.setattr(masking, "attack_batch", recorded)
+    config, defense, batch = toy(rng, adv_eps=1e-3, adv_eta=1e-4, **RULES)
+    check_masking(config, defense, batch, quiet)
+    half = attack_batch({**config, "adv_steps": 6}, defense, batch, quiet)["ims_adv"]
+    assert not np.array_equal(paths[6], half)
