@@ -1,8 +1,8 @@
 """The Fashion-MNIST classifier behind the midrun EBM of `configs/fashion_medconv.py`, attacked.
 
-Settings are those of `configs_attack/emoji32.py`, chosen on its batch 1. Choose others on batch 1
-here, and report from `start_batch=2` on, as `fashion_table.py` does. The same classifier without
-its defence, on the same images:
+Settings are those of `configs_attack/emoji32.py`, chosen on its batch 1. Choose others on the first
+48 images (`batch_size=48 end_batch=1`): `fashion_table.py` reports on the next 48. The same
+classifier without its defence, on the same images:
 
     python3 attack.py configs_attack/fashion.py --set data_download=True
     python3 attack.py configs_attack/fashion.py --set data_download=True langevin_steps=0

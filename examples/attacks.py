@@ -77,6 +77,10 @@ def attacks_of(group: str, config: Any) -> Iterator[tuple[str, list[str]]]:
 
     Raises UserError if the group cannot attack the config's images.
     """
+    if config.adv_norm != "linf":
+        raise UserError(
+            "'adv_norm' belongs to the groups: leave it out; the group l2 attacks in L2"
+        )
     if config.start_batch == 1:
         raise UserError(
             "'start_batch' is 1: settings were chosen on batch 1, so that no result is of it; add "

@@ -82,6 +82,7 @@ def test_the_page_attacks_the_other_fashion_models_as_the_life_cycle_does(capsys
         (["batch_size=50"], "'batch_size' 50 must be a multiple of 16"),
         (["batch_size=240"], "'batch_size' 240 is above 200"),
         (["start_batch=1"], "'start_batch' is 1"),
+        (["adv_norm=l2"], "'adv_norm' belongs to the groups"),
         (["langevin_steps=1"], "'surrogate_steps' must be below"),
     ],
 )

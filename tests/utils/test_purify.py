@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from utils.attack import purify as tool
+from utils.config.load import REPOSITORY
 from utils.purify import main
 
 SMALL = ["--set", "batch_size=4", "langevin_steps=2"]
@@ -146,6 +147,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, 
     )
     (source / "test" / "0.png").unlink()
     (source / "test").rmdir()
+    longrun = f"ebm_weights={REPOSITORY}/examples/weights/emoji32_conv_ebm.weights.h5"
+    assert "set prior_weights" in refused(capsys, smoke, source, out, "--set", longrun)
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(source / "cat" / "1.png")
     assert "would both become cat/1.png" in refused(capsys, smoke, source, out)
     (source / "cat" / "1.png").unlink()

@@ -71,9 +71,9 @@ def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> 
 
 def purify_all(work: Work) -> None:
     """Purify all pictures that are not written yet, and write the note `purify.json`."""
-    note = claim(work)
     replicas, dataset = Replicas(work.config), load_data(work.config, "train")
     purify = make_purify(work.config, create_potential(work.config, replicas))
+    note = claim(work)
     batch = work.config["batch_size"]
     on_rows = replicas.rows(lambda *rows: purify(*rows).images, batch)
     interruption, done, written = Interruption(), 0, written_indices(work)

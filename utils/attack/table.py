@@ -9,15 +9,16 @@ import tensorflow as tf
 
 from utils.attack.statistics import excess, proportion
 from utils.config.keys import GRADIENT_ATTACKS
+from utils.config.load import read_any_run
 from utils.errors import UserError
 from utils.files.npz import read_npz
 from utils.files.whole import join
 
-DEFENCE = (  # keys that say what is attacked, how far, and who decides
+DEFENCE = (  # keys that say what is attacked, how far, and who decides; beside weights and data
     *("data_type", "data_labels", "split", "seed", "shuffle", "image_dims", "adv_norm", "adv_eps"),
-    *("net_type", "ebm_weights", "prior_weights", "prior_temp", "langevin_steps", "epsilon"),
-    *("mcmc_temp", "tau", "precision", "attack_noise", "eot_defense_reps"),
-    *("clf_weights", "clf_type", "clf_output", "clf_stem", "image_dims_clf", "pixel_scale_clf"),
+    *("net_type", "prior_temp", "langevin_steps", "epsilon", "mcmc_temp", "tau", "precision"),
+    *("attack_noise", "eot_defense_reps"),
+    *("clf_type", "clf_output", "clf_stem", "image_dims_clf", "pixel_scale_clf"),
 )
 SEARCH = (  # keys that tell attacks of one name apart
     *("attack_list", "attack_loss", "surrogate_steps", "adv_steps", "adv_eta", "adv_rand_start"),
@@ -31,13 +32,15 @@ HEAD = (
 
 
 class Attack(NamedTuple):
-    """A run's name and report; images right before it, after it, and after its control.
+    """A run's name, report and inputs; images right before it, after it, and after its control.
 
-    These are by index in the data set; `control` is empty without a control.
+    These are by index in the data set; `control` is empty without a control. Inputs are the
+    fingerprints of weights, by config key, and of data, by split.
     """
 
     name: str
     report: dict[str, Any]
+    inputs: dict[str, Any]
     natural: dict[int, bool]
     robust: dict[int, bool]
     control: dict[int, bool]
@@ -57,13 +60,15 @@ def read_attack(folder: str) -> Attack:
         raise UserError(
             f"an older version wrote {folder}, its report lacks 'one_shot': run the attack again"
         )
+    stored = read_any_run(folder)
+    inputs = {**stored.get("weights", {}), **stored.get("data", {})}
     arrays = read_npz(join(folder, "data_log", "results.npz"))
     indices = arrays["indices"].tolist()
     natural, robust, control = (
         {} if end is None else dict(zip(indices, end.astype(bool).tolist(), strict=True))
         for end in (*arrays["class_path"][[0, -1]], arrays.get("control"))
     )
-    return Attack(name_of(report["setting"]), report, natural, robust, control)
+    return Attack(name_of(report["setting"]), report, inputs, natural, robust, control)
 
 
 def name_of(setting: dict[str, Any]) -> str:
@@ -79,13 +84,15 @@ def rows_of(attacks: Sequence[Attack]) -> list[str]:
 
     Raises UserError if the runs attack different defences.
     """
-    first = attacks[0].report["setting"]
+    first, inputs = attacks[0].report["setting"], attacks[0].inputs
     for attack in attacks[1:]:
-        if differ := [
-            key for key in DEFENCE if attack.report["setting"].get(key) != first.get(key)
-        ]:
+        setting, own = attack.report["setting"], attack.inputs
+        differ = [f"'{key}'" for key in DEFENCE if setting.get(key) != first.get(key)]
+        names = {*own, *inputs}
+        differ += [f"the content of '{n}'" for n in sorted(names) if own.get(n) != inputs.get(n)]
+        if differ:
             raise UserError(
-                f"runs differ in '{differ[0]}': compare runs of one defence and one budget"
+                f"runs differ in {differ[0]}: compare runs of one defence and one budget"
             )
     lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
     lines += [row_of(attack) for attack in told_apart(attacks)]

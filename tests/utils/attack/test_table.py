@@ -18,6 +18,7 @@ def write_run(tmp_path):
         indices: list[int],
         stands: list[int],
         control: list[int] | None = None,
+        weights: dict | None = None,
         **changes,
     ) -> str:
         folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
@@ -31,6 +32,8 @@ def write_run(tmp_path):
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         path = np.array([np.ones(len(stands)), stands], np.uint8)
+        config = {"script": "attack", "config_path": "a.py", "config": {}, "weights": weights or {}}
+        (folder.parent / "config.json").write_text(json.dumps(config))
         controls = {} if control is None else {"control": np.array(control, np.uint8)}
         np.savez(folder / "results.npz", class_path=path, indices=np.array(indices), **controls)
         return str(folder.parent)
@@ -123,6 +126,7 @@ def test_rows_of_one_name_tell_what_differs(write_run, capsys):
         ({"adv_eps": 2}, "runs differ in 'adv_eps'"),
         ({"attack_noise": "fixed"}, "runs differ in 'attack_noise'"),
         ({"prior_temp": 2}, "runs differ in 'prior_temp'"),
+        ({"weights": {"ebm_weights": "another file"}}, "differ in the content of 'ebm_weights'"),
         (None, "is no run of attack.py"),
     ],
 )
