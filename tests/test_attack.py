@@ -237,7 +237,7 @@ def test_attacks_and_gradients_that_do_not_go_together_are_one_line(run, capsys,
 def test_checks_of_gradients_survive_a_resume_and_stand_in_the_report(run):
     folder = run("attack_checks=2", "end_batch=1")
     before = json.loads((folder / "data_log" / "report.json").read_text())["masking"]
-    assert len(before["holds"]) == 6
+    assert len(before["holds"]) == 7
     assert len(before["cosine_smoothed_differences"]) == 2
     with np.load(folder / "state" / "1" / "record.npz") as state:  # a whole state is left alone
         assert not [name for name in state.files if name.startswith("check_")]
