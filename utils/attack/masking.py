@@ -84,8 +84,9 @@ def judged(checks: Checks, images: int) -> dict[str, bool]:
     if "robust_by_reps" in checks:  # there are several purifications
         one, reps = checks["robust_by_reps"]
         laws["more repetitions do not raise it"] = bool(reps <= one + slack)
-    mean, error = checks["cosine_attack_differences"]
-    laws["its gradient points where the loss rises"] = bool(mean > 2 * error)
+    if "cosine_attack_differences" in checks:  # runs of before commit 0871702 have none
+        mean, error = checks["cosine_attack_differences"]
+        laws["its gradient points where the loss rises"] = bool(mean > 2 * error)
     if "cosine_attack_minus_smoothed" in checks:  # there is a purification, and another gradient
         mean, error = checks["cosine_attack_minus_smoothed"]
         agrees = bool(mean + 2 * error >= -TOLERANCE)

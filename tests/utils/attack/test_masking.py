@@ -101,6 +101,11 @@ def test_a_gradient_that_shows_nothing_is_found_out():
         assert judged(checks, 10)["its gradient points where the loss rises"] is points
 
 
+def test_checks_of_older_runs_are_judged_by_the_laws_that_they_have():
+    older = {name: values for name, values in FINE.items() if not name.startswith("cosine")}
+    assert list(judged(older, 10).values()) == [True] * 5
+
+
 def test_a_law_that_cannot_fail_is_left_out(rng):
     """One purification leaves nothing to repeat, and `smoothed` is not compared with itself."""
     checks = check_masking(*toy(rng, attack_gradient="smoothed", eot_attack_reps=1), quiet)
