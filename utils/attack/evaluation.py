@@ -13,7 +13,7 @@ from utils.attack.balls import PER_255, Ball, random_in_ball
 from utils.attack.defense import Defense, Use
 from utils.attack.losses import Loss, margin, rivals
 from utils.attack.task import Batch, Search, Seen, Task
-from utils.attack.verification import control, verify, vote
+from utils.attack.verification import Vote, control, verify, vote
 from utils.attack.views import Observation, Round, Values
 from utils.seeds import Purpose, host_rng
 
@@ -21,10 +21,15 @@ OnRound = Callable[[int, np.ndarray, int], None]  # round, (n,) unbroken, verifi
 
 
 def attack_batch(
-    config: Mapping[str, Any], defense: Defense, batch: Batch, on_round: OnRound
-) -> dict[str, np.ndarray]:
-    """Attack the images of a batch by all legs; return the arrays that `Record` stores."""
-    evaluation = Evaluation(config, defense, batch, on_round)
+    config: Mapping[str, Any], defense: Defense, batch: Batch, on_round: OnRound,
+    natural: Vote | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Attack the images of a batch by all legs; return the arrays that `Record` stores.
+
+    `natural` is the vote on the images themselves, if it is known.
+    """
+    natural = natural or vote(config, defense, batch, Use.NATURAL, 0)
+    evaluation = Evaluation(config, defense, batch, natural, on_round)
     for leg in legs(config):
         evaluation.attack(leg)
     found = {
@@ -44,10 +49,11 @@ class Evaluation:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], defense: Defense, batch: Batch, on_round: OnRound
-    ):
+        self, config: Mapping[str, Any], defense: Defense, batch: Batch, natural: Vote,
+        on_round: OnRound,
+    ):  # fmt: skip
         self.config, self.defense, self.batch, self.on_round = config, defense, batch, on_round
-        natural, count = vote(config, defense, batch, Use.NATURAL, 0), len(batch.labels)
+        count = len(batch.labels)
         self.right, self.rivals = natural.right.copy(), rivals(natural.logits, batch.labels)
         self.adversarial, self.margins = batch.images.copy(), np.full(count, -np.inf)
         self.verifications = np.zeros(count, np.int32)

@@ -9,6 +9,7 @@ from utils.attack.defense import Defense, Use
 from utils.attack.evaluation import OnRound, attack_batch
 from utils.attack.losses import margin
 from utils.attack.task import Batch
+from utils.attack.verification import vote
 from utils.attack.views import antithetic_logits, differences, probes
 from utils.config.keys import GRADIENT_ATTACKS
 
@@ -33,9 +34,10 @@ def check_masking(
     steps, reps = [config["adv_steps"] // 2, config["adv_steps"]], [1, config["eot_attack_reps"]]
     # From a start of its own: from the same one it would be the first half of the whole attack.
     shorter = {"adv_steps": steps[0], "adv_rand_start": True, "seed": config["seed"] + 1}
+    natural = vote(base, defense, batch, Use.NATURAL, 0)  # the same for all variations
 
     def robust(changes: Mapping[str, Any]) -> float:
-        found = attack_batch({**base, **changes}, defense, batch, on_round)
+        found = attack_batch({**base, **changes}, defense, batch, on_round, natural)
         return float(found["class_path"][-1].mean())
 
     whole = robust({})

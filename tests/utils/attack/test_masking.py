@@ -128,3 +128,17 @@ def test_the_shorter_attack_is_not_the_first_half_of_the_whole(rng, monkeypatch)
     check_masking(config, defense, batch, quiet)
     half = attack_batch({**config, "adv_steps": 6}, defense, batch, quiet)["ims_adv"]
     assert not np.array_equal(paths[6], half)
+
+
+def test_all_variations_begin_with_the_vote_that_each_would_take(rng, monkeypatch):
+    """The vote on the images themselves does not depend on what varies, and is taken once."""
+    config, defense, batch = toy(rng, **RULES | {"adv_steps": 2})
+
+    def compared(varied, _, __, on_round, natural):
+        shared = attack_batch(varied, defense, batch, on_round, natural)
+        alone = attack_batch(varied, defense, batch, on_round)
+        assert all(np.array_equal(shared[name], alone[name]) for name in alone)
+        return shared
+
+    monkeypatch.setattr(masking, "attack_batch", compared)
+    check_masking(config, defense, batch, quiet)
