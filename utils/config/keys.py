@@ -239,7 +239,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("num_replicas", ALL, whole(ge=1, le=64), 1, "`cpu` only: replicas, each on a logical device of its own", True),
         Key("threads", ALL, whole(ge=1) | None, None, "`cpu` only: cores that the run may use; None: all that the process is allowed", True),
         Key("pieces", ALL, whole(ge=1) | None, None,
-            "pieces of a replica's batch that cores compute side by side; None: chosen for the cores of a CPU, elsewhere 1"),
+            "pieces of a replica's batch that cores compute side by side; None: chosen for the cores of a CPU, elsewhere 1", True),
         Key("deterministic", ALL, bool | None, None,
             "refuse operations that may sum in another order in each run; None: True on CPUs", True),
         Key("precision", LEARN, Literal["float32", "bfloat16", "float64"], "float32",

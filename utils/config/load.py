@@ -24,6 +24,7 @@ from utils.files.whole import require_writable, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG_FILE = "config.json"
+DEVICES = ("device_type", "num_replicas")  # keys that decide the batch of a replica
 FORMAT = 3  # of run folders
 RESUMED_BY = {1: "85c368d", 2: "34cab35"}  # older format: the newest commit that resumes it
 
@@ -163,7 +164,15 @@ def load_same_config(run_dir: str, asked: Mapping[str, Any], script: str) -> Con
     fixed = {name: value for name, value in asked.items() if name not in may_differ}
     require_same_config(run_dir, before, fixed)
     changes = {name: asked[name] for name in may_differ if asked[name] != before[name]}
-    return complete({**stored["config"], **changes}, script, path)
+    return complete(continued(stored, changes), script, path)
+
+
+def continued(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a run folder with changes; other devices choose their pieces anew."""
+    config = stored["config"]
+    moved = any(changes.get(name, config.get(name)) != config.get(name) for name in DEVICES)
+    chosen = {"pieces": stored.get("asked", config).get("pieces")} if moved else {}
+    return {**config, **chosen, **changes}
 
 
 def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tuple[Config, str]:
@@ -180,7 +189,7 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
         raise UserError(
             f"--set {fixed[0]}: a resumed run keeps its config; only these may change: {allowed}"
         )
-    return complete({**stored["config"], **changes}, script, path), stored["config_path"]
+    return complete(continued(stored, changes), script, path), stored["config_path"]
 
 
 def _no_run_folder(path: str) -> str:

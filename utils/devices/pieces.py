@@ -1,5 +1,6 @@
 """Pieces of a batch that one graph computes side by side, to keep every core busy."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,4 +63,7 @@ def joined(pieces: list[Any]) -> Any:
 
 def why_not_pieces(pieces: int, batch: int) -> str:
     """Return the message for pieces that do not divide the batch of a replica."""
-    return f"'pieces' {pieces} does not divide a replica's batch of {batch} images"
+    return (
+        f"'pieces' {pieces} does not divide a replica's batch of {batch} images: for example add "
+        f"--set pieces={math.gcd(pieces, batch)}"
+    )

@@ -61,8 +61,10 @@ def open_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
     """Make the folder of a new run, or open that of a resumed run, and lock it; return its path.
 
     Raises UserError if another process uses the folder or an input has changed. Changes of the
-    config are written to the folder, so that the next resume uses them.
+    config are written to the folder, so that the next resume uses them. So are the `pieces` that
+    this machine chose.
     """
+    command = dataclasses.replace(command, config=command.config | {"pieces": replicas.pieces})
     if not command.resuming:
         return make_run_folder(command, replicas, inputs)
     folder, chief = command.run_dir.rstrip("/"), replicas.chief
@@ -133,9 +135,7 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
         weights = {key: [fingerprint(path) for path in files[key]] for key in files}
         kept = reference_folder(command.config)
         data = {each.split: each.fingerprint(kept, keep=True) for each in inputs.datasets}
-        settled = command.config | {"pieces": replicas.pieces}
-        settled = dataclasses.replace(command, config=settled)
-        write_run_config(settled, join(folder, CONFIG_FILE), weights=weights, data=data)
+        write_run_config(command, join(folder, CONFIG_FILE), weights=weights, data=data)
         with one_line_write_errors(folder):
             _copy_sources(command.config_path, join(folder, "code"))
         for name in FOLDERS[command.script]:

@@ -9,7 +9,14 @@ import fid
 import train
 import train_clf
 import train_longrun
-from utils.config.load import FORMAT, load_config
+from utils.config.load import (
+    FORMAT,
+    load_config,
+    load_run_config,
+    load_same_config,
+    parse_overrides,
+)
+from utils.errors import UserError
 
 BASE = "configs/smoke.py"
 
@@ -233,6 +240,36 @@ def test_a_resumed_run_keeps_its_config(capsys, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(stored))
     line = _line(capsys, ["--resume", str(tmp_path), "--set", "epsilon=1"])
     _assert_says(line, ("epsilon", "num_training_steps", "log_freq", "device_type"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes", "pieces"),
+    [
+        (None, [], 8),
+        (None, ["num_training_steps=9"], 8),
+        (None, ["num_replicas=2"], None),  # chosen anew
+        (None, ["device_type=gpu"], None),
+        (None, ["num_replicas=2", "pieces=2"], 2),
+        (8, ["num_replicas=8"], "'pieces' 8 does not divide a replica's batch of 1 images"),
+        (8, ["num_replicas=8", "pieces=1"], 1),
+    ],
+)
+def test_the_chosen_pieces_of_a_run_do_not_bind_it_to_its_devices(tmp_path, asked, changes, pieces):
+    config = dict(load_config(BASE))
+    stored = {"config": {**config, "pieces": 8}, "asked": {**config, "pieces": asked}}
+    stored |= {"format": FORMAT, "script": "train", "config_path": BASE}
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    again = {**config, "pieces": asked, **parse_overrides(changes)}
+    ways = (
+        lambda: load_run_config(str(tmp_path), changes, "train")[0],
+        lambda: load_same_config(str(tmp_path), again, "train"),
+    )
+    for way in ways:
+        if isinstance(pieces, str):
+            with pytest.raises(UserError, match=pieces):
+                way()
+        else:
+            assert way().pieces == pieces
 
 
 def test_all_problems_of_a_config_are_told_at_once(capsys):
