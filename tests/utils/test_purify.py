@@ -80,19 +80,20 @@ def test_a_killed_work_goes_on_to_the_same_pictures(source, tmp_path, monkeypatc
         np.testing.assert_array_equal(whole[name], part[name])
 
 
-def test_an_npz_keeps_its_order_and_whatever_else_it_holds(tmp_path, rng):
+@pytest.mark.parametrize("name", ["own.npz", "part_000000000.npz"])  # of a shard
+def test_an_npz_keeps_its_order_and_whatever_else_it_holds(tmp_path, rng, name):
     images = rng.integers(0, 255, (6, 32, 32, 3)).astype(np.uint8)
     labels, names = np.arange(6) % 2, np.array(["cat", "dog"])
-    np.savez(tmp_path / "own.npz", images=images, labels=labels, class_names=names)
-    run(tmp_path / "own.npz", tmp_path / "out")
-    with np.load(tmp_path / "out" / "own.npz") as found:
+    np.savez(tmp_path / name, images=images, labels=labels, class_names=names)
+    run(tmp_path / name, tmp_path / "out")
+    with np.load(tmp_path / "out" / name) as found:
         assert sorted(found.files) == ["class_names", "images", "labels"]
         assert found["images"].shape == images.shape
         assert found["images"].dtype == np.uint8
         np.testing.assert_array_equal(found["labels"], labels)
         apart = np.abs(found["images"][:, None].astype(int) - images[None]).mean(axis=(2, 3, 4))
     np.testing.assert_array_equal(apart.argmin(axis=1), np.arange(6))
-    assert not list((tmp_path / "out").glob("part_*"))
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == [name, "purify.json"]
 
 
 @pytest.mark.parametrize("sizes", [(8, 3), (4, 8)])

@@ -6,6 +6,7 @@ killed and continued writes the same pictures as one that was not.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -32,7 +33,7 @@ from utils.run.folder import files_of
 from utils.run.signals import Interruption
 from utils.weights.files import located
 
-NOTE = "purify.json"
+NOTE, PARTS = "purify.json", "parts"
 SAMPLING = (
     *("seed", "net_type", "langevin_steps", "epsilon", "mcmc_temp", "tau", "prior_temp"),
     *("image_dims", "precision"),
@@ -172,7 +173,7 @@ def write_note(work: Work, note: dict[str, Any]) -> None:
 
 def part_paths(work: Work) -> list[Path]:
     """Return the paths of the batches of an npz, which are joined at the end."""
-    return sorted(Path(work.target).glob("part_*.npz"))
+    return sorted(Path(work.target, PARTS).glob("*.npz"))
 
 
 def written_indices(work: Work) -> set[int]:
@@ -186,7 +187,8 @@ def written_indices(work: Work) -> set[int]:
 def write(work: Work, indices: np.ndarray, pixels: np.ndarray) -> None:
     """Write a batch of (n, h, w, c) uint8 pictures."""
     if work.is_npz:
-        path = join(work.target, f"part_{indices[0]:09}.npz")
+        path = join(work.target, PARTS, f"{indices[0]:09}.npz")
+        make_folder(path.rpartition("/")[0])
         write_npz(path, {"indices": indices, "images": pixels})
         return
     for index, picture in zip(indices, pixels, strict=True):
@@ -207,5 +209,4 @@ def join_parts(work: Work) -> None:
         raise UserError(f"the parts in OUT {work.target} are not all pictures: begin in a new OUT")
     others = read_npz(work.config["data_dir"])
     write_npz(join(work.target, work.names[0]), {**others, "images": images[order]})
-    for path in part_paths(work):
-        path.unlink()
+    shutil.rmtree(join(work.target, PARTS))
