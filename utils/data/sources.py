@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from utils.config.checks import EMBEDDED, data_name
+from utils.config.checks import EMBEDDED, OWN_FORMATS, data_name
 from utils.config.load import REPOSITORY
 from utils.data.class_labels import (
     how_to_label,
@@ -154,7 +154,7 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
     """Return the folders in which a config's data may lie; data are prepared in the first one.
 
     `data_dir` is looked up in the working directory, then in the repository, in both spellings of
-    CelebA's folder; with `gs_path` in that bucket only.
+    CelebA's folder; with `gs_path` in that bucket only, where TFDS data may lie at the root, too.
     """
     name = data_name(config)
     written = config.get("data_dir") or f"{name}_tfds"
@@ -164,7 +164,8 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
             spelt.append(written.replace(one, other))
     if config.get("gs_path") and name != EMBEDDED:
         bucket = f"gs://{config['gs_path']}"
-        return [bucket, *(name if "://" in name else f"{bucket}/{name}" for name in spelt)]
+        root = [] if name in OWN_FORMATS else [bucket]
+        return root + [own if "://" in own else f"{bucket}/{own}" for own in spelt]
     places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
     places += [str(REPOSITORY / name) for name in spelt if "://" not in name]
     return list(dict.fromkeys(places))

@@ -241,5 +241,8 @@ def test_a_bucket_that_cannot_be_reached_is_one_line(monkeypatch):
 def test_with_a_bucket_data_are_read_from_it_and_the_embedded_set_is_not():
     places = data_dirs({"data_type": "celeb_a", "data_dir": "celeb_a_tfds", "gs_path": "mine"})
     assert places == ["gs://mine", "gs://mine/celeb_a_tfds", "gs://mine/celeb-a_tfds"]
+    for own in ("image_folder", "npz"):  # the root of a bucket holds other things, too
+        asked = {"data_type": own, "data_dir": "pictures", "gs_path": "mine"}
+        assert data_dirs(asked) == ["gs://mine/pictures"]
     embedded = data_dirs({"data_type": "emoji32", "gs_path": "mine"})
     assert not any(place.startswith("gs://") for place in embedded)
