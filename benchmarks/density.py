@@ -92,9 +92,9 @@ def make_runs(replicas: Replicas, potential: Potential) -> tuple[Run, Run]:
 
     def annealed(steps: int) -> object:
         path = filled_up((np.linspace(0, 1, steps + 1), np.full(steps, EPSILON)), 0, steps)
-        return anneal((1, 0, steps, path), images, numbers)
+        return anneal(images, numbers, stream=1, first=0, steps=steps, path=path)
 
-    return lambda steps: plain((steps,), images, numbers), annealed
+    return lambda steps: plain(images, numbers, steps=steps), annealed
 
 
 def measure(runs: Sequence[Run], steps: int, repeats: int) -> list[list[float]]:
