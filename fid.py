@@ -13,7 +13,6 @@ left out. `sample` only draws and saves images. `density` measures the density: 
 convergence, modes and outliers.
 """
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +43,7 @@ from utils.run.records import ChainProgress
 from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.measure import TRAINING, Measure
-from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolve
+from utils.scores.networks import Checkpoint, list_checkpoints, load_networks, resolved
 from utils.scores.records import Records
 from utils.scores.sampler import Sampler
 from utils.scores.segments import Segment, count_batches, recorded_steps, segments
@@ -57,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Score the EBM of a config or draw its samples, or resume such a run."""
     command = parse_command("fid", __doc__, argv)
     replicas = Replicas(command.config)
-    if not command.resuming:
-        command = dataclasses.replace(command, config=resolve(command.config))
+    command = resolved(command)
     config = command.config
     checkpoints = list_checkpoints(config)
     networks = create_networks(config, replicas)

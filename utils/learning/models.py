@@ -16,7 +16,7 @@ from utils.mcmc.sampling import Sampling
 from utils.mcmc.starts import draw_latents, make_generate
 from utils.replicas import Replicas
 from utils.seeds import Key, Purpose
-from utils.weights.files import located
+from utils.weights.files import locate
 from utils.weights.networks import EBM, GENERATOR, create_prior, network_at, with_stored_sizes
 
 WEIGHTS = ("ebm_weights", "gen_weights", "prior_weights")
@@ -62,18 +62,17 @@ class Models:
 
 def resolve_sizes(config: Config) -> Config:
     """Return the config with located weights, and the sizes of networks that these store."""
-    config = config | {name: located(config[name]) for name in WEIGHTS}
-    result = with_stored_sizes(EBM, config)
+    result = with_stored_sizes(EBM, locate(config, WEIGHTS))
     if uses_generator(result):
         result = with_stored_sizes(GENERATOR, result)
     return result
 
 
 def sized(command: Command) -> Command:
-    """Return the command, for a new run with the sizes of networks that its weights store."""
-    if command.resuming:
-        return command
-    return dataclasses.replace(command, config=resolve_sizes(command.config))
+    """Return the command with located weights, for a new run also with the sizes they store."""
+    config = command.config
+    config = locate(config, WEIGHTS) if command.resuming else resolve_sizes(config)
+    return dataclasses.replace(command, config=config)
 
 
 def create_models(config: Mapping[str, Any], replicas: Replicas, *, load_learned: bool) -> Models:

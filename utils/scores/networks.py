@@ -1,14 +1,16 @@
 """The models of a scoring run: weights of one or many checkpoints, their sizes and sampling."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from utils.config.load import Command
 from utils.config.record import Config
 from utils.errors import UserError
 from utils.learning.models import resolve_sizes
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import resolve_sampling
-from utils.weights.files import find_weights, located, updates_of
+from utils.weights.files import find_weights, locate, updates_of
 from utils.weights.published import load_weights
 
 PATHS = ("ebm_weights", "gen_weights", "prior_weights", "clf_weights", "ckpt_folder")
@@ -47,12 +49,19 @@ def load_networks(networks: Networks, checkpoint: Checkpoint) -> None:
         load_weights(networks.gen, checkpoint.gen)
 
 
+def resolved(command: Command) -> Command:
+    """Return the command with located weights, a new run's also completed by what they store."""
+    config = command.config
+    config = locate(config, PATHS) if command.resuming else resolve(config)
+    return dataclasses.replace(command, config=config)
+
+
 def resolve(config: Config) -> Config:
     """Return the config with sizes and sampling of the (first) weights, and the number of images.
 
     Raises UserError if the weights contradict the config, or if the steps do not fit the chain.
     """
-    config = config | {name: located(config[name]) for name in PATHS}
+    config = locate(config, PATHS)
     first = list_checkpoints(config)[0]
     sizes = resolve_sizes(config | {"ebm_weights": first.ebm, "gen_weights": first.gen})
     result = resolve_sampling(config | {k: sizes[k] for k in SIZES}, first.ebm)

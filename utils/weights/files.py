@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -15,6 +15,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from utils.config.kinds import TEXT, list_of, whole
 from utils.config.load import REPOSITORY
+from utils.config.record import Config
 from utils.errors import UserError, first_line
 from utils.files.whole import join, reserve, whole_file
 from utils.weights.foreign import checkpoint_sizes, refuse_foreign
@@ -81,6 +82,11 @@ def located(path: str | None) -> str | None:
         beside = str(REPOSITORY / path)
         return beside if _is_there(beside) else path
     return path
+
+
+def locate(config: Config, names: Sequence[str]) -> Config:
+    """Return the config with the paths of weights at these keys `located`."""
+    return config | {name: located(config[name]) for name in names}
 
 
 def _is_there(path: str) -> bool:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from utils.config.load import Command, load_config
 from utils.errors import UserError
-from utils.scores.networks import list_checkpoints
+from utils.learning.models import sized
+from utils.scores.networks import list_checkpoints, resolved
 
 CONFIG = {
     "exp_type": "folder", "mcmc_init": "coop", "gen_weights": None, "fixed_gen": False,
@@ -59,3 +61,20 @@ def test_the_updates_that_are_there_are_told(folder, changes, words):
     with pytest.raises(UserError, match="ckpt_folder") as refusal:
         list_checkpoints({**CONFIG, "ckpt_folder": folder("ebm", "gen"), **changes})
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("completed", "script", "config"),
+    [
+        (resolved, "fid", "configs_fid/emoji32_longrun.py"),
+        (sized, "train_longrun", "configs_lr/emoji32_conv.py"),
+    ],
+)
+def test_a_run_that_continues_elsewhere_finds_the_weights_of_the_repository(
+    completed, script, config, repository, tmp_path, monkeypatch
+):
+    prior = "examples/weights/emoji32_prior_ebm.weights.h5"
+    begun = load_config(config, [f"prior_weights={prior}"], script)
+    monkeypatch.chdir(tmp_path)
+    command = Command(script, begun, config, "run", dry_run=False, resuming=True, asked={})
+    assert completed(command).config["prior_weights"] == str(repository / prior)
