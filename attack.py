@@ -69,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     record.take_checks(run.path("data_log"))
     report_round = functools.partial(after_round, run)
     batches = batches_from(config, dataset, first + run.step, last)
-    for step, batch in zip(run.steps(), batches, strict=False):
+    for step in run.steps():
+        batch = next(batches, None)
+        if batch is None:  # a stream has fewer pictures than records: some are damaged
+            end_early(run, first)
+            continue
         before = defense.image_steps
         results = attack_batch(config, defense, batch, report_round)
         results |= at_the_end(config, defense, results)
@@ -91,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_own_page(run)
 
 
+def end_early(run: Run, first: int) -> None:
+    """End a run whose pictures are all attacked; raises UserError if there was none."""
+    if not run.step:
+        raise UserError(f"'start_batch' {first}: no whole pictures are left, only damaged ones")
+    run.total = run.step
+
+
 def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None:
     """Check for masked gradients on images that are attacked already, and write the results."""
 
@@ -103,6 +114,7 @@ def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None
         record.add_checks(check_masking(record.config, defense, batch, stop_if_told))
         if run.chief:
             record.write(run.path("data_log"))
+    print(f"done with the checks: {run.folder}", flush=True)
 
 
 def after_round(run: Run, number: int, right: np.ndarray, verified: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import attack
 from tests.runs import assert_same, splits
@@ -62,6 +63,24 @@ def test_an_attack_cut_after_a_batch_goes_on_as_if_nothing_had_been(run):
     whole, part = run(), run("end_batch=1")
     attack.main(["--resume", str(part), "--set", "end_batch=2"])
     assert_same(results(whole), results(part))
+
+
+def test_an_attack_ends_with_the_last_whole_picture_of_a_stream(run, tmp_path, rng, capsys):
+    """The last of three batches would be one picture, but one of the 13 is damaged."""
+    for number in range(13):
+        path = tmp_path / "own" / ["Flags", "Food & Drink"][number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(path)
+    path.write_bytes(b"\x89PNG, and no more")
+    own = ["data_type=image_folder", f"data_dir={tmp_path / 'own'}", "data_labels=None"]
+    changes = [*own, "split=train", "data_memory=0", "adv_steps=0", "langevin_steps=1"]
+    folder = run(*changes, "end_batch=None")
+    attack.main(["--resume", str(folder)])
+    assert capsys.readouterr().out.count("done: ") == 2
+    assert len(results(folder)["labs"]) == 12
+    with pytest.raises(SystemExit):
+        run(*changes, "end_batch=None", "start_batch=3")
+    assert "'start_batch' 3: no whole pictures are left" in capsys.readouterr().err
 
 
 def test_an_attack_cannot_end_before_what_is_done(run, capsys):

@@ -191,7 +191,8 @@ def evaluation_batches(
     Images are (b, h, w, c) float32 in [-1, 1], without augmentation. Damaged pictures are left out,
     and only the last batch may be smaller. The order is the data set's own, or shuffled by `seed`;
     an index is an image's number in the data set in any order. `start` is the first batch, from 0.
-    With a `count` the pass has that many images. Raises UserError if there are fewer, or none.
+    With a `count` the pass has that many images. Raises UserError if there are fewer, or if the
+    split has none. Without a `count` there may be nothing after `start`.
     """
     end = dataset.num_examples if count is None else count
     if (place := start * batch_size) >= end:
@@ -207,7 +208,7 @@ def evaluation_batches(
         place += len(images)
         if place >= end:
             return
-    if count is not None or place == start * batch_size:
+    if count is not None or not place:
         damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
         raise UserError(
             f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
