@@ -93,7 +93,8 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
         print(f"error: {context.run(_out_of_memory)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted before the first update; nothing was lost", file=sys.stderr)
+        advice = context.run(recorded_how_to_resume, "no run had begun")
+        print(f"interrupted; {advice}", file=sys.stderr)
         sys.exit(130)
 
 

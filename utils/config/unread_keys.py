@@ -142,7 +142,8 @@ def _of_fid(c: Config) -> dict[str, bool]:
         ),
         **dict.fromkeys(("fid_steps", "grad_steps", "film"), not density),
         **dict.fromkeys(("ais_steps", "ais_base", "ood"), density),
-        "reference_samples": scores and (density or not c.reference_stats),
+        "reference_samples": scores
+        and (density or not c.reference_stats or c.nearest_pictures is None),
         "inception_weights": scores and c.feature_net.startswith("inception"),
         "clf_weights": density or (scores and c.feature_net == "classifier"),
     }

@@ -34,6 +34,7 @@ UNREAD = [
     ("fid", "exp_type=sample quantize=False heldout_split=test", 2),
     ("fid", "num_fid_rounds=2 clf_weights=a inception_weights=b", 3),
     ("fid", "mcmc_init=noise gen_weights=a z_sz=3", 2),
+    ("fid", "reference_stats=a reference_samples=9 nearest_pictures=0", 1),
     ("train_clf", "epoch_steps_test=3 dropout=0.1", 1),
     ("attack", "data_flip=True random_crop=True attack_memory_gb=9", 3),
     ("attack", "langevin_steps=0 tau=1 ebm_weights=a attack_noise=fixed adv_norm=l2", 3),
@@ -55,6 +56,11 @@ def test_keys_without_effect_are_one_warning(script, changes, unread, capsys):
     (line,) = _warnings(script, argv, capsys)
     before, _, named = line.partition(" in this run: ")
     assert (before, len(named.split(", "))) == ("warning: keys without effect", unread), line
+
+
+def test_reference_samples_say_how_many_pictures_are_searched_for_the_nearest(capsys):
+    changes = ["reference_stats=a", "reference_samples=9"]
+    assert not _warnings("fid", [CONFIG_OF["fid"], "--set", *changes], capsys)
 
 
 @pytest.mark.parametrize("script", CONFIG_OF)

@@ -11,6 +11,7 @@ NAMES = ("boot", "bag", "coat")
 def test_shares_and_confidence_are_those_counted_by_hand():
     rows = [[0.95, 0.05, 0], [0.6, 0.3, 0.1], [0.05, 0.92, 0.03], [0.1, 0.9, 0]]
     found = describe_classes(np.array(rows), NAMES)
+    assert found["images"] == 4
     assert found["confidence"] == pytest.approx((0.95 + 0.6 + 0.92 + 0.9) / 4)
     assert found["shares"] == {"boot": 0.5, "bag": 0.5, "coat": 0}
     assert found["sure"] == {"boot": 0.25, "bag": 0.25, "coat": 0}, f"above {SURE}, not at it"
