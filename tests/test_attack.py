@@ -14,11 +14,8 @@ from PIL import Image
 
 import attack
 from tests.runs import assert_same, splits
-from utils.attack.defense import Use, create_defense
 from utils.config import keys
-from utils.config.load import load_config
 from utils.files.fingerprints import fingerprint
-from utils.replicas import Replicas
 
 SMALL = ["batch_size=6", "end_batch=2", "adv_steps=1"]
 EVERY = list(keys.ATTACKS)
@@ -203,23 +200,6 @@ def test_some_of_the_classes_are_attacked_by_the_numbers_that_the_classifier_giv
     found = results(run("data_labels=['Flags','Food & Drink']", "batch_size=12", *changes))
     assert set(found["labs"]) == {4, 3}
     assert found["class_path"][0].mean() > 0.7  # by chance 0.2
-
-
-def test_a_prior_equal_to_the_ebm_halves_the_temperature_of_purification(rng):
-    """Both add up: f/T + f/T is f/(T/2). The Gaussian term of `tau` pulls towards grey."""
-    images = rng.uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)
-
-    def purified(*changes: str) -> np.ndarray:
-        config = load_config("configs_attack/smoke.py", ["langevin_steps=5", *changes], "attack")
-        classes = config["data_labels"]
-        defense = create_defense(config, classes, Replicas(config))
-        return defense.purify(images, np.arange(3), Use.PICTURE).rows
-
-    ebm = "examples/weights/emoji32_nonconv_ebm.weights.h5"
-    both = purified(f"prior_weights={ebm}", "prior_temp=1e-3")
-    np.testing.assert_allclose(both, purified("mcmc_temp=5e-4"), atol=1e-4)
-    assert np.abs(both - purified()).max() > 1e-2
-    assert np.abs(purified("tau=0.02")).mean() < np.abs(purified()).mean()
 
 
 @pytest.mark.parametrize(
