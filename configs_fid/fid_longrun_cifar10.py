@@ -3,6 +3,7 @@
 5,088 samples of 1,000,000 steps under the EBM and its prior together. Published result: FID
 49.2 at 100,000 steps and 51.7 at 1,000,000 (`--set "fid_steps=[100000,1000000]"` gives both from
 one chain). `ebm_weights`, `prior_weights` and `gen_weights` are to be filled in. Days on a GPU.
+Compare with the published FID only what `feature_net=inception_tf1` gives.
 
     python3 fid.py configs_fid/fid_longrun_cifar10.py
 """

@@ -2,7 +2,8 @@
 
 49,920 samples of 320 steps. Published result: FID 42.3 (50,000 samples). `ebm_weights` and
 `gen_weights` are to be filled in: files that `train.py` saved, or published checkpoints. Sized
-for GPUs or TPUs; `--dry-run` estimates the time on yours.
+for GPUs or TPUs; `--dry-run` estimates the time on yours. Compare with the published FID only
+what `feature_net=inception_tf1` gives; the default is another number.
 
     python3 fid.py configs_fid/fid_shortrun_imagenet.py
 """

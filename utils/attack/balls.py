@@ -42,7 +42,7 @@ def project(images: np.ndarray, centers: np.ndarray, radius: float, norm: str) -
     """Return images projected into the ball around `centers` and into [-1, 1].
 
     For `linf` this is the nearest image. For `l2` images are clipped to [-1, 1] first and then
-    scaled towards the center, so that saturated pixels use up none of the budget.
+    scaled towards the center, so that saturated values use up none of the budget.
     """
     if norm == "linf":
         change = np.clip(images - centers, -radius, radius)

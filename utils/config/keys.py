@@ -175,7 +175,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
             "energy difference beyond which a run counts as diverged; NaN and Inf always count", True),
         Key("max_langevin_grad", LEARN_EBM, number(gt=0) | None, None, "the same for the norm of the Langevin gradient", True),
         Key("max_saturated", LEARN_EBM, number(gt=0, le=1) | None, None,
-            "the same for the share of saturated pixels", True),
+            "the same for the share of saturated values", True),
     ),
     "scores": (
         Key("exp_type", FID, Literal["single", "folder", "sample", "density"], "single",
