@@ -22,4 +22,4 @@ def test_a_benchmark_prints_what_it_measures(name, arguments, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     importlib.import_module(f"benchmarks.{name}").main(arguments.split())
     measured = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\d", line)]
-    assert len(measured) >= 2
+    assert measured
