@@ -28,6 +28,9 @@ class UserError(Exception):
 class Diverged(UserError):
     """A chain is NaN or Inf; raised on all workers."""
 
+    def __init__(self, what: str):
+        super().__init__(f"{what}; choose a smaller 'epsilon' or other weights")
+
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, for a one-line error."""
@@ -106,7 +109,8 @@ def _require_working_folder() -> None:
 
 
 def _out_of_memory() -> str:
-    return f"out of memory: choose a smaller {_MEMORY_KEY.get('batch_size')}"
+    key = _MEMORY_KEY.get("batch_size")
+    return f"out of memory: choose a smaller {key}, or smaller networks"
 
 
 def until_the_end(close: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     Raises Diverged for NaN and Inf, which a cast would turn into black or white.
     """
     if not np.isfinite(images).all():
-        raise Diverged("images hold NaN or Inf: their chains have diverged")
+        raise Diverged("chains diverged: their images hold NaN or Inf")
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 

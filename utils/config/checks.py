@@ -178,11 +178,16 @@ def _check_folder(config: Config) -> list[str]:
         problems.append("'ckpt_folder' is missing: exp_type is 'folder'")
     if config.min_step > config.max_step:
         problems.append(f"'min_step' {config.min_step} is above 'max_step' {config.max_step}")
+    elif (config.max_step - config.min_step) % config.step_freq:
+        problems.append(
+            f"steps of 'step_freq' {config.step_freq} from 'min_step' {config.min_step} miss "
+            f"'max_step' {config.max_step}: set 'step_freq' to the distance of checkpoints"
+        )
     return problems
 
 
 def _check_scoring(config: Config) -> list[str]:
-    """Check the paths of the weights and statistics that `fid.py` loads."""
+    """Check the paths of weights and statistics that `fid.py` loads, and the held-out split."""
     folder, coop = config.exp_type == "folder", config.mcmc_init == "coop"
     loaded = ["ckpt_folder" if folder else "ebm_weights", "prior_weights", "reference_stats"]
     if coop and (config.fixed_gen or not folder):
@@ -192,11 +197,16 @@ def _check_scoring(config: Config) -> list[str]:
         loaded.append("clf_weights" if by_classifier else "inception_weights")
     if config.exp_type == "density" and "clf_weights" not in loaded:
         loaded.append("clf_weights")
-    return [
+    problems = [
         f"'{name}' is still empty: fill in its path, or None for none"
         for name in loaded
         if config[name] == ""
     ]
+    if config.exp_type != "sample" and config.heldout_split == config.split:
+        problems.append(
+            f"'heldout_split' '{config.split}' is 'split' itself: name another one, or None"
+        )
+    return problems
 
 
 def _check_classifier(config: Config) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from utils.config.checks import OWN_FORMATS
+from utils.config.checks import OWN_FORMATS, data_name
 from utils.data.sets import Dataset
 from utils.data.sources import data_dirs, exists
 from utils.data.streams import ORDER_SEED, evaluation_batches, load_data
@@ -42,9 +42,14 @@ MADE: Mapping[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
 def open_outliers(config: Mapping[str, Any]) -> dict[str, Dataset | None]:
     """Return the data sets that `ood` names; None for those that `MADE` makes.
 
-    They get the size and channels of `image_dims`. Raises UserError for unknown ones.
+    They get the size and channels of `image_dims`. The data of the run are left out, which a line
+    says. Raises UserError for unknown ones.
     """
-    return {name: None if name in MADE else _open(config, name) for name in config["ood"]}
+    own, names = {data_name(config), f"{config['data_type']}:{config['data_dir']}"}, config["ood"]
+    for name in own.intersection(names):
+        print(f"'ood' '{name}' is left out: these are the data themselves", flush=True)
+    others = [name for name in names if name not in own]
+    return {name: None if name in MADE else _open(config, name) for name in others}
 
 
 def _open(config: Mapping[str, Any], name: str) -> Dataset:

@@ -1,6 +1,5 @@
 """`report.json` of a density run, extended after each stage, and its plots."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.files.whole import join, write_json
+from utils.files.whole import join, read_json, write_json
 from utils.run.plots import save_figure
 
 
@@ -19,8 +18,7 @@ class DensityReport:
     def __init__(self, folder: str, head: Mapping[str, Any]):
         self.path, self.sections = join(folder, "report.json"), dict(head)
         if tf.io.gfile.exists(self.path):
-            with tf.io.gfile.GFile(self.path) as file:
-                self.sections = json.load(file)
+            self.sections = read_json(self.path)
 
     def put(self, name: str, section: Mapping[str, Any]) -> None:
         """Add or replace a section."""

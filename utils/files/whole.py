@@ -57,6 +57,17 @@ def write_json(path: str, content: Any) -> None:
         json.dump(_finite(content), file, indent=1, allow_nan=False)
 
 
+def read_json(path: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a run; raises UserError if it is damaged."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return dict(json.load(file))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged: {first_line(error)}; copy the run folder again, or begin anew"
+        ) from error
+
+
 @contextlib.contextmanager
 def one_line_write_errors(path: str) -> Iterator[None]:
     """Turn failures to write `path` into a UserError of one line."""
@@ -123,7 +134,8 @@ def remove_leftovers(folder: str) -> None:
     if "://" in folder:
         return
     for path in Path(folder).rglob(f"{TEMPORARY}*"):
-        path.unlink()
+        if path.is_file():
+            path.unlink()
 
 
 def _finite(content: Any) -> Any:

@@ -38,11 +38,14 @@ class ArrayFiles:
         return sorted(int(stem) for stem, end in stems if end == ENDING and stem.isdecimal())
 
     def get(self, first: int) -> np.ndarray:
-        """Return the array of a batch; raises UserError for a damaged file."""
+        """Return the array of a batch; raises UserError for a missing or damaged file."""
         path = self._path(first)
         with tf.io.gfile.GFile(path, "rb") as file:
             try:
                 return np.load(io.BytesIO(file.read()))
+            except tf.errors.NotFoundError as error:
+                advice = "copy the run folder again, or begin anew"
+                raise UserError(f"{path} is missing: {advice}") from error
             except (ValueError, EOFError) as error:
                 raise UserError(f"{path} is damaged: remove it and begin anew") from error
 

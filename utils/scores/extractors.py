@@ -107,7 +107,7 @@ def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:
     Raises Diverged for NaN and Inf, which clipping and rounding would hide.
     """
     if not np.isfinite(images).all():
-        raise Diverged("images hold NaN or Inf: their chains have diverged")
+        raise Diverged("chains diverged: their images hold NaN or Inf")
     if quantize:
         return to_uint8(images).astype(np.float32)
     return ((np.clip(images, -1, 1) + 1) * 127.5).astype(np.float32)

@@ -116,8 +116,8 @@ class Measure:
             scores.append(self._score(Subject(of, name, steps), samples, starts))
             starts = samples if steps == 0 else starts
         self._report_scores(scores, validity)
-        for samples in first.batches() if self.config["nearest_pictures"] != 0 else ():
-            self._show_nearest(self.report, name, samples)
+        if self.config["nearest_pictures"] != 0:
+            self._show_nearest(self.report, name, np.concatenate([*first.batches()]))
 
     def leave_out(self, name: str, reason: str) -> None:
         """Report that a checkpoint has no scores, and why."""

@@ -66,13 +66,17 @@ def find_nearest(
 
 
 def describe(found: Mapping[str, Neighbours], num_samples: int) -> dict[str, Any]:
-    """Return the median distances for `report.json`, of samples (the first queries) and others."""
+    """Return the median distances for `report.json`, of samples (the first queries) and others.
+
+    `of` is how many samples they are medians of.
+    """
 
     def medians(rows: slice) -> dict[str, float]:
         return {n: float(np.median(each.distances[rows, 0])) for n, each in found.items()}
 
     others = len(found["pixels"].queries) > num_samples
     return {
+        "of": num_samples,
         "among": found["pixels"].seen,
         "samples": medians(slice(num_samples)),
         "held_out": medians(slice(num_samples, None)) if others else None,
@@ -86,7 +90,8 @@ def message(described: Mapping[str, Any]) -> str:
         f"{each} {own[each]:.4g}" + (f" (held-out data {others[each]:.4g})" if others else "")
         for each in own
     ]
-    return f"nearest of {described['among']} training pictures, median: {', '.join(told)}"
+    medians = f"median of {described['of']}: {', '.join(told)}"
+    return f"nearest of {described['among']} training pictures, {medians}"
 
 
 def save_nearest(
@@ -96,9 +101,10 @@ def save_nearest(
     count = min(SHOWN, len(samples))
     rows = {"samples": samples[:count, np.newaxis]}
     for each, space in {"features": f"features[{extractor}]", "pixels": "pixels"}.items():
-        rows[f"nearest training pictures, in {space}"] = found[each].images[:count]
+        known = min(NEAREST, found[each].seen)
+        rows[f"nearest training pictures, in {space}"] = found[each].images[:count, :known]
     ratios = [images.shape[1] for images in rows.values()]
-    figure = Figure(figsize=(0.9 * count, 0.9 * sum(ratios) + 1), layout="constrained")
+    figure = Figure(figsize=(max(4, 0.9 * count), 0.9 * sum(ratios) + 1), layout="constrained")
     axes = figure.subplots(len(rows), 1, height_ratios=ratios)
     for own, (title, images) in zip(axes, rows.items(), strict=True):
         grid = tile(to_uint8(images.swapaxes(0, 1).reshape(-1, *images.shape[2:])), columns=count)

@@ -52,8 +52,8 @@ class Records:
                     save_images(images, run.path("images", f"{self.stem}samples_{step}"), first)
                 if self.measure is not None:
                     self.features[step].put(first, self.measure.extractor(images))
-                if segment.batch == 0 and step == config["mcmc_steps"] and run.chief:
-                    self.first.put(0, images[:QUERIES])
+                if step == config["mcmc_steps"] and first < QUERIES:
+                    self.first.put(first, images[: QUERIES - first])
         if segment.batch == 0 and step in film_steps(config) and run.chief:
             shown = sampler.chains.images[: min(CHAINS, config["num_samples"])]
             self.film.put(step, to_uint8(shown))

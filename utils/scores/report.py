@@ -1,7 +1,6 @@
 """The report of a scoring run: `report.json`, `fid_rec.txt`, and the curve over checkpoints."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from utils.files.whole import join, whole_file, write_json
+from utils.files.whole import join, read_json, whole_file, write_json
 from utils.run.plots import save_figure
 from utils.scores.frechet import (
     Statistics,
@@ -115,8 +114,7 @@ class Report:
         self.left_out: dict[str, str] = {}  # checkpoint: why
         path = join(folder, "report.json")
         if tf.io.gfile.exists(path):
-            with tf.io.gfile.GFile(path) as file:
-                stored = json.load(file)
+            stored = read_json(path)
             self.scores = [Score(**each) for each in stored["scores"]]
             self.validity, self.left_out = stored["validity"], stored["left_out"]
             self.nearest = stored.get("nearest", {})

@@ -56,14 +56,22 @@ def rows(images: Pictures, name: str, size=4) -> np.ndarray:
 
 
 def test_outliers_have_the_size_of_images_and_are_what_they_are_called(emoji_config):
-    images = pictures(emoji_config, "uniform", "constant", "rotated", "emoji32")
+    images = pictures(emoji_config, "uniform", "constant", "rotated")
     found = {name: rows(images, name) for name in images.names}
     assert {array.shape for array in found.values()} == {(6, 32, 32, 3)}
     np.testing.assert_array_equal(found["rotated"], np.rot90(found[HELD_OUT], axes=(1, 2)))
     assert not np.ptp(found["constant"], axis=(1, 2)).any()
     assert np.ptp(found["constant"], axis=0).any()
     assert found["uniform"].std() == pytest.approx(1 / np.sqrt(3), rel=0.02)
-    assert np.abs(found["emoji32"] - found[HELD_OUT]).max() > 0
+
+
+def test_the_data_themselves_are_no_outliers(emoji_config, image_folder, capsys):
+    assert pictures(emoji_config, "emoji32", "uniform").names == [HELD_OUT, "uniform"]
+    assert "'ood' 'emoji32' is left out: these are the data" in capsys.readouterr().out
+    config = {**emoji_config, "data_type": "image_folder", "data_dir": str(image_folder)}
+    assert [*open_outliers({**config, "ood": [f"image_folder:{image_folder}", "emoji32"]})] == [
+        "emoji32"
+    ]
 
 
 def test_all_images_carry_the_noise_of_training_whatever_the_batches(emoji_config):

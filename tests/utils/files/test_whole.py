@@ -13,6 +13,7 @@ from utils.files.whole import (
     join,
     make_folder,
     one_line_write_errors,
+    read_json,
     require_writable,
     reserve,
     whole_file,
@@ -89,6 +90,13 @@ def test_a_full_disk_is_one_line():
         open("/dev/full", "w", buffering=1) as file,
     ):
         file.write("a line\n")
+
+
+@pytest.mark.parametrize("content", ['{"scores": [', "[1]"])
+def test_a_damaged_json_file_is_one_line(tmp_path, content):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(UserError, match=r"report.json is damaged: .*; copy the run folder again"):
+        read_json(str(tmp_path / "report.json"))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line():

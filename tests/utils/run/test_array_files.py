@@ -36,6 +36,8 @@ def test_missing_files_are_no_shorter_result(tmp_path):
         (tmp_path / f"{gone:08}.npy").unlink()
         with pytest.raises(UserError, match=f"holds {left} of 8 images: files are missing"):
             list(files.rows(8))
+    with pytest.raises(UserError, match=r"00000000.npy is missing: copy the run folder again"):
+        files.get(0)
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -53,7 +53,7 @@ def test_a_copy_is_found_out_and_what_was_not_learned_is_farther(data, rng):
     assert told["among"] == 50
     assert told["samples"]["pixels"] < 1e-6
     assert told["held_out"]["pixels"] > 1
-    assert message(told).startswith("nearest of 50 training pictures, median: features ")
+    assert message(told).startswith("nearest of 50 training pictures, median of 3: features ")
     assert "held-out data" in message(told)
 
 
