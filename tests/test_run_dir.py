@@ -1,6 +1,7 @@
 """`--run-dir DIR`: the same command begins a run, goes on with it, and finds it finished."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_weights_that_only_a_state_explains_are_never_made_anew(run, refused, tm
     run("mine", "num_training_steps=2")
     for part in Path("mine/state").rglob("*.json"):
         part.unlink()
+    assert "has no whole state to resume from" in refused(run, "mine", "num_training_steps=2")
+    for gone in ("state", "checkpoints"):
+        shutil.rmtree(f"mine/{gone}")
     assert "has no whole state to resume from" in refused(run, "mine", "num_training_steps=2")
 
 

@@ -155,7 +155,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("gen_lr_info", LEARN_EBM, LR_ROWS | None, None, "learning rates of the generator"),
         Key("gen_opt_decay", LEARN_EBM, number(ge=0, le=1), 0.0, "decay of the moving average of the generator's weights; 0: no average"),
         Key("clip_gen_grad", TRAIN, bool, False, "clip the generator's gradient in the same way as the EBM's"),
-        Key("max_grad_norm", LEARN_EBM, number(gt=0), 1.0, "largest L2 norm of a variable's gradient"),
+        Key("max_grad_norm", LEARN_EBM, number(gt=0), 1.0, "largest L2 norm of a variable's gradient, on each replica"),
         Key("num_epochs", CLF, whole(ge=1), REQUIRED, "passes over the training split", True),
         Key("epoch_steps_tr", CLF, whole(ge=1) | None, None, "updates per epoch; None: the whole split"),
         Key("lr_list", CLF, list_of(number(ge=0), "list of learning rates"), REQUIRED, "learning rates, one after the other"),

@@ -20,15 +20,19 @@ def is_empty(folder: str) -> bool:
 
 
 def has_begun(folder: str) -> bool:
-    """Return whether a folder holds a state, weights or a report of a run.
+    """Return whether a folder holds a state, weights, metrics or a report of a run.
 
-    A run that was killed before it wrote any of them begins anew.
+    A run that was killed before it wrote any of them begins anew; its metrics have a header only.
     """
     root, weights = join(folder, "state"), join(folder, "checkpoints")
     names = list_folder(root).folders if tf.io.gfile.isdir(root) else []
     made = [*RESULTS, *(f"state/{name}/state.json" for name in names)]
     if any(tf.io.gfile.exists(join(folder, name)) for name in made):
         return True
+    if tf.io.gfile.exists(metrics := join(folder, "metrics.csv")):
+        with tf.io.gfile.GFile(metrics, "rb") as file:
+            if file.readline() and file.readline():
+                return True
     return tf.io.gfile.isdir(weights) and bool(list_folder(weights).files)
 
 

@@ -4,6 +4,7 @@ A table per set of files keeps the hashes, in the folder of data statistics. A f
 unchanged if its size, its times of change and, on a local disk, its inode are the same.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -37,7 +38,8 @@ def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False
     """Return the number of files below `root`, one hash of their names and one of their contents.
 
     The order of `paths` matters, the location of `root` does not. Hashes in the folder `kept` are
-    used; with `keep`, new ones are written there. Raises UserError for a file that cannot be read.
+    used; with `keep`, new ones are written there, if possible. Raises UserError for a file that
+    cannot be read.
     """
     table_path, now = join(kept, _table_name(root)), time.time_ns()
     table = _read_table(table_path)
@@ -47,9 +49,10 @@ def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False
     known |= hashed
     if keep and hashed:
         rows = {p: [*s, known[p]] for p, s in stats.items() if max(s[1:-1]) < now - SETTLED_NS}
-        make_folder(kept)
-        with whole_file(table_path) as temporary, open(temporary, "w") as file:
-            json.dump(rows, file)
+        with contextlib.suppress(UserError):  # the table only saves time
+            make_folder(kept)
+            with whole_file(table_path) as temporary, open(temporary, "w") as file:
+                json.dump(rows, file)
     names = [path.removeprefix(root).lstrip("/") for path in paths]
     return {
         "files": len(names),

@@ -46,7 +46,7 @@ FROZEN = (
 )
 SOURCES = (
     *("*.py", "utils/**/*.py", "utils/**/*.jinja", "nets/*.py", "configs*/*.py"),
-    *("data/*", "requirements*.txt"),
+    *("data/NOTICE", "data/build_emoji32.py", "data/emoji32.npz", "requirements*.txt"),
 )
 
 
@@ -88,6 +88,13 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
         return
     with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
         began_with = json.load(file)
+    for key in frozen_keys(command):
+        then, now = began_with["config"].get(key), command.config.get(key)
+        if (then is None) != (now is None):
+            raise UserError(
+                f"'{key}': the run began {'without weights' if then is None else f'with {then}'}, "
+                f"now it is {now}: leave out --set {key}={now}"
+            )
     for key, paths in {**frozen_files(command), **inputs.files}.items():
         then = began_with.get("weights", {}).get(key)
         changed = [] if then is None else _changed(paths, then)
@@ -144,15 +151,20 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
     return folder
 
 
-def frozen_files(command: Command) -> dict[str, list[str]]:
-    """Return, by config key, the files of weights and statistics that a run only reads.
-
-    No state holds their contents. A TensorFlow checkpoint has several files.
-    """
+def frozen_keys(command: Command) -> list[str]:
+    """Return the config keys of weights and statistics that a run only reads."""
     learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
     if learned and trains_generator(command.config):
         learned.add("gen_weights")
-    paths = {name: located(command.config.get(name)) for name in FROZEN if name not in learned}
+    return [name for name in FROZEN if name not in learned]
+
+
+def frozen_files(command: Command) -> dict[str, list[str]]:
+    """Return the files of these keys; no state holds their contents.
+
+    A TensorFlow checkpoint has several files.
+    """
+    paths = {name: located(command.config.get(name)) for name in frozen_keys(command)}
     return {name: files_of(path) for name, path in paths.items() if path}
 
 
@@ -228,13 +240,13 @@ def _numbered(name: str, attempt: int) -> str:
 
 
 def _copy_sources(config_path: str, folder: str) -> None:
-    """Copy the sources and the config of the run."""
+    """Copy the sources, and to `config/` a config that is not one of them."""
     for pattern in SOURCES:
         for source in REPOSITORY.glob(pattern):
             _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
     is_outside = not Path(config_path).resolve().is_relative_to(REPOSITORY)
     if is_outside and os.path.exists(config_path):  # gone, perhaps, if a run begins once more
-        _copy(Path(config_path), join(folder, Path(config_path).name))
+        _copy(Path(config_path), join(folder, "config", Path(config_path).name))
 
 
 def _copy(source: Path, target: str) -> None:

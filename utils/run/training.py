@@ -147,9 +147,11 @@ class Training(Run):
         header = super().restore(say)
         self.retry = header["retry"]
         if header["replicas"] != self.replicas.count:
+            clips = self.config.get("clip_ebm_grad") or self.config.get("clip_gen_grad")
+            same = "with gradients clipped in other shares" if clips else "equal up to rounding"
             say(
                 f"state of {header['replicas']} replicas, now {self.replicas.count}: the run "
-                "continues, equal up to rounding, no longer bit for bit"
+                f"continues, {same}, no longer bit for bit"
             )
         self.metrics.cut(self.step)
         self.replicas.barrier()

@@ -109,6 +109,11 @@ def test_who_only_looks_writes_nothing(files, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_a_table_that_cannot_be_written_stops_nobody(files):
+    root = str(Path(files[0]).parent)
+    assert hash_files(root, files, "/proc/nothing", keep=True) == record(files)
+
+
 def test_files_behind_a_url_have_the_record_of_those_on_a_disk(files):
     for path in files:
         tf.io.gfile.copy(path, f"ram://fingerprints/{path[-1]}", overwrite=True)

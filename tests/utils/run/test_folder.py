@@ -14,11 +14,12 @@ import train
 import train_clf
 import train_longrun
 from tests.runs import cpus
-from utils.config.load import parse_command
+from utils.config.load import REPOSITORY, parse_command
 from utils.data.streams import load_data
 from utils.errors import UserError
+from utils.run import folder as folder_module
 from utils.run import states
-from utils.run.folder import Inputs, open_run_folder
+from utils.run.folder import SOURCES, Inputs, open_run_folder
 
 
 @pytest.fixture
@@ -126,6 +127,34 @@ def test_statistics_of_other_contents_are_refused(begin, data_dir):
     Path("moved.npz").unlink()
     with pytest.raises(UserError, match=r"'reference_stats': moved\.npz is not what"):
         go_on("reference_stats=moved.npz")
+
+
+def test_statistics_are_neither_added_nor_left_out_on_the_way(begin, data_dir):
+    np.savez("stats.npz", mu=np.zeros(2), sigma=np.eye(2))
+    with pytest.raises(UserError, match=r"'reference_stats': the run began with stats\.npz, now"):
+        begin(f"data_dir={data_dir}", "reference_stats=stats.npz")("reference_stats=None")
+    with pytest.raises(UserError, match=r"'reference_stats': the run began without weights, now"):
+        begin(f"data_dir={data_dir}")("reference_stats=stats.npz")
+
+
+def test_the_copy_of_the_code_is_that_of_this_repository_and_the_config(tmp_path, monkeypatch):
+    """Whatever else a user keeps in its folders, and whatever the config is called."""
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine.npz").write_bytes(b"large")
+    (tmp_path / "data" / "NOTICE").write_text("notice")
+    (tmp_path / "train.py").write_text("script")
+    config = tmp_path.parent / "train.py"
+    config.write_text("config")
+    monkeypatch.setattr(folder_module, "REPOSITORY", tmp_path)
+    folder_module._copy_sources(str(config), str(tmp_path / "code"))
+    files = {str(p.relative_to(tmp_path / "code")): p for p in (tmp_path / "code").rglob("*.*")}
+    assert {*files} == {"train.py", "config/train.py"}
+    assert [files[name].read_text() for name in ("train.py", "config/train.py")] == [
+        "script", "config",
+    ]  # fmt: skip
+    assert (tmp_path / "code" / "data" / "NOTICE").exists()
+    patterns = {pattern for pattern in SOURCES if pattern.startswith("data/")}
+    assert all((REPOSITORY / pattern).is_file() for pattern in patterns)
 
 
 def test_a_dry_run_of_a_resume_keeps_no_hashes(begin, tmp_path):
