@@ -27,7 +27,7 @@ from examples.processes import started
 from utils.config.command_line import Parser
 from utils.config.load import load_config
 from utils.errors import one_line_errors
-from utils.files.whole import make_folder
+from utils.files.whole import make_folder, one_line_write_errors
 
 DATA = {  # value of --data: the beginning of the names of its configs, and changes of all of them
     "emoji32": ("emoji32", ""),
@@ -232,7 +232,7 @@ class Work:
     def say(self, line: str) -> None:
         """Print a line and append it to the log."""
         print(line, flush=True)
-        with open(self.log, "a", encoding="utf-8") as file:
+        with one_line_write_errors(str(self.log)), open(self.log, "a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
     def _note(self, name: str, seconds: float) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks.machine import machine
 from utils.attack.statistics import excess
 from utils.config.load import REPOSITORY
-from utils.files.whole import make_folder, whole_file
+from utils.files.whole import make_folder, read_json, whole_file
 from utils.run.plots import save_figure
 
 REGIMES = ("shortrun", "midrun", "longrun")
@@ -242,8 +242,8 @@ def _text(score: Mapping[str, Any] | None) -> str:
 
 
 def read(path: Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the content of a JSON file; raises UserError if it is damaged."""
+    return read_json(str(path))
 
 
 def write(path: Path, text: str) -> None:

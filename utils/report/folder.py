@@ -1,5 +1,6 @@
 """Reading a run folder for its page; a missing file counts as empty."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -34,13 +35,9 @@ class RunFolder:
     def __init__(self, path: str):
         stored = read_any_run(path)
         self.path = path.rstrip("/") if "://" in path else os.path.abspath(path)
+        self.name = self.path.rpartition("/")[2]
         self.script, self.config = str(stored["script"]), stored["config"]
         self.config_path = "/".join(stored["config_path"].split("/")[-2:])
-
-    @property
-    def name(self) -> str:
-        """The name of the folder."""
-        return self.path.rpartition("/")[2]
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of the files in a subfolder, [] if there is none."""
@@ -61,14 +58,18 @@ class RunFolder:
     def record(self, name: str) -> dict[str, Any]:
         """Return the content of a JSON file, {} if it is missing or damaged."""
         try:
-            return json.loads(self.content(name))
-        except ValueError:
+            return dict(json.loads(self.content(name)))
+        except (ValueError, TypeError):
             return {}
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """Return the complete records of a file of JSON lines."""
         lines = self.content(name).decode(errors="replace").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line.endswith("}")]
+        found = []
+        for line in lines[:-1]:
+            with contextlib.suppress(ValueError):  # a kill may cut a line in two
+                found.append(json.loads(line))
+        return [each for each in found if isinstance(each, dict)]
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of an npz file, {} if it is missing or damaged."""
@@ -80,7 +81,8 @@ class RunFolder:
     @functools.cached_property
     def metrics(self) -> dict[str, np.ndarray]:
         """The columns (n,) float64 of `metrics.csv` that hold any number."""
-        lines = self.content("metrics.csv").decode().split("\n")[:-1]  # a kill may cut the last
+        content = self.content("metrics.csv").decode(errors="replace")
+        lines = content.split("\n")[:-1]  # a kill may cut the last
         head, *rows = [*csv.reader(lines)] or [[]]
         columns = zip(*(row for row in rows if len(row) == len(head)), strict=True)
         try:

@@ -47,7 +47,11 @@ def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
     no run folder, and if no folder holds all runs.
     """
     runs = list({run.path: run for run in map(RunFolder, paths)}.values())
-    folder, shown = _common([run.path for run in runs]), [sections(run) for run in runs]
+    folder = _common([run.path for run in runs])
+    if len({run.name for run in runs}) < len(runs):
+        for run in runs:
+            run.name = run.path[len(folder) :].strip("/")
+    shown = [sections(run) for run in runs]
     sources, note = [_linked(run, folder) for run in runs], ""
     if single_file:
         sources, note = embedded(runs, shown)

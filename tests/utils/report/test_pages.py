@@ -96,6 +96,18 @@ def test_an_unfinished_run_says_so_and_shows_what_is_there(finished):
     assert len(page.pictures()) == 7
 
 
+def test_damaged_files_count_as_none(finished):
+    folder = finished("fid", "scores")
+    for content in ('{"scores": [', "[1]"):
+        (folder / "report.json").write_text(content)
+        assert Page(Path(write_page([str(folder)]))).pictures()
+    folder = finished("train", "training")
+    event = '{"update": 3, "reason": "NaN", "action": "stop", "time": "now"}'
+    (folder / "events.jsonl").write_text(f'{{"update": 2, "re{event}\n{event}\n')
+    (folder / "metrics.csv").write_bytes(b"\xff\xfe\n\x00")
+    assert "NaN" in Page(Path(write_page([str(folder)]))).text
+
+
 def test_runs_stand_side_by_side_in_the_folder_that_holds_them(finished, tmp_path):
     folders = [finished("train", "sweep/a"), finished("train", "sweep/b", "epsilon=0.5")]
     page = Page(Path(write_page([f"{folder}/" for folder in [*folders, folders[0]]])))
@@ -103,6 +115,12 @@ def test_runs_stand_side_by_side_in_the_folder_that_holds_them(finished, tmp_pat
     assert len(page.pictures()) == 16
     differ = page.text.partition("Configs that differ")[2].partition("Result")[0].split()
     assert differ == ["1", "keys", "a", "b", "epsilon", "0.01", "0.5"]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(finished):
+    folders = [finished("train", f"{each}/first", f"epsilon={each}") for each in (1, 2)]
+    page = Page(Path(write_page([str(folder) for folder in folders])))
+    assert {"1/first", "2/first"} <= {*page.text.split()}
 
 
 def test_runs_of_different_kinds_share_a_page(finished):
