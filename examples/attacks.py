@@ -104,10 +104,9 @@ def attacks_of(group: str, config: Any) -> Iterator[tuple[str, list[str]]]:
 
 def first_images(config: Any) -> list[str]:
     """Return the changes that select the first `FEW` images of the config's images."""
-    before = (config.start_batch - 1) * config.batch_size
-    if before % FEW:
+    if config.batch_size % FEW:
         raise UserError(f"'batch_size' {config.batch_size} must be a multiple of {FEW}")
-    batch = before // FEW + 1
+    batch = (config.start_batch - 1) * config.batch_size // FEW + 1
     return [f"batch_size={FEW}", f"start_batch={batch}", f"end_batch={batch}"]
 
 

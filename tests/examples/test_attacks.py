@@ -80,6 +80,7 @@ def test_the_page_attacks_the_other_fashion_models_as_the_life_cycle_does(capsys
     ("changes", "words"),
     [
         (["batch_size=50"], "'batch_size' 50 must be a multiple of 16"),
+        (["batch_size=8", "start_batch=3", "end_batch=3"], "'batch_size' 8 must be a multiple"),
         (["batch_size=240"], "'batch_size' 240 is above 200"),
         (["start_batch=1"], "'start_batch' is 1"),
         (["adv_norm=l2"], "'adv_norm' belongs to the groups"),

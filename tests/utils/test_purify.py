@@ -173,3 +173,13 @@ def test_a_folder_of_other_work_is_left_alone(source, tmp_path, capsys):
     assert "no unfinished run of the same" in refused(
         capsys, smoke, source, tmp_path / "done", "--set", "seed=1"
     )
+
+
+def test_a_folder_without_pictures_may_be_claimed_by_other_settings(source, tmp_path, capsys):
+    """A mistake that shows in the first batch leaves nothing but a note."""
+    out, smoke = tmp_path / "out", "configs_attack/smoke.py"
+    changes = ["--set", "langevin_steps=1", "epsilon=1e20"]
+    assert "choose a smaller 'epsilon'" in refused(capsys, smoke, source, out, *changes)
+    assert not list(out.rglob("*.png"))
+    run(source, out)
+    assert len(pictures(out)) == 9

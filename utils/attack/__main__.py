@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python3 -m utils.attack", description=main.__doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", help="run folder of attack.py")
     arguments = parser.parse_args(argv)
-    print("\n".join(rows_of([read_attack(folder) for folder in arguments.runs])))
+    print("\n".join(rows_of([read_attack(folder) for folder in dict.fromkeys(arguments.runs)])))
 
 
 if __name__ == "__main__":

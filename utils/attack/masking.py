@@ -72,7 +72,8 @@ def larger_radii(radius: float, norm: str, pixels: int) -> list[float]:
 def judged(checks: Checks, images: int) -> dict[str, bool]:
     """Return which of the laws hold.
 
-    A difference of one image counts as chance, and so do two standard errors of a cosine.
+    A difference of one image counts as chance, and so do two standard errors of a cosine. Cosines
+    without an error, those of one image, are not judged.
     """
     slack = 1 / images + 1e-9
     gradient, random, square = checks["robust_by_gradient_random_square"]
@@ -86,10 +87,11 @@ def judged(checks: Checks, images: int) -> dict[str, bool]:
     if "robust_by_reps" in checks:  # there are several purifications
         one, reps = checks["robust_by_reps"]
         laws["more repetitions do not raise it"] = bool(reps <= one + slack)
-    if "cosine_attack_differences" in checks:  # runs of before commit 0871702 have none
+    certain = {name for name in checks if "cosine" in name and np.isfinite(checks[name]).all()}
+    if "cosine_attack_differences" in certain:  # runs of before commit 0871702 have none
         mean, error = checks["cosine_attack_differences"]
         laws["its gradient points where the loss rises"] = bool(mean > 2 * error)
-    if "cosine_attack_minus_smoothed" in checks:  # there is a purification, and another gradient
+    if "cosine_attack_minus_smoothed" in certain:  # there is a purification, and another gradient
         mean, error = checks["cosine_attack_minus_smoothed"]
         agrees = bool(mean + 2 * error >= -TOLERANCE)
         laws["its gradient agrees with differences as well as `smoothed`"] = agrees
@@ -116,10 +118,12 @@ def cosines(config: Mapping[str, Any], defense: Defense, batch: Batch) -> dict[s
     named["cosine_attack_differences"] = found[own]
     if config["langevin_steps"] and own != "smoothed":
         named["cosine_attack_minus_smoothed"] = found[own] - found["smoothed"]
-    return {
-        name: [values.mean(), values.std(ddof=1) / np.sqrt(len(values))]
-        for name, values in named.items()
-    }
+    return {name: [values.mean(), standard_error(values)] for name, values in named.items()}
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Return the standard error of a mean of (n,) values, NaN for one value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> np.ndarray:

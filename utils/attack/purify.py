@@ -131,7 +131,8 @@ def png_names(source: Source, folder: str) -> list[str]:
 def claim(work: Work) -> dict[str, Any]:
     """Make OUT, or continue in it, and return the note of the work.
 
-    Raises UserError if OUT holds anything but an unfinished run of the same work.
+    Raises UserError if OUT holds anything but an unfinished run of the same work; one without
+    pictures may be of other work.
     """
     paths = {name: located(work.config[name]) for name in ("ebm_weights", "prior_weights")}
     asked = {
@@ -141,7 +142,7 @@ def claim(work: Work) -> dict[str, Any]:
         "setting": {name: work.config[name] for name in SAMPLING},
     }
     there = os.path.isdir(work.target) and list_folder(work.target)
-    if there and (there.files or there.folders or there.unreadable):
+    if there and ({*there.files} - {NOTE} or there.folders or there.unreadable):
         note = read_note(work.target)
         if {name: note.get(name) for name in asked} != asked:
             raise UserError(

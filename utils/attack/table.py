@@ -64,6 +64,11 @@ def read_attack(folder: str) -> Attack:
     inputs = {**stored.get("weights", {}), **stored.get("data", {})}
     arrays = read_npz(join(folder, "data_log", "results.npz"))
     indices = arrays["indices"].tolist()
+    if len(indices) != report["images"]:
+        raise UserError(
+            f"{folder}: its results are of {len(indices)} images, its report of "
+            f"{report['images']}: wait until the attack ends, or resume it"
+        )
     natural, robust, control = (
         {} if end is None else dict(zip(indices, end.astype(bool).tolist(), strict=True))
         for end in (*arrays["class_path"][[0, -1]], arrays.get("control"))

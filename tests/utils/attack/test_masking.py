@@ -8,7 +8,7 @@ from utils.attack import defense as defense_module
 from utils.attack import masking
 from utils.attack.defense import Defense
 from utils.attack.evaluation import attack_batch
-from utils.attack.masking import check_masking, cosines, judged, larger_radii
+from utils.attack.masking import check_masking, cosines, judged, larger_radii, standard_error
 
 RULES = {"attack_control": False, "adv_steps": 12, "eot_attack_reps": 2}
 AGREES = "its gradient agrees with differences as well as `smoothed`"
@@ -99,6 +99,13 @@ def test_a_gradient_that_shows_nothing_is_found_out():
     for mean, error, points in ((0.3, 0.1, True), (0.1, 0.1, False), (-0.4, 0.1, False)):
         checks = {**FINE, "cosine_attack_differences": np.array([mean, error])}
         assert judged(checks, 10)["its gradient points where the loss rises"] is points
+
+
+def test_a_cosine_of_one_image_has_no_error_and_is_not_judged():
+    assert np.isnan(standard_error(np.ones(1)))
+    assert standard_error(np.array([0.0, 2.0])) == 1
+    checks = {**FINE, "cosine_attack_differences": np.array([0.9, np.nan])}
+    assert "its gradient points where the loss rises" not in judged(checks, 1)
 
 
 def test_checks_of_older_runs_are_judged_by_the_laws_that_they_have():

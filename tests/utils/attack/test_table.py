@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +138,14 @@ def test_a_table_is_of_one_defence(write_run, capsys, tmp_path, other, words):
         main(runs)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_run_counts_once_and_not_while_its_files_are_of_two_moments(write_run, capsys):
+    first, second = write_run("pgd", [1, 2], [1, 0]), write_run("square", [1, 2], [1, 1])
+    main([first, second, first])
+    assert worst_cells(capsys)[-2:] == ["8", "80"], "of two runs on two images"
+    report = Path(second, "data_log/report.json")
+    report.write_text(report.read_text().replace('"images": 2', '"images": 1'))
+    with pytest.raises(SystemExit):
+        main([first, second])
+    assert "its results are of 2 images, its report of 1" in capsys.readouterr().err
