@@ -236,13 +236,20 @@ def find_config(path: str | Path) -> Path:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Run a config file and return its dict `config` as written; raises UserError without one."""
+    """Run a config file and return its dict `config` as written; raises UserError without one.
+
+    It may import its neighbours, after the modules of this repository.
+    """
+    neighbours = str(path.parent.resolve())
+    sys.path.append(neighbours)
     try:
         config = runpy.run_path(str(path)).get("config")
     except (Exception, SystemExit) as error:  # the user's program may raise anything
         raise UserError(
             f"config {path} does not run: {type(error).__name__}: {first_line(error)}"
         ) from error
+    finally:
+        sys.path.remove(neighbours)
     if not isinstance(config, dict):
         raise UserError(f"config {path} does not define a dict named 'config'")
     return config

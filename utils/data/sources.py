@@ -244,7 +244,8 @@ def _npz_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> tuple:
         )
     if images.ndim == 3:
         images = images[..., None]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+    wrong = images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3)
+    if wrong or 0 in images.shape[1:3]:
         raise UserError(
             f"npz {path}: 'images' must be uint8 of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), "
             f"not {arrays['images'].dtype} of shape {arrays['images'].shape}"

@@ -1,6 +1,7 @@
 """What users get wrong, and the one line that each mistake is answered with."""
 
 import json
+import sys
 
 import pytest
 
@@ -15,6 +16,7 @@ from utils.config.load import (
     load_run_config,
     load_same_config,
     parse_overrides,
+    read_config_file,
 )
 from utils.errors import UserError
 
@@ -182,6 +184,15 @@ def test_wrong_file_is_one_clear_line(text, words, capsys, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(text)
     _assert_says(_line(capsys, [str(path)]), (str(path), *words))
+
+
+def test_a_config_imports_its_neighbours_and_not_in_place_of_ours(tmp_path):
+    (tmp_path / "shared_part.py").write_text("config = {'seed': 7}")
+    (tmp_path / "utils.py").write_text("raise SystemExit")
+    path = tmp_path / "mine.py"
+    path.write_text("import utils.seeds\nfrom shared_part import config")
+    assert read_config_file(path) == {"seed": 7}
+    assert str(tmp_path) not in sys.path
 
 
 @pytest.mark.parametrize(

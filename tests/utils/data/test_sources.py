@@ -118,6 +118,7 @@ def test_a_folder_of_npz_files_has_splits(npz):
         ({"images": np.zeros((5, 8, 8, 3), np.float32)}, "must be uint8"),
         ({"images": np.zeros((5, 8, 8, 4), np.uint8)}, r"not uint8 of shape \(5, 8, 8, 4\)"),
         ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "no pictures: choose"),
+        ({"images": np.zeros((5, 0, 8, 3), np.uint8)}, r"not uint8 of shape \(5, 0, 8, 3\)"),
         ({"images": np.zeros((8, 8, 3), np.uint8)}, r"one as images\[None\]"),
         ({"labels": np.zeros(4, np.int64)}, "must be 5 whole numbers"),
         ({"labels": np.zeros(5)}, "not float64"),
