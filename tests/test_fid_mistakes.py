@@ -38,7 +38,7 @@ WRONG = {
     "no graph": ("feature_net=inception_tf1 inception_weights=no.pb", "no.pb not found"),
     "few data": ("reference_samples=5000", "images, but this score needs 5000"),
     "held-out training": ("heldout_split=train", "'heldout_split' 'train' is 'split' itself"),
-    "missed": ("exp_type=folder ckpt_folder=. max_step=7 step_freq=5", "miss 'max_step' 7"),
+    "missed": ("exp_type=folder ckpt_folder=. max_step=7 step_freq=5", "misses 'max_step' 7"),
     "few held out": ("num_samples=100 heldout_split=test", "split test", "needs 100"),
     "few starts": ("mcmc_init=data num_samples=2000", "images to start chains"),
     "bank": ("mcmc_init=persistent", "'mcmc_init'", "coop"),

@@ -173,16 +173,13 @@ def _check_density(config: Config) -> list[str]:
 def _check_folder(config: Config) -> list[str]:
     if config.exp_type != "folder":
         return []
-    problems = []
+    problems, first, last, every = [], config.min_step, config.max_step, config.step_freq
     if config.ckpt_folder is None:
         problems.append("'ckpt_folder' is missing: exp_type is 'folder'")
-    if config.min_step > config.max_step:
-        problems.append(f"'min_step' {config.min_step} is above 'max_step' {config.max_step}")
-    elif (config.max_step - config.min_step) % config.step_freq:
-        problems.append(
-            f"steps of 'step_freq' {config.step_freq} from 'min_step' {config.min_step} miss "
-            f"'max_step' {config.max_step}: set 'step_freq' to the distance of checkpoints"
-        )
+    if first > last:
+        problems.append(f"'min_step' {first} is above 'max_step' {last}")
+    elif (last - first) % every:
+        problems.append(f"'step_freq' {every} from 'min_step' {first} on misses 'max_step' {last}")
     return problems
 
 
@@ -197,16 +194,13 @@ def _check_scoring(config: Config) -> list[str]:
         loaded.append("clf_weights" if by_classifier else "inception_weights")
     if config.exp_type == "density" and "clf_weights" not in loaded:
         loaded.append("clf_weights")
-    problems = [
+    same = config.exp_type != "sample" and config.heldout_split == config.split
+    problems = [f"'heldout_split' '{config.split}' is 'split' itself: name another"] if same else []
+    return problems + [
         f"'{name}' is still empty: fill in its path, or None for none"
         for name in loaded
         if config[name] == ""
     ]
-    if config.exp_type != "sample" and config.heldout_split == config.split:
-        problems.append(
-            f"'heldout_split' '{config.split}' is 'split' itself: name another one, or None"
-        )
-    return problems
 
 
 def _check_classifier(config: Config) -> list[str]:
