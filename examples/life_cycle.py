@@ -22,12 +22,12 @@ from typing import Any
 
 import utils.before_tensorflow
 
-from examples.life_cycle_report import FACTORS, REGIMES, read, report, write
+from examples.life_cycle_report import FACTORS, REGIMES, report, write
 from examples.processes import started
 from utils.config.command_line import Parser
 from utils.config.load import load_config
 from utils.errors import one_line_errors
-from utils.files.whole import make_folder, one_line_write_errors
+from utils.files.whole import make_folder, one_line_write_errors, read_json
 
 DATA = {  # value of --data: the beginning of the names of its configs, and changes of all of them
     "emoji32": ("emoji32", ""),
@@ -210,7 +210,7 @@ class Work:
     def __init__(self, root: Path):
         make_folder(str(root))
         self.log, self._file = root / "log.txt", root / "stages.json"
-        known = read(self._file) if self._file.exists() else {}
+        known = read_json(self._file) if self._file.exists() else {}
         self.seconds, self.finished = known.get("seconds", {}), known.get("finished", {})
 
     def run(self, name: str, command: list[str]) -> None:

@@ -42,20 +42,22 @@ def collect(cycle: Any) -> dict[str, Any]:
     results = {"machine": machine(), "test_accuracy": accuracy, "attacks": {}, "regimes": {}}
     results["best_defenders"] = best_defenders(cycle)
     for name, ending in cycle.attacked:
-        found = read(root / f"attack_{name}{ending}" / "data_log" / "report.json")
+        found = read_json(root / f"attack_{name}{ending}" / "data_log" / "report.json")
         kept = {key: found[key] for key in ("images", *ACCURACIES, "seconds", "image_steps")}
         kept["langevin_steps"] = found["setting"]["langevin_steps"]
         results["attacks"][f"{name}{ending}"] = kept
     if cycle.samples:
-        results["samples"] = read(root / "samples" / "report.json")["scores"]
+        results["samples"] = read_json(root / "samples" / "report.json")["scores"]
     for name, own in steps.items():
-        reports = {up_to: read(root / f"{name}_{up_to}x" / "report.json") for up_to in cycle.chains}
+        reports = {
+            up_to: read_json(root / f"{name}_{up_to}x" / "report.json") for up_to in cycle.chains
+        }
         results["regimes"][name] = {
             "training_chain": own,
             "scores": {up_to: found["scores"] for up_to, found in reports.items()},
             "validity": reports[max(reports)]["validity"]["model"],
             "long": {
-                last: read(root / f"{name}_{last}" / "report.json")["validity"]["model"]
+                last: read_json(root / f"{name}_{last}" / "report.json")["validity"]["model"]
                 for last, (_, names) in cycle.long.items()
                 if name in names
             },
@@ -239,11 +241,6 @@ def _text(score: Mapping[str, Any] | None) -> str:
         return "-"
     error = "" if score["kid_error"] is None else f" ± {score['kid_error']:.3f}"
     return f"{score['fid']:.2f} ({score['kid']:.3f}{error})"
-
-
-def read(path: Path) -> Any:
-    """Return the content of a JSON file; raises UserError if it is damaged."""
-    return read_json(str(path))
 
 
 def write(path: Path, text: str) -> None:

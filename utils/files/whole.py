@@ -57,7 +57,7 @@ def write_json(path: str, content: Any) -> None:
         json.dump(_finite(content), file, indent=1, allow_nan=False)
 
 
-def read_json(path: str) -> dict[str, Any]:
+def read_json(path: str | Path) -> dict[str, Any]:
     """Return the object in a JSON file of a run; raises UserError if it is damaged."""
     try:
         with tf.io.gfile.GFile(path) as file:

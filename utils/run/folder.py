@@ -92,8 +92,7 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
         then, now = began_with["config"].get(key), command.config.get(key)
         if (then is None) != (now is None):
             raise UserError(
-                f"'{key}': the run began {'without weights' if then is None else f'with {then}'}, "
-                f"now it is {now}: leave out --set {key}={now}"
+                f"'{key}' is {now}, but the run began with {then}: leave out --set {key}={now}"
             )
     for key, paths in {**frozen_files(command), **inputs.files}.items():
         then = began_with.get("weights", {}).get(key)
