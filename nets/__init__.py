@@ -15,7 +15,7 @@ from nets import biggan, sngan
 from nets.layers import FUSED, NoSuchNetwork, start_weights
 from nets.wide_resnet import WideResNet
 
-# config type: (network, image sizes for which it exists)
+# config type: (network, its plan for each image size); sizes with equal plans share weights
 EBMS = {
     "ebm_sngan": (sngan.EbmSngan, sngan.EBM_BLOCKS),
     "ebm_biggan": (biggan.EbmBiggan, biggan.EBM_BLOCKS),

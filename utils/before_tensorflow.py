@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import NoReturn
 
 ONEDNN, LOG_LEVEL = "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"
@@ -36,6 +37,19 @@ def _collect_rarely() -> None:
     """Collect garbage rarely until `release`: the objects of an import stay anyway."""
     _RELEASE.append(functools.partial(gc.set_threshold, *gc.get_threshold()))
     gc.set_threshold(RARELY)
+
+
+def _be_brief_if_interrupted() -> None:
+    """Report Ctrl-C in one line until `release`; a script that has begun does so itself."""
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None):
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted; no run had begun", file=sys.stderr)
+        else:
+            usual(kind, error, trace)
+
+    usual, sys.excepthook = sys.excepthook, report
+    _RELEASE.append(functools.partial(setattr, sys, "excepthook", usual))
 
 
 def _log_no_information() -> None:
@@ -92,6 +106,7 @@ def _pass_on(reader: int) -> NoReturn:
 if "tensorflow" not in sys.modules:
     os.environ.setdefault(ONEDNN, "1")
     _collect_rarely()
+    _be_brief_if_interrupted()
     if LOG_LEVEL not in os.environ:
         _log_no_information()
         if hasattr(os, "fork"):

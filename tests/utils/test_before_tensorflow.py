@@ -70,6 +70,14 @@ def test_a_traceback_comes_through(run):
     assert done.stderr.endswith("ValueError: of mine\n")
 
 
+def test_ctrl_c_during_the_start_up_is_one_line(run):
+    interrupt = "import signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    done = run("-c", LOGS + interrupt)
+    assert (done.returncode, done.stderr) == (-2, "interrupted; no run had begun\n")
+    released = run("-c", LOGS + "utils.before_tensorflow.release()\n" + interrupt)
+    assert released.stderr.endswith("KeyboardInterrupt\n")
+
+
 @pytest.mark.parametrize("end", ["os.abort()", "os.kill(os.getpid(), 9)"])
 def test_what_ends_a_process_at_its_start_up_comes_through_with_all_lines(run, end):
     done = run("-c", LOGS + f"os.write(2, b'F0000 00:00:1.2 1 check.cc:1] failed\\n')\n{end}")

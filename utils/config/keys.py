@@ -141,7 +141,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("persistent_size", LONGRUN, whole(ge=1), REQUIRED, "images in the update bank, over all replicas"),
         Key("burnin_size", LONGRUN, whole(ge=1), REQUIRED, "images in the burn-in bank, over all replicas"),
         Key("persistent_init_scale", LEARN_EBM, number(ge=0), 1.0, "scale of the uniform noise that a bank begins with; longrun: also of its new images"),
-        Key("max_mcmc_updates", TRAIN, whole(ge=0), 0, "rejuvenate states older than this many updates; 0: no limit"),
+        Key("max_mcmc_updates", TRAIN, whole(ge=0), 0, "rejuvenate states drawn more than this many times since they began; 0: no limit"),
     ),
     "learning": (
         Key("num_training_steps", LEARN_EBM, whole(ge=1), REQUIRED, "updates of the EBM", True),

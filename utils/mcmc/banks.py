@@ -30,7 +30,8 @@ class Drawn(NamedTuple):
 class Start(NamedTuple):
     """The start of chains: what was drawn, and (b,) bool, which are `rejuvenated`, which `fresh`.
 
-    `age` (b,) is in updates. Fresh chains, rejuvenated or never drawn before, burn in first.
+    `age` (b,): updates that drew the chain since it began. Fresh chains, rejuvenated or never drawn
+    before, burn in first.
     """
 
     slots: np.ndarray
@@ -138,7 +139,7 @@ def choose_rejuvenated(
 ) -> np.ndarray:
     """Return (b,) bool: states chosen with `probability`, or older than `max_updates` (if > 0).
 
-    `age` (b,) is in updates; `draws` (b,) are uniform in [0, 1).
+    `age` (b,): updates that drew the chain since it began; `draws` (b,) are uniform in [0, 1).
     """
     chosen = draws < probability
     return chosen | (age > max_updates) if max_updates > 0 else chosen

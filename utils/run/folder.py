@@ -240,12 +240,12 @@ def _numbered(name: str, attempt: int) -> str:
 
 def _copy_sources(config_path: str, folder: str) -> None:
     """Copy the sources, and to `config/` a config that is not one of them."""
-    for pattern in SOURCES:
-        for source in REPOSITORY.glob(pattern):
-            _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
-    is_outside = not Path(config_path).resolve().is_relative_to(REPOSITORY)
-    if is_outside and os.path.exists(config_path):  # gone, perhaps, if a run begins once more
-        _copy(Path(config_path), join(folder, "config", Path(config_path).name))
+    sources = [source for pattern in SOURCES for source in REPOSITORY.glob(pattern)]
+    for source in sources:
+        _copy(source, join(folder, str(source.relative_to(REPOSITORY))))
+    path = Path(config_path)  # gone, perhaps, if a run begins once more
+    if path.exists() and not any(path.samefile(source) for source in sources):
+        _copy(path, join(folder, "config", path.name))
 
 
 def _copy(source: Path, target: str) -> None:

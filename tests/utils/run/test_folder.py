@@ -137,22 +137,22 @@ def test_statistics_are_neither_added_nor_left_out_on_the_way(begin, data_dir):
         begin(f"data_dir={data_dir}")("reference_stats=stats.npz")
 
 
-def test_the_copy_of_the_code_is_that_of_this_repository_and_the_config(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["elsewhere", "repository/mine"])
+def test_the_copy_of_the_code_is_that_of_this_repository_and_the_config(
+    tmp_path, monkeypatch, place
+):
     """Whatever else a user keeps in its folders, and whatever the config is called."""
-    (tmp_path / "data" / "mine").mkdir(parents=True)
-    (tmp_path / "data" / "mine.npz").write_bytes(b"large")
-    (tmp_path / "data" / "NOTICE").write_text("notice")
-    (tmp_path / "train.py").write_text("script")
-    config = tmp_path.parent / "train.py"
-    config.write_text("config")
-    monkeypatch.setattr(folder_module, "REPOSITORY", tmp_path)
-    folder_module._copy_sources(str(config), str(tmp_path / "code"))
-    files = {str(p.relative_to(tmp_path / "code")): p for p in (tmp_path / "code").rglob("*.*")}
-    assert {*files} == {"train.py", "config/train.py"}
-    assert [files[name].read_text() for name in ("train.py", "config/train.py")] == [
-        "script", "config",
-    ]  # fmt: skip
-    assert (tmp_path / "code" / "data" / "NOTICE").exists()
+    repository, code, config = tmp_path / "repository", tmp_path / "code", tmp_path / place
+    (repository / "data" / "mine").mkdir(parents=True)
+    (repository / "data" / "mine.npz").write_bytes(b"large")
+    (repository / "data" / "NOTICE").write_text("notice")
+    (repository / "train.py").write_text("script")
+    config.mkdir()
+    (config / "train.py").write_text("config")
+    monkeypatch.setattr(folder_module, "REPOSITORY", repository)
+    folder_module._copy_sources(str(config / "train.py"), str(code))
+    texts = {str(p.relative_to(code)): p.read_text() for p in code.rglob("*") if p.is_file()}
+    assert texts == {"train.py": "script", "config/train.py": "config", "data/NOTICE": "notice"}
     patterns = {pattern for pattern in SOURCES if pattern.startswith("data/")}
     assert all((REPOSITORY / pattern).is_file() for pattern in patterns)
 
