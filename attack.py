@@ -98,8 +98,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 def end_early(run: Run, first: int) -> None:
     """End a run whose pictures are all attacked; raises UserError if there was none."""
     if not run.step:
-        raise UserError(f"'start_batch' {first}: no whole pictures are left, only damaged ones")
+        raise no_whole_pictures(first)
     run.total = run.step
+
+
+def no_whole_pictures(first: int) -> UserError:
+    """Return the error for batches of damaged pictures from the `first` on."""
+    return UserError(f"'start_batch' {first}: no whole pictures are left, only damaged ones")
 
 
 def add_checks(run: Run, record: Record, defense: Defense, batch: Batch) -> None:
@@ -194,7 +199,10 @@ def time_rounds(
 
     Natural predictions, control and final votes are converted to an equivalent number of rounds.
     """
-    batch = next(batches_from(config, dataset, config["start_batch"], 2**31))
+    first = config["start_batch"]
+    batch = next(batches_from(config, dataset, first, first + 1), None)
+    if batch is None:
+        raise no_whole_pictures(first)
     apart = (2 + config["attack_control"]) * config["eot_defense_reps"] / config["eot_attack_reps"]
     attack_round = time_round(config, defense, batch)
     time_update(attack_round, round(batches * (rounds_of(config) + apart)), {}, "round")

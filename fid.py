@@ -121,6 +121,7 @@ def draw_samples(
         except Diverged as error:
             own.leave_out(error)
             done = end
+            progress.skip(taken[end + 1] - taken[step])
         else:
             if segment.last:
                 text = f"{own.stem}batch {segment.batch + 1}/{batches}"
@@ -159,7 +160,7 @@ def make_chain(config: Mapping[str, Any], networks: Networks) -> Callable[..., A
 
 def make_start(config: Mapping[str, Any], networks: Networks) -> Starts:
     """Return image numbers -> the starts of their chains, for starts that are not data."""
-    if networks.gen is not None and config["mcmc_init"] == "coop":
+    if networks.gen is not None:  # `mcmc_init` is coop
         return generated_starts(networks.gen, config["seed"])
     return uniform_starts(config["image_dims"], config["seed"])
 

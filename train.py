@@ -22,6 +22,7 @@ import tensorflow as tf
 from utils.config.keys import BANK_INITS
 from utils.config.load import parse_command
 from utils.errors import one_line_errors
+from utils.images import NUM_SHOWN
 from utils.learning.learners import row_at
 from utils.learning.losses import learn_energy, learn_generator
 from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
@@ -37,8 +38,6 @@ from utils.run.guard import rate_scale
 from utils.run.plan import EBM_PLAN
 from utils.run.training import Outcome, Training, dry_run
 from utils.seeds import Key, Purpose, host_rng
-
-NUM_SHOWN = 64  # images per picture
 
 
 @one_line_errors

@@ -22,6 +22,7 @@ import tensorflow as tf
 from utils.config.load import parse_command
 from utils.errors import one_line_errors
 from utils.files.whole import join
+from utils.images import NUM_SHOWN
 from utils.learning.learners import row_at
 from utils.learning.losses import learn_energy
 from utils.learning.models import Models, create_models, make_positives, saved_networks, sized
@@ -39,14 +40,13 @@ from utils.run.plan import EBM_PLAN, Plan
 from utils.run.training import Outcome, Training, dry_run
 from utils.seeds import Key, Purpose, host_rng
 
-NUM_SHOWN = 64  # images per picture
-
 
 class Banks(NamedTuple):
     """The two banks of a process.
 
     `burn_in` counts the draws of an image, `update` the Langevin steps that it has taken. When a
-    row of the schedule begins, the images of the burn-in bank get new counts of draws.
+    row of the schedule begins, the images of the burn-in bank get random counts, so that images
+    leave it steadily. Until these have passed, `update` credits steps that were not taken.
     """
 
     update: Bank
@@ -113,11 +113,11 @@ def make_update(
     positives = make_positives(config, models, replicas)
 
     def replica_update(key: Key, steps, burn_in, together, data: tf.Tensor, drawn):
-        updated, burning = drawn  # of the update bank and of the burn-in bank
+        of_update, of_burn_in = drawn
         purposes = (Purpose.CHAIN, Purpose.BURN_IN)
-        noises = [make_noise(key(purpose), updated.images, key.share) for purpose in purposes]
+        noises = [make_noise(key(purpose), of_update.images, key.share) for purpose in purposes]
         samples, burnt, grad_norms = run_both(
-            chain, (updated.images, burning.images), noises, (steps, burn_in), together
+            chain, (of_update.images, of_burn_in.images), noises, (steps, burn_in), together
         )
         # The energy learns from the samples of the update bank; the prior stays as it is.
         energy_diff = learn_energy(
@@ -129,7 +129,7 @@ def make_update(
             "energy_diff": energy_diff,
             "grad_norm": tf.reduce_mean(grad_norms),
             "saturated": tf.reduce_mean(share_saturated(samples)),
-            "chain_steps": tf.reduce_mean(tf.cast(updated.counts, tf.float32))
+            "chain_steps": tf.reduce_mean(tf.cast(of_update.counts, tf.float32))
             + tf.cast(steps, tf.float32),
         }
 
@@ -169,22 +169,24 @@ def put_back(
     """Put the ends of the chains back, and move burnt-in images to the update bank.
 
     `ends` are samples, burnt images and new images, (b, h, w, c) each; `row` is a row of the
-    schedule. A burnt image that was drawn `threshold` times before replaces the sample at its
-    position of the batch, and a new image takes its slot in the burn-in bank.
+    schedule. A burnt image with a count of `threshold` replaces the sample at its position of the
+    batch, and a new image takes its slot in the burn-in bank.
     """
     samples, burnt, new = ends
-    updated, burning = drawn
+    of_update, of_burn_in = drawn
     steps, burn_in, threshold, _ = row
-    moved = burning.counts >= threshold
+    moved = of_burn_in.counts >= threshold
     choose = moved[:, np.newaxis, np.newaxis, np.newaxis]
-    taken, draws = updated.counts + steps, burning.counts + 1
+    taken, draws = of_update.counts + steps, of_burn_in.counts + 1
     banks.update.put(
-        updated.slots,
+        of_update.slots,
         np.where(choose, burnt, samples),
-        updated.latents,
+        of_update.latents,
         np.where(moved, draws * burn_in, taken),
     )
-    banks.burn_in.put(burning.slots, np.where(choose, new, burnt), burning.latents, draws * ~moved)
+    banks.burn_in.put(
+        of_burn_in.slots, np.where(choose, new, burnt), of_burn_in.latents, draws * ~moved
+    )
 
 
 def make_plan(config: Mapping[str, Any], banks: Banks) -> Plan:

@@ -179,12 +179,12 @@ class Cycle:
         self._add(stage, SCORE, own)
 
     def _attack(self, name: str, ending: str, changes: Sequence[str]) -> None:
-        defence = ["ebm_weights=None", "langevin_steps=0"]
+        defense = ["ebm_weights=None", "langevin_steps=0"]
         if name != "bare":
-            defence = [f"ebm_weights={self._weights(name)}", *self._prior(name)]
-            defence += [f"{k}={self.configs[name][k]}" for k in ("epsilon", "mcmc_temp", "tau")]
-        defence.append(f"clf_weights={self._weights('classifier', 'clf')}")
-        self._add(f"attack_{name}{ending}", ATTACK, [*defence, *changes])
+            defense = [f"ebm_weights={self._weights(name)}", *self._prior(name)]
+            defense += [f"{k}={self.configs[name][k]}" for k in ("epsilon", "mcmc_temp", "tau")]
+        defense.append(f"clf_weights={self._weights('classifier', 'clf')}")
+        self._add(f"attack_{name}{ending}", ATTACK, [*defense, *changes])
 
 
 def mean_chain_steps(config: Mapping[str, Any]) -> float:

@@ -159,9 +159,9 @@ def _attacks(attacks: Mapping[str, Any]) -> list[str]:
     images = max(attack["images"] for attack in attacks.values())
     lines = _head(f"classifier, {images} images", *ACCURACIES, "robust, 95% interval")
     for name, attack in attacks.items():
-        defence, _, ending = name.partition("_")
+        defense, _, ending = name.partition("_")
         behind = (
-            f"behind {defence}, {attack['langevin_steps']} steps" if defence != "bare" else "bare"
+            f"behind {defense}, {attack['langevin_steps']} steps" if defense != "bare" else "bare"
         )
         shares = [f"{attack[each]['accuracy']:.2f}" for each in ACCURACIES]
         interval = "[{low:.2f}, {high:.2f}]".format(**attack["robust"])

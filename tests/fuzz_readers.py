@@ -111,7 +111,7 @@ def read_torch(path: Path) -> None:
 
 def read_state(path: Path) -> None:
     part = inputs.Arrays()
-    folder, header = states.newest_state(str(path.parents[1]), print)
+    folder, header = states.newest_state(str(path.parents[1]))
     states.restore_parts(folder, header, {"ebm": part})
     assert header["update"] == 3, "another update"
     assert np.array_equal(part["a"], np.arange(9.0)), "not what was written"

@@ -75,9 +75,11 @@ def test_an_attack_ends_with_the_last_whole_picture_of_a_stream(run, tmp_path, r
     attack.main(["--resume", str(folder)])
     assert capsys.readouterr().out.count("done: ") == 2
     assert len(results(folder)["labs"]) == 12
-    with pytest.raises(SystemExit):
-        run(*changes, "end_batch=None", "start_batch=3")
-    assert "'start_batch' 3: no whole pictures are left" in capsys.readouterr().err
+    changes = [*SMALL, *changes, "end_batch=None", "start_batch=3"]
+    for only in ([], ["--dry-run"]):
+        with pytest.raises(SystemExit):
+            attack.main(["configs_attack/smoke.py", *only, "--set", *changes])
+        assert "'start_batch' 3: no whole pictures are left" in capsys.readouterr().err
 
 
 def test_an_attack_cannot_end_before_what_is_done(run, capsys):

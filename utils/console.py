@@ -9,6 +9,14 @@ from typing import Any, TextIO
 
 from utils.before_tensorflow import release
 
+from tqdm import tqdm
+
+
+def print_line(line: str) -> None:
+    """Print a line at once, above the progress bars that are on the terminal."""
+    with tqdm.external_write_mode():
+        print(line, flush=True)
+
 
 @contextlib.contextmanager
 def console() -> Iterator[None]:

@@ -26,7 +26,7 @@ class UserError(Exception):
 
 
 class Diverged(UserError):
-    """A chain is NaN or Inf; raised on all workers."""
+    """A chain is NaN or Inf; while chains run, all workers raise it together."""
 
     def __init__(self, what: str):
         super().__init__(f"{what}; choose a smaller 'epsilon' or other weights")

@@ -6,17 +6,26 @@ from PIL import Image
 from utils.errors import Diverged
 from utils.files.whole import join, make_folder, whole_file
 
+NUM_SHOWN = 64  # images per picture
 GAP = 208  # grey level between images, which differs from white backgrounds
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """Round images from [-1, 1] to uint8 0..255; values outside are clipped.
 
-    Raises Diverged for NaN and Inf, which a cast would turn into black or white.
+    Raises Diverged for NaN and Inf.
+    """
+    return np.rint(to_bytes(images)).astype(np.uint8)
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Map images from [-1, 1] to 0..255, unrounded; values outside are clipped.
+
+    Raises Diverged for NaN and Inf, which clipping and rounding would hide.
     """
     if not np.isfinite(images).all():
         raise Diverged("chains diverged: their images hold NaN or Inf")
-    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return (np.clip(images, -1, 1) + 1) * 127.5
 
 
 def tile(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:

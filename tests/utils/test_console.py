@@ -1,6 +1,11 @@
+import io
 import os
 import subprocess
 import sys
+
+from tqdm import tqdm
+
+from utils.console import print_line
 
 PRINTS = (
     "from utils.console import console\n"
@@ -43,3 +48,13 @@ def test_a_process_goes_on_without_its_console(tmp_path, repository):
         "warning: <stdout> is gone ([Errno 32] Broken pipe); continuing"
     ]
     assert (tmp_path / "done").exists()
+
+
+def test_a_line_is_printed_above_a_bar(monkeypatch):
+    """A plain `print` would continue the bar's own line."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with tqdm(total=2, file=terminal) as bar:
+        bar.update()
+        print_line("a line")
+    assert terminal.getvalue().count("\ra line\n") == 1

@@ -151,14 +151,16 @@ class Defense:
         """
         slopes = np.repeat(slopes, purified.copies, axis=0)
         if kind in KEPT and purified.paths is not None:
-            return purified.each(self._of(kind, kept=True)(purified.paths, slopes)).mean(axis=1)
+            return purified.each(self._gradient_of(kind, kept=True)(purified.paths, slopes)).mean(
+                axis=1
+            )
         rows = purified.rows
         if kind in REPLAYED:
             rows = purified.starts
             self.image_steps += len(rows) * replayed(self.config, kind)["langevin_steps"]
-        return purified.each(self._of(kind)(rows, purified.names, slopes)).mean(axis=1)
+        return purified.each(self._gradient_of(kind)(rows, purified.names, slopes)).mean(axis=1)
 
-    def _of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
+    def _gradient_of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
         """Return the gradient function of rows, cached, in batches that fit into memory."""
         if (kind, kept) not in self._gradients:
             config, batch = replayed(self.config, kind), self.num_chains
@@ -189,7 +191,9 @@ def chains_at_once(config: Mapping[str, Any], device_type: str) -> int:
 def make_purify(config: Mapping[str, Any], potential: Potential | None) -> Callable[..., Any]:
     """Return (images, names, keep_path) -> `Chain` of `langevin_steps` steps."""
     if potential is None or not config["langevin_steps"]:
-        return lambda images, _: Chain(images, tf.zeros_like(images[:, 0, 0, 0]), None)
+        return lambda images, names, keep_path=False: Chain(
+            images, tf.zeros_like(images[:, 0, 0, 0]), None
+        )
     chains = Sampling.of_config(config).chains(potential)
 
     def purify(images: tf.Tensor, names: tf.Tensor, keep_path: bool = False):

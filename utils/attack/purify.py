@@ -52,6 +52,7 @@ class Work(NamedTuple):
 
 def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> Work:
     """Return the work of a command line; raises UserError before it writes anything."""
+    # No classifier is loaded; the config of an attack must name one.
     config = load_config(path, [*overrides, "clf_weights=none"], "attack")
     if not config.langevin_steps:
         raise UserError(f"{path}: 'langevin_steps' is 0: set it to at least 1 to purify")

@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.files.npz import read_npz
 from utils.files.whole import join
 
-DEFENCE = (  # keys that say what is attacked, how far, and who decides; beside weights and data
+DEFENSE = (  # keys that say what is attacked, how far, and who decides; beside weights and data
     *("data_type", "data_labels", "split", "seed", "shuffle", "image_dims", "adv_norm", "adv_eps"),
     *("net_type", "prior_temp", "langevin_steps", "epsilon", "mcmc_temp", "tau", "precision"),
     *("attack_noise", "eot_defense_reps"),
@@ -92,7 +92,7 @@ def rows_of(attacks: Sequence[Attack]) -> list[str]:
     first, inputs = attacks[0].report["setting"], attacks[0].inputs
     for attack in attacks[1:]:
         setting, own = attack.report["setting"], attack.inputs
-        differ = [f"'{key}'" for key in DEFENCE if setting.get(key) != first.get(key)]
+        differ = [f"'{key}'" for key in DEFENSE if setting.get(key) != first.get(key)]
         names = {*own, *inputs}
         differ += [f"the content of '{n}'" for n in sorted(names) if own.get(n) != inputs.get(n)]
         if differ:

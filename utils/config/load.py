@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import difflib
 import json
+import os
 import runpy
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -194,14 +195,14 @@ def load_run_config(run_dir: str, overrides: Sequence[str], script: str) -> tupl
 
 def _no_run_folder(path: str) -> str:
     """Return why a path is no run folder, and which one is probably meant."""
-    if path.endswith(".py") and Path(path).is_file():
+    if path.endswith(".py") and os.path.isfile(path):
         return f"{path} is a config, not a run folder: start a new run with it, without --resume"
     parent = "" if "://" in path else path.rstrip("/")
     while parent := parent.rpartition("/")[0]:
         if tf.io.gfile.exists(f"{parent}/{CONFIG_FILE}"):
             return f"{path} is inside a run folder: give the folder itself, {parent}"
     what = f"it has no {CONFIG_FILE}" if tf.io.gfile.isdir(path) else "the folder does not exist"
-    what = "it is a file" if Path(path).is_file() else what
+    what = "it is a file" if os.path.isfile(path) else what
     return f"{path} is not a run folder: {what}"
 
 
@@ -227,7 +228,7 @@ def find_config(path: str | Path) -> Path:
     Raises UserError, with the nearest name, where it is in neither.
     """
     for candidate in (Path(path), REPOSITORY / path):
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # False also for a name that is too long
             return candidate
     available = sorted(str(p.relative_to(REPOSITORY)) for p in REPOSITORY.glob("configs*/*.py"))
     hint = difflib.get_close_matches(str(path), available, n=1, cutoff=0.3)

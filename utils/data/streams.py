@@ -200,10 +200,8 @@ def evaluation_batches(
     rng = None if seed is None else host_rng(seed, purpose)
     for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
         left = min(batch_size, end - place)
-        if (
-            count is not None and len(images) < left
-        ):  # raise now: the caller may stop after this batch
-            break
+        if count is not None and len(images) < left:
+            break  # raise now: the caller may stop after this batch
         yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
         place += len(images)
         if place >= end:
@@ -214,6 +212,23 @@ def evaluation_batches(
             f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"
             f", not the required {end}: ask for fewer, or add some"
         )
+
+
+def first_images(
+    dataset: Dataset, batch_size: int, most: int, start: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield the images that scores use, from batch `start` on: at most `most` of the split.
+
+    They are (b, h, w, c) float32 in [-1, 1], in an order that is the same for every config.
+    """
+    left = most - start * batch_size
+    if left <= 0:
+        return
+    for images, _, _ in evaluation_batches(dataset, batch_size, seed=ORDER_SEED, start=start):
+        yield images[:left]
+        left -= len(images)
+        if left <= 0:
+            return
 
 
 def require_labels(dataset: Dataset) -> tuple[str, ...]:

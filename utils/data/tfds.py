@@ -231,7 +231,7 @@ def _from_files(
 def _split_files(builder: tfds.core.DatasetBuilder, split: str) -> list:
     try:
         files = builder.info.splits[split].file_instructions
-    except ValueError as error:
+    except (ValueError, NotImplementedError) as error:
         known = ", ".join(builder.info.splits)
         raise UserError(
             f"data set {builder.info.full_name} has no split '{split}'; there are: {known}"

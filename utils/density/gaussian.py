@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.data.sets import Dataset
-from utils.data.streams import ORDER_SEED, evaluation_batches
+from utils.data.streams import first_images
 from utils.scores.frechet import Moments
 
 MOST, READ = 100_000, 500  # images of the fit at most, and images per batch
@@ -92,18 +92,18 @@ def spread_of(dataset: Dataset, dims: int, *, full: bool) -> Spread:
     `full` adds the variances of all directions. Taken are the first images of the shuffled order,
     at most `MOST`.
     """
-    count = min(dataset.num_examples, MOST)
     batches = (
         images.reshape(len(images), dims).astype(np.float64)
-        for images, _, _ in evaluation_batches(dataset, READ, seed=ORDER_SEED, count=count)
+        for images in first_images(dataset, READ, MOST)
     )
     if not full:
-        total = square = np.zeros(dims)
+        count, total, square = 0, np.zeros(dims), np.zeros(dims)
         for rows in batches:
+            count += len(rows)
             total, square = total + rows.sum(axis=0), square + (rows**2).sum(axis=0)
         mean = total / count
         return Spread(mean, np.maximum(square / count - mean**2, 0))
-    if count <= dims:
+    if min(dataset.num_examples, MOST) <= dims:
         return spread_of_few(np.concatenate([*batches]))
     moments = Moments(dims)
     for rows in batches:

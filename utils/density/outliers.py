@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from utils.config.checks import OWN_FORMATS, data_name
 from utils.data.sets import Dataset
 from utils.data.sources import data_dirs, exists
-from utils.data.streams import ORDER_SEED, evaluation_batches, load_data
+from utils.data.streams import first_images, load_data
 from utils.errors import UserError
 from utils.seeds import Purpose, host_rng
 
@@ -53,7 +53,7 @@ def open_outliers(config: Mapping[str, Any]) -> dict[str, Dataset | None]:
 
 
 def _open(config: Mapping[str, Any], name: str) -> Dataset:
-    """Return the split `train`, which every set has, of the data set `FORMAT:PATH` or `NAME`."""
+    """Return the split `train` of a data set, `FORMAT:PATH` or `NAME`; UserError without one."""
     kind, _, path = name.partition(":")
     other = {**config, "data_type": name, "data_labels": None, "label_attribute": None}
     if kind in OWN_FORMATS:
@@ -93,8 +93,7 @@ class Pictures(NamedTuple):
         """
         other, made, place = self.others.get(name), MADE.get(name), 0
         dataset, number = other or self.own, self.names.index(name)
-        count = min(self.count, dataset.num_examples)
-        for images, _, _ in evaluation_batches(dataset, size, seed=ORDER_SEED, count=count):
+        for images in first_images(dataset, size, self.count):
             clean, noise = [], []
             for image in images:
                 rng = host_rng(self.seed, Purpose.OUTLIERS, number, place)

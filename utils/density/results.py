@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.console import print_line
 from utils.density.annealing import bits_per_dim, steps_for, summarise
 from utils.density.convergence import compare_starts, diagnose, settled
 from utils.density.modes import count_modes, save_modes
@@ -41,7 +42,7 @@ def report_images(
             rng = host_rng(run.config["seed"], Purpose.BOOTSTRAP, number, place)
             found[name][score] = separation(inside[:, own], outside[:, own], rng)
         told = ", ".join(f"{score} {found[name][score]['auroc']:.3f}" for score in scores)
-        print(f"AUROC against {name} ({len(outside)} images): {told}", flush=True)
+        print_line(f"AUROC against {name} ({len(outside)} images): {told}")
     report.put("outliers", {"images": len(inside), **found})
     energies = {name: rows[:, 0] for name, rows in columns.items()}
     save_energies(energies, run.path("plots", "outliers.png"))
@@ -66,7 +67,7 @@ def report_chains(
         trace = Trace(np.array(steps), *np.moveaxis(rows[..., : len(COLUMNS)], -1, 0))
         trace.grad_norms[:, 0] = np.nan  # before the first step
         validity[f"from {start}"] = describe(trace, of_data, steps[-1:], config["data_epsilon"])
-        print(f"chains from {start}: {message(validity[f'from {start}'])}", flush=True)
+        print_line(f"chains from {start}: {message(validity[f'from {start}'])}")
         columns = dict(zip(names, np.moveaxis(rows, -1, 0), strict=True))
         _save(run, f"chains_{start}", {"steps": steps, **columns})
     statistics = {
@@ -81,12 +82,11 @@ def report_chains(
     report.put("validity", validity)
     save_chains(steps, statistics, validity["r_hat"], of_data, run.path("plots", "chains.png"))
     told = [f"{n} {r:.3f}" for n, r in validity["r_hat"].items() if r is not None]
-    print(f"R-hat: {', '.join(told)}", flush=True)
+    print_line(f"R-hat: {', '.join(told)}")
     for pair, test in validity["between_starts"].items():
-        print(
+        print_line(
             f"chains from {pair}: energy distance {test['energy_distance']:.4g}, "
-            f"p {test['p_value']:.3g}",
-            flush=True,
+            f"p {test['p_value']:.3g}"
         )
 
 
@@ -100,7 +100,7 @@ def report_modes(
     """Report the classes that chains visit, beside those of held-out data (n,)."""
     if (of_data == NO_CLASS).any():
         report.put("modes", {"left_out": "no classifier: 'clf_weights' is None"})
-        print("classes of chains: none; to report them set clf_weights", flush=True)
+        print_line("classes of chains: none; to report them set clf_weights")
         return
     column, found = len(COLUMNS) + STATISTICS.index("class"), {}
     for start, rows in traces.items():
@@ -109,11 +109,10 @@ def report_modes(
         )
         modes = found[f"from {start}"]
         save_modes(modes, run.path("plots", f"modes_{start}.png"))
-        print(
+        print_line(
             f"chains from {start}: {modes['visited_per_chain']:.2f} classes per chain, "
             f"{modes['visited']} of {len(names)} in all, {modes['stays']:.1%} of transitions stay "
-            "in a class",
-            flush=True,
+            "in a class"
         )
     report.put("modes", found)
 
@@ -165,10 +164,9 @@ def report_annealing(
         save_bounds(bits, base, run.path("plots", "bits_per_dim.png"))
     _save(run, "annealed", {f"{way}_{steps}": rows for (way, steps), rows in annealed.items()})
     direction, steps = [*annealed][-1]
-    print(
+    print_line(
         _annealing_message(direction, steps, log_z[str(steps)][direction])
-        + f", {bits[str(steps)][direction]:.4f} bits per dimension (base {base:.4f})",
-        flush=True,
+        + f", {bits[str(steps)][direction]:.4f} bits per dimension (base {base:.4f})"
     )
 
 

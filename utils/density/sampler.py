@@ -23,7 +23,7 @@ from utils.density.outliers import Pictures
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
 from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, DensitySegment, density_segments
 from utils.density.statistics import STATISTICS, ImageStatistics
-from utils.images import save_grid
+from utils.images import NUM_SHOWN, save_grid
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import Sampling
 from utils.replicas import Replicas
@@ -32,7 +32,6 @@ from utils.run.run import Run
 from utils.scores.sampler import ChainStates, DataStarts, require_finite
 from utils.scores.validity import COLUMNS
 
-NUM_SHOWN = 64  # images in a picture
 DATA = "data"  # start of the chains whose ends begin reverse annealing
 MOST_CHAINS = 2**24  # of one start
 ENDS, FEATURES = "ends", "features"  # stored per chain, in addition to the traces

@@ -139,5 +139,8 @@ def _tpu_strategy() -> tf.distribute.Strategy:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except Exception as error:  # without a TPU TensorFlow raises many kinds
-        raise UserError(f"device_type 'tpu': no TPU on this machine; {ON_CPU}") from error
+        reason = first_line(error)
+        raise UserError(
+            f"device_type 'tpu': no TPU on this machine ({reason}); {ON_CPU}"
+        ) from error
     return tf.distribute.TPUStrategy(resolver)

@@ -25,7 +25,7 @@ CHUNK = 1024  # files given to the threads at once
 THREADS = 8  # for files behind URLs and on slow disks, where opening a file takes longest
 SETTLED_NS = 2 * 10**9  # a file changed within this time may change again at the same time stamp
 SHA256_HEX = 64  # characters of a SHA-256
-UNREADABLE = "unreadable"  # in place of the hash of a broken link
+UNREADABLE = "unreadable"  # in place of the hash of a missing or protected file
 NOT_READABLE = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     *(tf.errors.NotFoundError, tf.errors.PermissionDeniedError),
@@ -38,8 +38,8 @@ def hash_files(root: str, paths: Sequence[str], kept: str, *, keep: bool = False
     """Return the number of files below `root`, one hash of their names and one of their contents.
 
     The order of `paths` matters, the location of `root` does not. Hashes in the folder `kept` are
-    used; with `keep`, new ones are written there, if possible. Raises UserError for a file that
-    cannot be read.
+    used; with `keep`, new ones are written there, if possible. A missing or protected file counts
+    as `UNREADABLE`. Raises UserError where reading fails otherwise.
     """
     table_path, now = join(kept, _table_name(root)), time.time_ns()
     table = _read_table(table_path)

@@ -18,9 +18,9 @@ def learn_energy(
     """Take a maximum-likelihood step of an EBM; return the energy difference of this replica, ().
 
     Minimises (mean f(data) - mean f(samples)) / temperature. Its gradient is that of the negative
-    log-likelihood at this temperature, with `samples` as negative samples. Both are (b, h, w, c) in
-    [-1, 1]. A piece of both passes the network as one batch; the gradients of pieces are summed in
-    order.
+    log-likelihood at this temperature, with `samples` as negative samples. Both are (b, h, w, c)
+    around [-1, 1]. A piece of both passes the network as one batch; the gradients of pieces are
+    summed in order.
     """
 
     def learned(number, data: tf.Tensor, samples: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:

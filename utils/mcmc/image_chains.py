@@ -15,7 +15,7 @@ from utils.replicas import Replicas
 from utils.seeds import Purpose, draw_each, fold_each, folded, folding_draw
 from utils.weights.networks import create_prior
 
-Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, 3)
+Starts = Callable[[tf.Tensor], tf.Tensor]  # image numbers (b,) -> images (b, h, w, c)
 
 
 class Networks(NamedTuple):

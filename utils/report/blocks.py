@@ -49,9 +49,9 @@ Block = Table | Charts | Pictures | Slides
 Sections = dict[str, list[Block]]  # by title
 
 
-def charts(drawn: Iterable[Chart | None]) -> list[Block]:
+def charts(plotted: Iterable[Chart | None]) -> list[Block]:
     """Return the charts that are not None as a block; [] if there are none."""
-    there = [each for each in drawn if each is not None]
+    there = [each for each in plotted if each is not None]
     return [Charts(there)] if there else []
 
 

@@ -148,7 +148,7 @@ def _shown(run: RunFolder) -> Iterable[tuple[str, int, str]]:
 
 def _curves(run: RunFolder) -> list[Block]:
     """Return the charts of the metrics that a training has."""
-    drawn, unit = [], next(iter(run.metrics), "")  # the first column
+    plotted, unit = [], next(iter(run.metrics), "")  # the first column
     for title, columns in CURVES.items():
         lines = {
             name: Line(run.metrics[unit], run.metrics[column])
@@ -156,8 +156,8 @@ def _curves(run: RunFolder) -> list[Block]:
             if column in run.metrics
         }
         levels = {"": 0.0} if "energy_diff" in columns.values() else {}
-        drawn.append(chart(title, lines, x=unit, levels=levels) if lines else None)
-    return charts(drawn)
+        plotted.append(chart(title, lines, x=unit, levels=levels) if lines else None)
+    return charts(plotted)
 
 
 def _divergences(run: RunFolder) -> list[Block]:

@@ -113,14 +113,14 @@ def _curve(scores: Sequence[Mapping[str, Any]], what: str, title: str) -> Chart 
 
 def _chains(trace: Mapping[str, np.ndarray], of_data: float) -> list[Block]:
     """Plot the traces of chains over their steps; `of_data` is the mean energy of data, or NaN."""
-    drawn = []
+    plotted = []
     for name, title in TRACES.items():
         if name in trace and len(trace["steps"]) > 1:
             low, middle, high = np.quantile(trace[name], (0.1, 0.5, 0.9), axis=0)
             levels = {"data": of_data} if name == "energies" else {}
             line = Line(trace["steps"], middle, low, high)
-            drawn.append(chart(title, {"": line}, x="Langevin step", levels=levels))
-    return charts(drawn)
+            plotted.append(chart(title, {"": line}, x="Langevin step", levels=levels))
+    return charts(plotted)
 
 
 def validity_rows(validity: Mapping[str, Any], of: str = "EBM") -> list[Block]:

@@ -51,7 +51,15 @@ class ArrayFiles:
 
     def batches(self) -> Iterator[np.ndarray]:
         """Yield the arrays in the order of their images; raises UserError for a damaged file."""
-        yield from map(self.get, self.numbers())
+        yield from (array for _, array in self._in_order())
+
+    def _in_order(self) -> Iterator[tuple[int, np.ndarray]]:
+        end = 0
+        for number in self.numbers():
+            if number >= end:  # else left by a killed run on more workers, and written again
+                array = self.get(number)
+                end = number + len(array)
+                yield number, array
 
     def rows(self, count: int) -> Iterator[np.ndarray]:
         """Yield the arrays of the first `count` images, in order.
@@ -59,17 +67,17 @@ class ArrayFiles:
         Raises UserError if files are missing, as in a folder that was copied in part.
         """
         done = 0
-        for number in self.numbers():
-            if number != done or done >= count:
+        for number, array in self._in_order():
+            if number != done:
                 break
-            array = self.get(number)[: count - done]
+            yield array[: count - done]
             done += len(array)
-            yield array
-        if done < count:
-            raise UserError(
-                f"{self.folder} holds {done} of {count} images: files are missing; copy the run "
-                "folder again, or begin anew"
-            )
+            if done >= count:
+                return
+        raise UserError(
+            f"{self.folder} holds {done} of {count} images: files are missing; copy the run "
+            "folder again, or begin anew"
+        )
 
     def drop_from(self, number: int) -> None:
         """Delete the files that begin at image `number` or later."""

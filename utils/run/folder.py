@@ -1,7 +1,6 @@
 """The folder of a run: a unique name, the config, the code, and fingerprints of the inputs."""
 
 import dataclasses
-import json
 import os
 import shlex
 import shutil
@@ -26,6 +25,7 @@ from utils.files.whole import (
     join,
     make_folder,
     one_line_write_errors,
+    read_json,
     remove_leftovers,
     write_json,
 )
@@ -86,8 +86,7 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
     """
     if not command.resuming:
         return
-    with tf.io.gfile.GFile(join(command.run_dir, CONFIG_FILE)) as file:
-        began_with = json.load(file)
+    began_with = read_json(join(command.run_dir, CONFIG_FILE))
     for key in frozen_keys(command):
         then, now = began_with["config"].get(key), command.config.get(key)
         if (then is None) != (now is None):
@@ -115,8 +114,7 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
 def keep_changes(command: Command, folder: str) -> None:
     """Write the config of a resumed run to `config.json` if it has changed."""
     path = join(folder, CONFIG_FILE)
-    with tf.io.gfile.GFile(path) as file:
-        stored = json.load(file)
+    stored = read_json(path)
     changed = {**stored, "config": dict(command.config), "asked": command.asked}
     if stored != changed:
         write_json(path, changed)

@@ -61,13 +61,16 @@ class Metrics:
         incomplete, are removed. Raises UserError if other rows are missing or unreadable.
         """
         rows = self._read()[:updates]
-        if [row[0] for row in rows] != [str(update) for update in range(1, updates + 1)]:
+        try:
+            if [row[0] for row in rows] != [str(update) for update in range(1, updates + 1)]:
+                raise ValueError("rows are missing")
+            for i, name in enumerate(self.columns):
+                self._series[name] = array.array("d", (float(row[i]) for row in rows))
+        except ValueError as error:
             raise UserError(
                 f"{self.path} lacks rows of the {updates} {self.columns[0]}s that are done, or "
                 "another program has rewritten it: copy the run folder again"
-            )
-        for i, name in enumerate(self.columns):
-            self._series[name] = array.array("d", (float(row[i]) for row in rows))
+            ) from error
         self._unwritten.clear()
         if not self.writes:
             return
@@ -130,10 +133,6 @@ class Progress:
     def _speed(self, rate: float, chain_steps: int) -> list[str]:
         return [f"{rate * self.images * chain_steps:,.0f} image-steps/s"] if chain_steps else []
 
-    def say(self, line: str) -> None:
-        """Print a line without breaking the bar."""
-        tqdm.write(line) if self.bar is not None else print(line, flush=True)
-
     def back_to(self, step: int) -> None:
         """Measure rates from `step` on: after the first update, and after a rollback."""
         if self.bar is not None:
@@ -156,7 +155,7 @@ class ChainProgress:
         self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=None)
 
     def show(self, done: int, text: str) -> None:
-        """Show that `done` of all steps are done, each of `images` images."""
+        """Show that `done` of all steps are taken, each of `images` images."""
         now = time.perf_counter()
         rate = (done - self.start) / (now - self.start_time)
         text = f"{text}, {rate * self.images:,.0f} image-steps/s"
@@ -167,6 +166,10 @@ class ChainProgress:
             self.printed = now
             left = tqdm.format_interval((self.total - done) / rate)
             print(f"step {done}/{self.total}  {text}, {left} left", flush=True)
+
+    def skip(self, count: int) -> None:
+        """Leave `count` steps, which are never taken, out of the rate."""
+        self.start += count
 
 
 def make_board(folder: str) -> tf.summary.SummaryWriter:

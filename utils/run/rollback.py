@@ -7,15 +7,15 @@ diverged.
 
 import json
 import time
-from collections.abc import Callable
 
 import tensorflow as tf
 
+from utils.console import print_line
 from utils.files.whole import join, one_line_write_errors
 from utils.run import states
 
 
-def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> int:
+def go_back(folder: str, step: int, retry: int) -> int:
     """Drop the states after the one to return to, and later weights; return its update.
 
     The run diverged at update `step`. It returns to its newest whole state, or to the one before if
@@ -23,12 +23,13 @@ def go_back(folder: str, step: int, retry: int, say: Callable[[str], None]) -> i
     killed run continues with it. The run will write the later weights anew.
     """
     root = join(folder, "state")
-    state, header = states.newest_state(root, say)
+    state, header = states.newest_state(root)
     header["failures"] = header.get("failures", 0) + (header["update"] == step - 1)
     if header["failures"] > 1:
-        before = next(states.whole_states(root, say, header["update"]), None)
+        before = next(states.whole_states(root, header["update"]), None)
         if before is not None:
-            say(f"the run diverged twice right after {header['update']}: that state is dropped")
+            update = header["update"]
+            print_line(f"the run diverged twice right after {update}: that state is dropped")
             state, header = before
     # Written before anything is dropped: a run killed in between diverges in the same way again.
     states.write_header(state, {**header, "retry": retry})

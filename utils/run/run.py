@@ -8,10 +8,11 @@ for step in run.steps():
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from utils.config.load import Command
+from utils.console import print_line
 from utils.errors import record_how_to_resume
 from utils.files.whole import join
 from utils.learning.learners import Part
@@ -49,7 +50,7 @@ class Run:
         self.how_to_resume = how_to_resume(self.folder)
         record_how_to_resume(self.how_to_resume)
         if command.resuming:
-            self.restore(print)
+            self.restore()
         else:
             self.begin()
 
@@ -93,7 +94,7 @@ class Run:
 
     def interruptible(self) -> contextlib.AbstractContextManager:
         """Return a context in which signals do not end the process but ask it to stop."""
-        return self.interruption.noted(lambda: self.say("stopping as soon as all is saved ..."))
+        return self.interruption.noted(announce_stop)
 
     def pause(self) -> None:
         """End this process after a signal, at a point where everything is saved.
@@ -109,7 +110,7 @@ class Run:
 
     def stop(self, kept: str) -> NoReturn:
         """End this process after a signal; `kept` says what is saved."""
-        print(f"stopped at {self.unit} {self.step}, {kept}; {self.how_to_resume}", flush=True)
+        print_line(f"stopped at {self.unit} {self.step}, {kept}; {self.how_to_resume}")
         sys.exit(self.interruption.exit_status)
 
     def end(self, began: int) -> None:
@@ -117,9 +118,8 @@ class Run:
         if not self.is_over:
             self.stop(self.kept)
         if began >= self.total:
-            print(f"nothing was left to do{self.how_to_extend}")
-        print(f"done: {self.folder}" + (f"; {self.kept}" if self.kept != "all saved" else ""),
-              flush=True)  # fmt: skip
+            print_line(f"nothing was left to do{self.how_to_extend}")
+        print_line(f"done: {self.folder}" + (f"; {self.kept}" if self.kept != "all saved" else ""))
 
     @property
     def is_over(self) -> bool:
@@ -135,10 +135,6 @@ class Run:
     def how_to_extend(self) -> str:
         """A message on how to make the run longer."""
         return ""
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-        print(line, flush=True)
 
     def is_due(self, done: int) -> bool:
         """Return whether to save the state when so many steps are done."""
@@ -168,16 +164,19 @@ class Run:
         counts = {"update": self.step, "total": self.total, "unit": self.unit}
         return {**counts, "replicas": self.replicas.count}
 
-    def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
-        """Restore the newest whole state and delete later ones; return its header.
-
-        Damaged states are reported through `say`.
-        """
+    def restore(self) -> dict[str, Any]:
+        """Restore the newest whole state and delete later ones; return its header."""
         root = self.path("state")
-        folder, header = states.newest_state(root, say)
+        folder, header = states.newest_state(root)
         states.restore_parts(folder, header, self.parts)
         self.step = self.saved = header["update"]
         if self.chief:
             states.drop_states_after(root, self.step)
         self.replicas.barrier()
         return header
+
+
+def announce_stop() -> None:
+    """Print that a signal will end the run, unless it came in the middle of another print."""
+    with contextlib.suppress(RuntimeError):
+        print_line("stopping as soon as all is saved ...")

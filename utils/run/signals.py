@@ -15,14 +15,14 @@ class Interruption:
         self.number: int | None = None
 
     @contextlib.contextmanager
-    def noted(self, say: Callable[[], None]) -> Iterator[None]:
-        """Record a signal in the block instead of ending, and call `say`; a second one exits."""
+    def noted(self, act: Callable[[], object]) -> Iterator[None]:
+        """Record a signal in the block instead of ending, and call `act`; a second one exits."""
 
         def note(number: int, _) -> None:
             if self.number is not None:
                 sys.exit(128 + number)
             self.number = number
-            say()
+            act()
 
         numbers = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -3,12 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from utils.console import print_line
 from utils.errors import UserError, first_line
 from utils.files.fingerprints import fingerprint
 from utils.files.folders import list_folder
@@ -82,27 +83,25 @@ def read_header(folder: str) -> dict[str, Any]:
     return header
 
 
-def newest_state(root: str, say: Callable[[str], None]) -> tuple[str, dict[str, Any]]:
-    """Return folder and header of the newest whole state; `say` which states are damaged.
-
-    Raises UserError if there is none.
-    """
-    newest = next(whole_states(root, say), None)
+def newest_state(root: str) -> tuple[str, dict[str, Any]]:
+    """Return folder and header of the newest whole state; raises UserError if there is none."""
+    newest = next(whole_states(root), None)
     if newest is None:
         raise UserError(f"{root} has no whole state to resume from")
     return newest
 
 
-def whole_states(
-    root: str, say: Callable[[str], None], before: float = math.inf
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield folder and header of the whole states before update `before`, the newest first."""
+def whole_states(root: str, before: float = math.inf) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield folder and header of the whole states before update `before`, the newest first.
+
+    Damaged ones are left out, with a warning.
+    """
     for update in reversed([update for update in list_states(root) if update < before]):
         folder = join(root, str(update))
         try:
             yield folder, read_header(folder)
         except UserError as error:
-            say(f"warning: {error}; using the state before")
+            print_line(f"warning: {error}; using the state before")
 
 
 def restore_parts(folder: str, header: Mapping[str, Any], parts: Mapping[str, Part]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from utils.config.load import Command
+from utils.console import print_line
 from utils.errors import UserError
 from utils.files.whole import join
 from utils.images import save_grid, tile, to_uint8
@@ -108,7 +109,7 @@ class Training(Run):
             to_board(self.board, done, metrics)
         if is_harmed:
             self.metrics.flush()
-            self.say(f"{self.unit} {done}: {reason}: nothing of it is written")
+            print_line(f"{self.unit} {done}: {reason}: nothing of it is written")
             return
         if plots:
             self._save_pictures(done, outcome.samples)
@@ -120,7 +121,7 @@ class Training(Run):
         for name, images in pictures.items() if self.chief else ():
             file = f"{name}{step or ''}"
             if not np.isfinite(images).all():  # possible if `on_divergence` is ignore
-                print(f"{file} is not plotted: its images hold NaN or Inf", flush=True)
+                print_line(f"{file} is not plotted: its images hold NaN or Inf")
                 continue
             save_grid(images, join(self.folder, "shortrun", f"{file}.png"))
             if self.board is not None:
@@ -142,24 +143,20 @@ class Training(Run):
         """Return the header of the current state."""
         return {**super().header(), "retry": self.retry}
 
-    def restore(self, say: Callable[[str], None]) -> dict[str, Any]:
+    def restore(self) -> dict[str, Any]:
         """Restore the newest whole state and the metrics up to it; return its header."""
-        header = super().restore(say)
+        header = super().restore()
         self.retry = header["retry"]
         if header["replicas"] != self.replicas.count:
             clips = self.config.get("clip_ebm_grad") or self.config.get("clip_gen_grad")
             same = "with gradients clipped in other shares" if clips else "equal up to rounding"
-            say(
+            print_line(
                 f"state of {header['replicas']} replicas, now {self.replicas.count}: the run "
                 f"continues, {same}, no longer bit for bit"
             )
         self.metrics.cut(self.step)
         self.replicas.barrier()
         return header
-
-    def say(self, line: str) -> None:
-        """Print a line without breaking the bar."""
-        self.progress.say(line)
 
     def end(self, began: int) -> None:
         """Print how a run ended that began at step `began`; exit after a signal."""
@@ -208,21 +205,20 @@ class Training(Run):
                 note_event(self.folder, step, reason, "stop")
             self.progress.close()
             more = f"max_rollbacks={2 * retry}" if rollback else "on_divergence=rollback"
-            print(
+            print_line(
                 f"stopped: diverged at {unit} {step}: {reason}; "
                 f"{what_is_kept(self.folder, unit, step)}; {self.how_to_resume} --set {more} "
-                "(unchanged, it would diverge again)",
-                flush=True,
+                "(unchanged, it would diverge again)"
             )
             sys.exit(3)
         if self.chief:
-            update = go_back(self.folder, step, retry, self.say)
+            update = go_back(self.folder, step, retry)
             note_event(self.folder, step, reason, f"rollback to {update}")
         self.replicas.barrier()
-        self.restore(self.say)
+        self.restore()
         scale = rate_scale(retry, self.plan.free_rollbacks)
         self.progress.back_to(self.step)
-        self.say(
+        print_line(
             f"diverged at {unit} {step}: {reason}; rollback {retry} of {limit} to {unit} "
             f"{self.step} with new noise"
             + (f" and {scale:g} times the learning rate" if scale < 1 else "")

@@ -18,8 +18,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from nets.layers import static_shape
-from utils.errors import Diverged, UserError
-from utils.images import to_uint8
+from utils.errors import UserError
+from utils.images import to_bytes, to_uint8
 from utils.seeds import Purpose, host_rng
 from utils.weights.networks import class_names, load_classifier
 
@@ -104,13 +104,9 @@ def make_extractor(
 def pixels(images: np.ndarray, quantize: bool) -> np.ndarray:
     """Convert images in [-1, 1] to float32 in [0, 255], clipped, and rounded if `quantize`.
 
-    Raises Diverged for NaN and Inf, which clipping and rounding would hide.
+    Raises Diverged for NaN and Inf.
     """
-    if not np.isfinite(images).all():
-        raise Diverged("chains diverged: their images hold NaN or Inf")
-    if quantize:
-        return to_uint8(images).astype(np.float32)
-    return ((np.clip(images, -1, 1) + 1) * 127.5).astype(np.float32)
+    return (to_uint8(images) if quantize else to_bytes(images)).astype(np.float32)
 
 
 def inception_keras(weights: str | None) -> Extractor:

@@ -1,13 +1,15 @@
 """The measure of a scoring run: an extractor, the data's statistics, and the report."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from utils.console import print_line
 from utils.data.sets import Dataset
-from utils.data.streams import ORDER_SEED, evaluation_batches, load_data
+from utils.data.streams import first_images, load_data
 from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
@@ -123,7 +125,7 @@ class Measure:
         """Report that a checkpoint has no scores, and why."""
         if self.report is not None:
             self.report.leave_out(name, reason)
-            print(f"checkpoint {name} is left out: {reason}", flush=True)
+            print_line(f"checkpoint {name} is left out: {reason}")
 
     def _score_held_out(self, data: Dataset, files: ArrayFiles) -> None:
         count, pause = self.config["num_samples"], self.run.pause
@@ -133,26 +135,24 @@ class Measure:
 
     def _show_nearest(self, report: Report, name: str | None, samples: np.ndarray) -> None:
         """Plot the training pictures nearest to samples, and report their distances."""
-        queries = np.concatenate([samples, *self._images(self.held_out, len(samples))])
+        size, held_out = self.config["batch_size"], ()
+        if self.held_out:
+            held_out = first_images(self.held_out, size, len(samples))
+        queries = np.concatenate([samples, *held_out])
         found = nearest.find_nearest(self.extractor(queries), queries, self._training_rows())
         report.put_nearest(name, described := nearest.describe(found, len(samples)))
         path = self.run.path("images", f"{name}_nearest.png" if name else "nearest.png")
         nearest.save_nearest(samples, found, self.extractor.label, path)
-        print(nearest.message(described), flush=True)
-
-    def _images(self, data: Dataset | None, count: int | None) -> Iterator[np.ndarray]:
-        """Yield the first `count` images that scores use, or all for None, in batches."""
-        size = self.config["batch_size"]
-        batches = evaluation_batches(data, size, seed=ORDER_SEED, count=count) if data else ()
-        return (images for images, _, _ in batches)
+        print_line(nearest.message(described))
 
     def _training_rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield features and images of training data in batches; features are kept for reuse."""
-        files, count = self.run.files(TRAINING), self.config["nearest_pictures"]
-        count = reference_count(self.config) if count is None else count
-        count = count if count < self.dataset.num_examples else None
-        keep_features(self.config, self.extractor, self.dataset, count, files, self.run.pause)
-        yield from zip(files.batches(), self._images(self.dataset, count), strict=True)
+        files, most = self.run.files(TRAINING), self.config["nearest_pictures"]
+        most = reference_count(self.config) if most is None else most
+        size, total = self.config["batch_size"], min(most, self.dataset.num_examples)
+        read = functools.partial(first_images, self.dataset, size, most)
+        keep_features(self.extractor, read, (size, total), files, self.run.pause)
+        yield from zip(files.batches(), read(), strict=True)
 
     def _score(
         self, subject: Subject, samples: Statistics, starts: Statistics | None = None
@@ -172,9 +172,9 @@ class Measure:
         assert self.report is not None  # set by `begin`
         self.report.put(scores, validity)
         for new in scores:
-            print("\n".join(filter(None, [new.line, new.warning])), flush=True)
+            print_line("\n".join(filter(None, [new.line, new.warning])))
         if validity is not None:
-            print(message(validity), flush=True)
+            print_line(message(validity))
 
 
 def _require(dataset: Dataset, count: int, advice: str) -> None:

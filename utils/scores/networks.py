@@ -1,7 +1,7 @@
 """The models of a scoring run: weights of one or many checkpoints, their sizes and sampling."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from utils.config.load import Command
@@ -9,7 +9,7 @@ from utils.config.record import Config
 from utils.errors import UserError
 from utils.learning.models import resolve_sizes
 from utils.mcmc.image_chains import Networks
-from utils.mcmc.sampling import resolve_sampling
+from utils.mcmc.sampling import Sampling, resolve_sampling
 from utils.weights.files import find_weights, locate, updates_of
 from utils.weights.published import load_weights
 
@@ -62,7 +62,10 @@ def resolve(config: Config) -> Config:
     Raises UserError if the weights contradict the config, or if the steps do not fit the chain.
     """
     config = locate(config, PATHS)
-    first = list_checkpoints(config)[0]
+    checkpoints = list_checkpoints(config)
+    if config["mcmc_steps"] is None:
+        _require_one_length(checkpoints)
+    first = checkpoints[0]
     sizes = resolve_sizes(config | {"ebm_weights": first.ebm, "gen_weights": first.gen})
     result = resolve_sampling(config | {k: sizes[k] for k in SIZES}, first.ebm)
     count = config["num_samples"] or config["num_fid_rounds"] * config["batch_size"]
@@ -75,3 +78,13 @@ def resolve(config: Config) -> Config:
     if config["film"] and not result["mcmc_steps"]:
         raise UserError("'film' needs chains: set 'mcmc_steps' above 0")
     return result | {"num_samples": count}
+
+
+def _require_one_length(checkpoints: Sequence[Checkpoint]) -> None:
+    chains = (Sampling.of_weights(c.ebm) for c in checkpoints if c.ebm)
+    steps = sorted({chain.steps for chain in chains if chain and chain.steps is not None})
+    if len(steps) > 1:
+        raise UserError(
+            f"the checkpoints of 'ckpt_folder' record chains of {steps[0]} to {steps[-1]} steps: "
+            "set 'mcmc_steps'"
+        )

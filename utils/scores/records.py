@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.errors import Diverged
 from utils.files.npz import write_npz
-from utils.images import save_grid, save_images, to_uint8
+from utils.images import NUM_SHOWN, save_grid, save_images, to_uint8
 from utils.mcmc.image_chains import Networks
 from utils.mcmc.sampling import Sampling
 from utils.run.array_files import ArrayFiles
@@ -18,8 +18,6 @@ from utils.scores.networks import Checkpoint
 from utils.scores.sampler import Sampler
 from utils.scores.segments import Segment, film_steps, recorded_steps, scored_steps, segment_ends
 from utils.scores.validity import Trace, data_energies, describe, save_trace
-
-NUM_SHOWN = 64  # images per picture
 
 
 class Records:
@@ -72,7 +70,7 @@ class Records:
         validity = None
         if self.run.chief:
             validity = self._report_trace(networks)
-            if frames := dict(zip(self.film.numbers(), self.film.batches(), strict=True)):
+            if frames := {step: self.film.get(step) for step in self.film.numbers()}:
                 save_film(frames, self.run.path("images", f"{self.stem}film.png"))
         if self.measure is not None:
             self.measure(self.checkpoint.name, self.features, self.first, validity)

@@ -1,7 +1,7 @@
 """Statistics of features: of samples from stored files, of data computed once and kept."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -120,32 +120,35 @@ def data_statistics(
 
     The features stay in `files`; the caller drops them after saving the statistics.
     """
-    keep_features(config, extractor, dataset, count, files, pause)
+    size = config["batch_size"]
+
+    def read(start: int) -> Iterator[np.ndarray]:
+        batches = evaluation_batches(dataset, size, seed=ORDER_SEED, start=start, count=count)
+        return (images for images, _, _ in batches)
+
+    keep_features(extractor, read, (size, count), files, pause)
     return statistics_of(files.batches(), extractor.dim, data_metadata(config, extractor, dataset))
 
 
 def keep_features(
-    config: Mapping[str, Any],
     extractor: Extractor,
-    dataset: Dataset,
-    count: int | None,
+    read: Callable[[int], Iterator[np.ndarray]],
+    sizes: tuple[int, int],
     files: ArrayFiles,
     pause: Callable[[], None],
 ) -> None:
-    """Store the features of the first `count` images (None: all) of a split's shuffled order.
+    """Store the features of images; `sizes` are those of a batch and of all, at most.
 
-    Batches that are in `files` already are not computed again. `pause` is called after each batch,
-    when everything is saved.
+    `read` yields the images of the batches from a given one on. Batches that are in `files` already
+    are not computed again. `pause` is called after each batch, when everything is saved.
     """
-    batch, numbers = config["batch_size"], files.numbers()
+    (batch, total), numbers = sizes, files.numbers()
     done = sum(number == place * batch for place, number in enumerate(numbers))  # up to a gap
     files.drop_from(done * batch)
-    batches = evaluation_batches(dataset, batch, seed=ORDER_SEED, start=done, count=count)
-    total = dataset.num_examples if count is None else count
     with tqdm(
         desc="features", total=total, initial=done * batch, unit="im", delay=1, disable=None
     ) as bar:
-        for number, (images, _, _) in enumerate(batches, done):
+        for number, images in enumerate(read(done), done):
             files.put(number * batch, extractor(images))
             bar.update(len(images))
             pause()

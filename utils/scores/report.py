@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from utils.console import print_line
 from utils.files.whole import join, read_json, whole_file, write_json
 from utils.run.plots import save_figure
 from utils.scores.frechet import (
@@ -147,7 +148,7 @@ class Report:
     def print_best(self) -> None:
         """Print the best checkpoint, if there is any."""
         if (best := self.best()) is not None:
-            print(f"best: checkpoint {best.checkpoint}, {best.line}", flush=True)
+            print_line(f"best: checkpoint {best.checkpoint}, {best.line}")
 
     def _curve(self) -> list[Score]:
         """Return each checkpoint's score at the end of its chains."""

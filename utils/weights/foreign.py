@@ -55,15 +55,24 @@ def _inside(folder: str) -> str:
     return f" (there are {', '.join(names[:NAMED])}{more})" if names else " (it holds none)"
 
 
-def checkpoint_sizes(path: str) -> dict[str, int] | None:
+def checkpoint_prefix(path: str) -> str:
+    """Return the prefix of a TensorFlow checkpoint; raises UserError if there is none."""
+    prefix = path.removesuffix(".index")
+    if not tf.io.gfile.exists(prefix + ".index"):
+        raise UserError(
+            f"weights {prefix} not found: neither a .weights.h5 file nor the prefix of a "
+            f"TensorFlow checkpoint ({prefix}.index)"
+        )
+    return prefix
+
+
+def checkpoint_sizes(path: str) -> dict[str, int]:
     """Return the sizes of a network in its published checkpoint, by the names of `NetworkInfo`.
 
     These are `width`, for an SNGAN generator also `z_sz`, and for a classifier `depth` and
-    `classes`. None if there is no checkpoint; raises UserError for a damaged one.
+    `classes`. Raises UserError for a missing or damaged one.
     """
-    prefix = path.removesuffix(".index")
-    if not tf.io.gfile.exists(prefix + ".index"):
-        return None
+    prefix = checkpoint_prefix(path)
     try:
         stored = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
     except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UserError, first_line
-from utils.weights.foreign import VALUE, refuse_foreign
+from utils.weights.foreign import VALUE, checkpoint_prefix, refuse_foreign
 
 SPECTRAL_VECTOR = "/sn_u"  # a layer with spectral norm has it beside `w` and `layer/bias`
 NOT_WEIGHTS = ("save_counter", SPECTRAL_VECTOR)
@@ -50,12 +50,7 @@ def read_checkpoint(prefix: str) -> dict[str, np.ndarray]:
     Published EBMs were saved inside a wrapper (`layer_with_weights-0/`). Layers with spectral norm
     stored their kernel as `w` and their bias as `layer/bias`; their vector `sn_u` is dropped.
     """
-    prefix = prefix.removesuffix(".index")
-    if not tf.io.gfile.exists(prefix + ".index"):
-        raise UserError(
-            f"weights {prefix} not found: neither a .weights.h5 file nor the prefix of a "
-            f"TensorFlow checkpoint ({prefix}.index)"
-        )
+    prefix = checkpoint_prefix(prefix)
     try:
         reader = tf.train.load_checkpoint(prefix)
         stored = [n.removesuffix(VALUE) for n in reader.get_variable_to_shape_map() if VALUE in n]

@@ -6,7 +6,7 @@ import pytest
 
 from utils.attack.__main__ import main
 from utils.attack.statistics import excess
-from utils.attack.table import DEFENCE, SEARCH
+from utils.attack.table import DEFENSE, SEARCH
 from utils.config import keys
 
 
@@ -24,7 +24,7 @@ def write_run(tmp_path):
     ) -> str:
         folder = tmp_path / f"{name}_{len(list(tmp_path.iterdir()))}" / "data_log"
         folder.mkdir(parents=True)
-        setting = dict.fromkeys(DEFENCE, 1) | {"attack": name, "attack_gradient": "bpda"} | changes
+        setting = dict.fromkeys(DEFENSE, 1) | {"attack": name, "attack_gradient": "bpda"} | changes
         share = {"accuracy": 1.0, "share": 0.25, "low": 0.2, "high": 0.3}
         report = {
             "images": len(indices), "natural": share, "control": None, "robust": share,
@@ -109,8 +109,8 @@ def test_black_boxes_are_judged_on_the_images_that_white_boxes_attacked(
 
 
 def test_what_a_table_compares_are_keys_of_an_attack():
-    assert {*DEFENCE, *SEARCH} <= {*keys.keys_of("attack")}
-    assert not {*DEFENCE} & {*SEARCH}
+    assert {*DEFENSE, *SEARCH} <= {*keys.keys_of("attack")}
+    assert not {*DEFENSE} & {*SEARCH}
 
 
 def test_rows_of_one_name_tell_what_differs(write_run, capsys):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from utils.data.streams import TrainingStream, evaluation_batches, load_data
+from utils.data.streams import TrainingStream, evaluation_batches, first_images, load_data
 from utils.errors import UserError
 
 
@@ -139,6 +139,9 @@ def test_as_many_images_as_asked_for_or_one_line(config, image_folder):
         list(evaluation_batches(dataset, 3, seed=1, count=12))
     with pytest.raises(UserError, match="not the required 12"):
         next(evaluation_batches(dataset, 12, count=12))
+    for most, taken in ((5, 5), (11, 11), (12, 11), (99, 11)):
+        assert sum(map(len, first_images(dataset, 3, most))) == taken
+        assert sum(map(len, first_images(dataset, 3, most, start=1))) == taken - 3
     assert "\n" not in str(error.value)
 
 

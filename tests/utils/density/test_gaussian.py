@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.data.streams import load_data
+from utils.data.streams import evaluation_batches, load_data
 from utils.density.gaussian import Spread, fit_gaussian, spread_of, spread_of_few
 
 SHAPE, COVARIANCE = (1, 3, 1), np.array([[0.5, 0.3, 0.0], [0.3, 0.4, 0.0], [0.0, 0.0, 0.0]])
@@ -61,3 +61,16 @@ def test_the_spread_is_that_of_a_split(emoji_config, size):
         np.testing.assert_allclose(found.of_pixels, rows.var(axis=0), rtol=0.03, atol=1e-6)
     rebuilt = (full.directions * full.variances) @ full.directions.T
     np.testing.assert_allclose(rebuilt[:5, :5], np.cov(rows[:, :5].T), atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ["streamed"], indirect=True)
+def test_damaged_pictures_of_a_stream_have_no_part_in_the_spread(config, image_folder):
+    """How many there are is not known before they are read."""
+    (image_folder / "train" / "cat" / "4.png").write_bytes(b"damaged")
+    rows = np.concatenate([images for images, _, _ in evaluation_batches(load_data(config), 5)])
+    rows = rows.reshape(11, -1)
+    for full in (True, False):
+        found = spread_of(load_data(config), rows.shape[1], full=full)
+        np.testing.assert_allclose(found.mean, rows.mean(axis=0), atol=1e-6)
+        variances = rows.var(axis=0, ddof=int(full))
+        np.testing.assert_allclose(found.of_pixels, variances, rtol=1e-5, atol=1e-6)

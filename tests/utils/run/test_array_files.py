@@ -40,6 +40,15 @@ def test_missing_files_are_no_shorter_result(tmp_path):
         files.get(0)
 
 
+def test_files_of_more_workers_that_one_worker_wrote_again_are_passed_over(tmp_path):
+    """Two workers wrote two halves of a batch, and were killed before their state was saved."""
+    files = ArrayFiles(str(tmp_path))
+    for first, count in ((0, 4), (4, 2), (6, 2), (4, 4)):
+        files.put(first, np.arange(first, first + count))
+    np.testing.assert_array_equal(np.concatenate([*files.rows(8)]), np.arange(8))
+    np.testing.assert_array_equal(np.concatenate([*files.batches()]), np.arange(8))
+
+
 def test_a_damaged_file_is_named(tmp_path):
     ArrayFiles(str(tmp_path)).put(4, np.zeros(3))
     (path,) = tmp_path.iterdir()

@@ -45,7 +45,8 @@ def test_cutting_back_leaves_no_gap_and_no_double_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("2,", "2;"), ("2,0.6666666666666666\n", ""), ("1,", "1.0,")]
+    ("old", "new"),
+    [("2,", "2;"), ("2,0.6666666666666666\n", ""), ("1,", "1.0,"), ("2,0.66", '2,"0,66')],
 )
 def test_a_file_that_lacks_rows_is_refused_and_left_as_it_is(tmp_path, old, new):
     """As after a partial copy, and after a spreadsheet has saved it."""

@@ -2,10 +2,13 @@
 
 import pytest
 
+from nets import create_ebm
 from utils.config.load import Command, load_config
 from utils.errors import UserError
 from utils.learning.models import sized
-from utils.scores.networks import list_checkpoints, resolved
+from utils.mcmc.sampling import Sampling
+from utils.scores.networks import list_checkpoints, resolve, resolved
+from utils.weights.files import save_weights
 
 CONFIG = {
     "exp_type": "folder", "mcmc_init": "coop", "gen_weights": None, "fixed_gen": False,
@@ -78,3 +81,19 @@ def test_a_run_that_continues_elsewhere_finds_the_weights_of_the_repository(
     monkeypatch.chdir(tmp_path)
     command = Command(script, begun, config, "run", dry_run=False, resuming=True, asked={})
     assert completed(command).config["prior_weights"] == str(repository / prior)
+
+
+def test_checkpoints_that_learned_from_chains_of_different_lengths_need_a_number_of_steps(tmp_path):
+    """With a schedule of `mcmc_step_info`."""
+    network = {"image_dims": [32, 32, 3], "net_type": "ebm_sngan", "ebm_width": 4}
+    sampling = Sampling.of_config(load_config("configs/smoke.py"))
+    for step in (200, 400):
+        info = {"type": "ebm_sngan", "chain": sampling.written(step // 10)}
+        save_weights(create_ebm(network), str(tmp_path / f"ebm_{step}.weights.h5"), info)
+    changes = ["exp_type=folder", f"ckpt_folder={tmp_path}", "step_freq=200", "min_step=200"]
+    changes += ["max_step=400", "mcmc_init=noise", "mcmc_steps=None", "ebm_width=4"]
+    config = load_config("configs_fid/smoke.py", [*changes, "fid_steps=None"], "fid")
+    with pytest.raises(UserError, match="record chains of 20 to 40 steps: set 'mcmc_steps'"):
+        resolve(config)
+    assert resolve(config | {"max_step": 200})["mcmc_steps"] == 20
+    assert resolve(config | {"mcmc_steps": 5})["mcmc_steps"] == 5
