@@ -62,13 +62,13 @@ class StreamedDataset:
     def batches(
         self,
         batch_size: int,
-        places: np.ndarray,
+        numbers: np.ndarray,
         *,
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
         rows: slice | None = None,
     ) -> Iterator[Batch]:
-        """Yield the batches at ascending `places` of the source's order, or of a shuffled one.
+        """Yield the batches of ascending `numbers` in the source's order, or in a shuffled one.
 
         `rng` shuffles. A batch is images (b, h, w, c) of `dtype`, labels (b,), and indices (b,) of
         the images in the data set. With `draws` (num_indices, 3) in [0, 1), images are cropped at
@@ -81,7 +81,7 @@ class StreamedDataset:
         own = None if rows in (None, slice(0, batch_size)) else (rows.start, rows.stop)
         # Cores share the pictures of a batch, not the batches: the key `deterministic` makes a
         # parallel map serial if its function contains a data set.
-        decoded = self._chosen(batch_size, places, rng).map(
+        decoded = self._chosen(batch_size, numbers, rng).map(
             lambda batch, _: self._decode(*batch, drawn, own)
         )
         decoded = untuned(decoded.prefetch(2))
@@ -104,17 +104,17 @@ class StreamedDataset:
         Only the last batch may be smaller. Pictures before `start` are decoded, too, because it is
         not known in advance which are damaged.
         """
-        places = np.arange(-(-self.num_examples // batch_size))
-        parts = self.batches(batch_size, places, rng=rng)
+        numbers = np.arange(-(-self.num_examples // batch_size))
+        parts = self.batches(batch_size, numbers, rng=rng)
         return itertools.islice(_filled_up(parts, batch_size), start, None)
 
     def _chosen(
-        self, batch_size: int, places: np.ndarray, rng: np.random.Generator | None
+        self, batch_size: int, numbers: np.ndarray, rng: np.random.Generator | None
     ) -> tf.data.Dataset:
-        """Return the undecoded batches at `places`; records before the first are skipped unread."""
-        first = places[0]
-        wanted = np.zeros(places[-1] + 1 - first, bool)
-        wanted[places - first] = True
+        """Return the undecoded batches of `numbers`; earlier records are skipped unread."""
+        first = numbers[0]
+        wanted = np.zeros(numbers[-1] + 1 - first, bool)
+        wanted[numbers - first] = True
         records = self.source.records(rng).skip(first * batch_size).batch(batch_size)
         return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(wanted)).filter(
             lambda _, is_wanted: is_wanted  # pyright: ignore[reportArgumentType]  # of a pair
@@ -142,14 +142,14 @@ class StreamedDataset:
         encoded, labels = self.source.parse(records)
         size, _, channels = self.image_dims
 
-        def fit(picture: tf.Tensor, index: tf.Tensor, place: tf.Tensor) -> tuple:
+        def fit(picture: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tuple:
             image, lost = self.source.read(picture), False
             if channels == 1:
                 lost = tf.reduce_any(tf.not_equal(image, image[:, :, :1]))
                 image = pictures.grey(image)
             if draws is None:
-                return pictures.center_crop(image, size, self.dtype), place, lost
-            return pictures.random_crop(image, size, draws[index], self.dtype), place, lost
+                return pictures.center_crop(image, size, self.dtype), row, lost
+            return pictures.random_crop(image, size, draws[index], self.dtype), row, lost
 
         count = tf.size(indices)
         each = tf.data.Dataset.from_tensor_slices((encoded, indices, tf.range(count)))
@@ -158,8 +158,8 @@ class StreamedDataset:
         last = tf.data.Dataset.from_tensors((tf.zeros(self.image_dims, self.dtype), -1, False))
         padded = good.ignore_errors(log_warning=False).concatenate(last)
         whole = untuned(padded.batch(tf.cast(count, tf.int64) + 1))
-        images, places, lost = whole.get_single_element()
-        return images[:-1], places[:-1], labels, indices, tf.reduce_any(lost)
+        images, rows, lost = whole.get_single_element()
+        return images[:-1], rows[:-1], labels, indices, tf.reduce_any(lost)
 
     def _report_grey(self) -> None:
         self.reported_grey = True
@@ -208,7 +208,7 @@ class MemoryDataset:
     def batches(
         self,
         batch_size: int,
-        places: np.ndarray,
+        numbers: np.ndarray,
         *,
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
@@ -218,8 +218,8 @@ class MemoryDataset:
         del draws
         count = self.num_examples
         order = np.arange(count) if rng is None else rng.permutation(count)
-        for place in places:
-            own = order[place * batch_size : (place + 1) * batch_size]
+        for number in numbers:
+            own = order[number * batch_size : (number + 1) * batch_size]
             own = own if rows is None else own[rows]
             yield self.images[own], self.labels[own], self.indices[own]
 
@@ -227,8 +227,8 @@ class MemoryDataset:
         self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
     ) -> Iterator[Batch]:
         """Yield one pass from batch `start` on, as `StreamedDataset.whole_batches` does."""
-        places = np.arange(start, -(-self.num_examples // batch_size))
-        return self.batches(batch_size, places, rng=rng)
+        numbers = np.arange(start, -(-self.num_examples // batch_size))
+        return self.batches(batch_size, numbers, rng=rng)
 
 
 Dataset = StreamedDataset | MemoryDataset

@@ -166,9 +166,9 @@ def data_dirs(config: Mapping[str, Any]) -> list[str]:
         bucket = f"gs://{config['gs_path']}"
         root = [] if name in OWN_FORMATS else [bucket]
         return root + [own if "://" in own else f"{bucket}/{own}" for own in spelt]
-    places = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
-    places += [str(REPOSITORY / name) for name in spelt if "://" not in name]
-    return list(dict.fromkeys(places))
+    folders = [name if "://" in name else str(Path(name).absolute()) for name in spelt]
+    folders += [str(REPOSITORY / name) for name in spelt if "://" not in name]
+    return list(dict.fromkeys(folders))
 
 
 def exists(path: str) -> bool:
@@ -288,8 +288,8 @@ def _table_source(
 def _existing(config: Mapping[str, Any], what: str) -> str:
     if not config.get("data_dir"):
         raise UserError(f"data_type '{config['data_type']}' needs data_dir: {what}")
-    places = data_dirs(config)
-    for place in places:
-        if exists(place):
-            return place
-    raise UserError(f"data_dir {config['data_dir']} not found (looked in {' and '.join(places)})")
+    folders = data_dirs(config)
+    for folder in folders:
+        if exists(folder):
+            return folder
+    raise UserError(f"data_dir {config['data_dir']} not found (looked in {' and '.join(folders)})")

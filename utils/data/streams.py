@@ -155,19 +155,19 @@ class TrainingStream:
     def _open(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray, int | None]]:
         """Yield images, labels and the next batch's number, from batch `number` on in its epoch."""
         epoch, first = divmod(number, self.batches_per_epoch)
-        places = np.arange(first, self.batches_per_epoch)
+        numbers = np.arange(first, self.batches_per_epoch)
         draws = host_rng(self.seed, self.purpose, epoch, 1).random(
             (self.dataset.num_indices, 3), np.float32
         )
         augmentation = self.dataset.augmentation
         batches = self.dataset.batches(
             self.batch_size,
-            places,
+            numbers,
             rng=host_rng(self.seed, self.purpose, epoch, 0),
             draws=draws if augmentation.resized_crop else None,
             rows=self.positions,
         )
-        following = [*range(number + 1, number + len(places)), None]
+        following = [*range(number + 1, number + len(numbers)), None]
         for (images, labels, indices), next_number in zip(batches, following, strict=True):
             if not len(images):
                 raise UserError(
@@ -195,18 +195,18 @@ def evaluation_batches(
     split has none. Without a `count` there may be nothing after `start`.
     """
     end = dataset.num_examples if count is None else count
-    if (place := start * batch_size) >= end:
+    if (taken := start * batch_size) >= end:
         return
     rng = None if seed is None else host_rng(seed, purpose)
     for images, labels, indices in dataset.whole_batches(batch_size, rng=rng, start=start):
-        left = min(batch_size, end - place)
+        left = min(batch_size, end - taken)
         if count is not None and len(images) < left:
             break  # raise now: the caller may stop after this batch
         yield to_float(images[:left]), labels[:left] if dataset.has_labels else None, indices[:left]
-        place += len(images)
-        if place >= end:
+        taken += len(images)
+        if taken >= end:
             return
-    if count is not None or not place:
+    if count is not None or not taken:
         damaged = f" beside {len(dataset.corrupt)} damaged ones" if dataset.corrupt else ""
         raise UserError(
             f"data set {dataset.name}, split {dataset.split}: {dataset.num_whole} pictures{damaged}"

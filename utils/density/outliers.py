@@ -91,15 +91,15 @@ class Pictures(NamedTuple):
 
         Both are (b, h, w, c); the clean ones are in [-1, 1].
         """
-        other, made, place = self.others.get(name), MADE.get(name), 0
+        other, made, row = self.others.get(name), MADE.get(name), 0
         dataset, number = other or self.own, self.names.index(name)
         for images in first_images(dataset, size, self.count):
             clean, noise = [], []
             for image in images:
-                rng = host_rng(self.seed, Purpose.OUTLIERS, number, place)
+                rng = host_rng(self.seed, Purpose.OUTLIERS, number, row)
                 clean.append(image if made is None else made(rng, image))
                 noise.append(rng.standard_normal(image.shape, np.float32))
-                place += 1
+                row += 1
             yield np.stack(clean), np.stack(clean) + np.float32(self.noise) * np.stack(noise)
 
 

@@ -73,10 +73,10 @@ def save_energies(energies: Mapping[str, np.ndarray], path: str) -> None:
     """Plot the distribution of the energies (n,) of each set of images on one axis."""
     figure = Figure(figsize=(7, 1 + 0.6 * len(energies)), layout="constrained")
     axes = figure.subplots()
-    for place, values in enumerate(energies.values()):
+    for row, values in enumerate(energies.values()):
         low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-        axes.plot([low, high], [place, place], color=f"C{place}", linewidth=6, alpha=0.5)
-        axes.plot(middle, place, color=f"C{place}", marker="o")
+        axes.plot([low, high], [row, row], color=f"C{row}", linewidth=6, alpha=0.5)
+        axes.plot(middle, row, color=f"C{row}", marker="o")
     axes.set_yticks(range(len(energies)), list(energies))
     axes.invert_yaxis()
     axes.set(xlabel="potential energy: median, middle 90%", xscale="symlog")

@@ -37,9 +37,9 @@ def report_images(
         if name == HELD_OUT:
             continue
         found[name] = {"images": len(outside)}
-        for place, score in enumerate(scores):
+        for column, score in enumerate(scores):
             own = MEASURED.index(score)
-            rng = host_rng(run.config["seed"], Purpose.BOOTSTRAP, number, place)
+            rng = host_rng(run.config["seed"], Purpose.BOOTSTRAP, number, column)
             found[name][score] = separation(inside[:, own], outside[:, own], rng)
         told = ", ".join(f"{score} {found[name][score]['auroc']:.3f}" for score in scores)
         print_line(f"AUROC against {name} ({len(outside)} images): {told}")

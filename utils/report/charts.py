@@ -90,8 +90,8 @@ def chart(
         *_grid(axes, x),
         *(
             part
-            for place, (name, line) in enumerate(curves.items())
-            for part in _curve(axes, name, line, place % COLORS)
+            for i, (name, line) in enumerate(curves.items())
+            for part in _curve(axes, name, line, i % COLORS)
         ),
         *(part for name, y in levels.items() for part in _level(axes, name, y)),
     ]
@@ -123,22 +123,22 @@ def _axes(
 def _grid(axes: Axes, label: str) -> Iterator[str]:
     """Yield the ticks of both axes, their numbers, and the label of x."""
     foot = HEIGHT - BOTTOM
-    for tick, y in _places(MaxNLocator(4).tick_values(*axes.y), axes.y, axes.down):
+    for tick, y in _positions(MaxNLocator(4).tick_values(*axes.y), axes.y, axes.down):
         yield f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(tick)}</text>'
     ticks = MaxNLocator(4, integer=True).tick_values(*axes.x)
     if axes.log:
         ticks = np.array([0.0, *10.0 ** np.arange(0, np.log10(axes.x[1] + 1) + 1)])
-    for tick, x in _places(ticks, axes.x, axes.across):
+    for tick, x in _positions(ticks, axes.x, axes.across):
         yield f'<path class="rule" d="M{x:.1f} {foot}v4"/>'
         yield f'<text x="{x:.1f}" y="{foot + 15}" text-anchor="middle">{number(tick)}</text>'
     yield f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(label)}</text>'
 
 
-def _places(ticks, bounds: tuple[float, float], place) -> list[tuple[float, float]]:
+def _positions(ticks, bounds: tuple[float, float], scale) -> list[tuple[float, float]]:
     """Return the ticks between bounds, with their positions."""
     inside = [tick for tick in ticks if bounds[0] <= tick <= bounds[1]]
-    return list(zip(inside, place(np.array(inside)), strict=True))
+    return list(zip(inside, scale(np.array(inside)), strict=True))
 
 
 def _curve(axes: Axes, name: str, line: Line, color: int) -> Iterator[str]:

@@ -22,7 +22,7 @@ def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list
         for run, own in zip(runs, shown, strict=True)
         for paths in _series(itertools.chain(*own.values()))
     ]
-    sizes = {place: len(_inside(*place)) for own in series for place in own}
+    sizes = {picture: len(_inside(*picture)) for own in series for picture in own}
     chosen = choose(series, sizes)
 
     def source(run: RunFolder) -> Source:
@@ -66,5 +66,5 @@ def _fit(sizes: Sequence[int]) -> bool:
 
 def _thinned(own: Sequence, count: int) -> list:
     """Return up to `count` items of a series, evenly spaced, including the last."""
-    places = np.linspace(len(own) - 1, 0, min(count, len(own))).round().astype(int)
-    return [own[place] for place in places]
+    numbers = np.linspace(len(own) - 1, 0, min(count, len(own))).round().astype(int)
+    return [own[number] for number in numbers]

@@ -37,8 +37,8 @@ class Neighbours:
         self.distances = np.take_along_axis(every, order, axis=1)
         for query in np.flatnonzero((order >= NEAREST).any(axis=1)):
             kept = self.images[query].copy()
-            for place, row in enumerate(order[query]):
-                self.images[query, place] = kept[row] if row < NEAREST else images[row - NEAREST]
+            for rank, row in enumerate(order[query]):
+                self.images[query, rank] = kept[row] if row < NEAREST else images[row - NEAREST]
 
 
 def distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ def keep_features(
     are not computed again. `pause` is called after each batch, when everything is saved.
     """
     (batch, total), numbers = sizes, files.numbers()
-    done = sum(number == place * batch for place, number in enumerate(numbers))  # up to a gap
+    done = sum(number == i * batch for i, number in enumerate(numbers))  # up to a gap
     files.drop_from(done * batch)
     with tqdm(
         desc="features", total=total, initial=done * batch, unit="im", delay=1, disable=None

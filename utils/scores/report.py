@@ -127,8 +127,8 @@ class Report:
         """
         if validity is not None:
             self.validity[new[0].checkpoint or "model"] = validity
-        places = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
-        self.scores = list(places.values())
+        by_subject = {(s.of, s.checkpoint, s.steps): s for s in [*self.scores, *new]}
+        self.scores = list(by_subject.values())
         self._write()
 
     def put_nearest(self, checkpoint: str | None, nearest: Mapping[str, Any]) -> None:
