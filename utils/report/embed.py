@@ -12,10 +12,10 @@ from utils.report.folder import RunFolder
 
 MOST_PICTURES, MOST_BYTES = 50, 20_000_000
 
-Source = Callable[[str], str | None]  # path from a run folder -> URL in the page, None: left out
+UrlOf = Callable[[str], str | None]  # path from a run folder -> URL in the page, None: left out
 
 
-def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list[Source], str]:
+def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list[UrlOf], str]:
     """Return, for each run, path -> picture as a data URL, None if left out; and a note."""
     series = [
         [(run, path) for path in paths]
@@ -25,11 +25,11 @@ def embedded(runs: Sequence[RunFolder], shown: Sequence[Sections]) -> tuple[list
     sizes = {picture: len(_inside(*picture)) for own in series for picture in own}
     chosen = choose(series, sizes)
 
-    def source(run: RunFolder) -> Source:
+    def url_of(run: RunFolder) -> UrlOf:
         return lambda path: _inside(run, path) if (run, path) in chosen else None
 
     note = f"{len(chosen)} of {len(sizes)} pictures are in this file"
-    return [source(run) for run in runs], note
+    return [url_of(run) for run in runs], note
 
 
 def choose(series: Sequence[Sequence[Any]], sizes: Mapping[Any, int]) -> set:

@@ -17,7 +17,7 @@ from utils.files.whole import join
 from utils.run.states import STATE_FILE, list_states
 
 
-class Progress(NamedTuple):
+class StepsDone(NamedTuple):
     """Steps done, their total, and their `unit`; the total is None in states of older versions."""
 
     done: int
@@ -92,8 +92,8 @@ class RunFolder:
         return {name: column for name, column in named.items() if np.isfinite(column).any()}
 
     @functools.cached_property
-    def progress(self) -> Progress:
+    def progress(self) -> StepsDone:
         """The progress of the run, from its newest state."""
         done = max(list_states(join(self.path, "state")), default=0)
         header = self.record(f"state/{done}/{STATE_FILE}")
-        return Progress(done, header.get("total"), header.get("unit", "step"))
+        return StepsDone(done, header.get("total"), header.get("unit", "step"))

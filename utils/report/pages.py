@@ -12,7 +12,7 @@ import jinja2
 from utils.errors import UserError
 from utils.files.whole import join, whole_file
 from utils.report.blocks import Block, Pictures, Sections, Slides
-from utils.report.embed import Source, embedded
+from utils.report.embed import UrlOf, embedded
 from utils.report.folder import RunFolder
 from utils.report.kinds import KINDS, config
 from utils.report.text import NONE
@@ -52,10 +52,10 @@ def write_page(paths: Sequence[str], *, single_file: bool = False) -> str:
         for run in runs:
             run.name = run.path[len(folder) :].strip("/")
     shown = [sections(run) for run in runs]
-    sources, note = [_linked(run, folder) for run in runs], ""
+    links, note = [_linked(run, folder) for run in runs], ""
     if single_file:
-        sources, note = embedded(runs, shown)
-    parts = [_with_sources(*each) for each in zip(shown, sources, strict=True)]
+        links, note = embedded(runs, shown)
+    parts = [_with_urls(*each) for each in zip(shown, links, strict=True)]
     text = _template().render(
         runs=runs, kinds=TITLES, note=note, different=_different(runs),
         sections=_side_by_side(runs, parts),
@@ -104,28 +104,28 @@ def _side_by_side(
     return {title: cells for title, cells in found.items() if cells}
 
 
-def _linked(run: RunFolder, folder: str) -> Source:
+def _linked(run: RunFolder, folder: str) -> UrlOf:
     """Return path -> the link to a picture of a run, from a page in `folder`."""
     prefix = run.path[len(folder) :].strip("/")
     return lambda path: quote(join(prefix, path) if prefix else path)
 
 
-def _with_sources(own: Sections, source: Source) -> Sections:
+def _with_urls(own: Sections, url_of: UrlOf) -> Sections:
     """Return sections with URLs in place of the paths of pictures."""
-    return {title: [_sourced(block, source) for block in blocks] for title, blocks in own.items()}
+    return {title: [_with_url(block, url_of) for block in blocks] for title, blocks in own.items()}
 
 
-def _sourced(block: Block, source: Source) -> Block:
+def _with_url(block: Block, url_of: UrlOf) -> Block:
     if isinstance(block, Pictures):
-        return block._replace(pictures=_found(block.pictures, source))
+        return block._replace(pictures=_found(block.pictures, url_of))
     if isinstance(block, Slides):
-        series = {name: _found(own, source) for name, own in block.series.items()}
+        series = {name: _found(own, url_of) for name, own in block.series.items()}
         return block._replace(series=series)
     return block
 
 
-def _found(paths: Mapping[Any, str], source: Source) -> dict[Any, str]:
-    return {key: found for key, path in paths.items() if (found := source(path)) is not None}
+def _found(paths: Mapping[Any, str], url_of: UrlOf) -> dict[Any, str]:
+    return {key: found for key, path in paths.items() if (found := url_of(path)) is not None}
 
 
 def _different(runs: Sequence[RunFolder]) -> list[list[str]]:

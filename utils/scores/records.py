@@ -37,27 +37,33 @@ class Records:
         return [*self.features.values(), self.traces, self.film, self.first]
 
     def put(self, segment: Segment, sampler: Sampler) -> None:
-        """Record the end of a segment: a picture, images or their features, the trace."""
-        run, config, step = self.run, self.run.config, segment.last
+        """Record the end of a segment: a picture, images or their features, the film, the trace."""
+        config, step, count = self.run.config, segment.last, self.run.config["num_samples"]
         first = sampler.numbers(segment.batch)[0]
+        shows = segment.batch == 0 and self.run.chief
         if step == 0 or step in self.features:
             images = sampler.finish(segment.batch) if step else sampler.chains.images
-            images = images[: max(0, config["num_samples"] - first)]
-            if segment.batch == 0 and run.chief:
-                save_grid(images[:NUM_SHOWN], run.path("images", f"{self.stem}grid_{step}.png"))
+            images = images[: max(0, count - first)]
+            if shows:
+                path = self.run.path("images", f"{self.stem}grid_{step}.png")
+                save_grid(images[:NUM_SHOWN], path)
             if step in self.features and len(images):
-                if config["save_images"] or self.measure is None:
-                    save_images(images, run.path("images", f"{self.stem}samples_{step}"), first)
-                if self.measure is not None:
-                    self.features[step].put(first, self.measure.extractor(images))
-                if step == config["mcmc_steps"] and first < QUERIES:
-                    self.first.put(first, images[: QUERIES - first])
-        if segment.batch == 0 and step in film_steps(config) and run.chief:
-            shown = sampler.chains.images[: min(CHAINS, config["num_samples"])]
-            self.film.put(step, to_uint8(shown))
+                self._put_images(step, first, images)
+        if shows and step in film_steps(config):
+            self.film.put(step, to_uint8(sampler.chains.images[: min(CHAINS, count)]))
         if step == config["mcmc_steps"]:
             in_trace = np.isin(segment_ends(config, segment.batch), recorded_steps(config))
             self.traces.put(first, sampler.chains.trace[:, in_trace])
+
+    def _put_images(self, step: int, first: int, images: np.ndarray) -> None:
+        """Keep images of `step`, the first of which has the number `first`, or their features."""
+        config = self.run.config
+        if config["save_images"] or self.measure is None:
+            save_images(images, self.run.path("images", f"{self.stem}samples_{step}"), first)
+        if self.measure is not None:
+            self.features[step].put(first, self.measure.extractor(images))
+        if step == config["mcmc_steps"] and first < QUERIES:
+            self.first.put(first, images[: QUERIES - first])
 
     def leave_out(self, error: Diverged) -> None:
         """Report that the checkpoint has no scores; raise the error unless there are others."""
