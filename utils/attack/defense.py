@@ -151,14 +151,14 @@ class Defense:
         """
         slopes = np.repeat(slopes, purified.copies, axis=0)
         if kind in KEPT and purified.paths is not None:
-            return purified.each(self._gradient_of(kind, kept=True)(purified.paths, slopes)).mean(
-                axis=1
-            )
-        rows = purified.rows
-        if kind in REPLAYED:
-            rows = purified.starts
-            self.image_steps += len(rows) * replayed(self.config, kind)["langevin_steps"]
-        return purified.each(self._gradient_of(kind)(rows, purified.names, slopes)).mean(axis=1)
+            gradients = self._gradient_of(kind, kept=True)(purified.paths, slopes)
+        else:
+            rows = purified.rows
+            if kind in REPLAYED:
+                rows = purified.starts
+                self.image_steps += len(rows) * replayed(self.config, kind)["langevin_steps"]
+            gradients = self._gradient_of(kind)(rows, purified.names, slopes)
+        return purified.each(gradients).mean(axis=1)
 
     def _gradient_of(self, kind: str, *, kept: bool = False) -> Callable[..., np.ndarray]:
         """Return the gradient function of rows, cached, in batches that fit into memory."""
