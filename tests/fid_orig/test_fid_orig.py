@@ -182,7 +182,9 @@ def test_chains_that_need_a_config_are_left_to_fid(saved, tmp_path, capsys, chan
     chain = {} if change is None else {"chain": {**CHAIN, **change}}
     path = str(tmp_path / "ebm.weights.h5")
     save_weights(create_ebm(sizes), path, {**info, **chain})
-    for weights in (path, *(["published/ebm.ckpt"] if change is None else [])):
+    published = str(tmp_path / "ebm.ckpt")
+    (tmp_path / "ebm.ckpt.index").touch()
+    for weights in (path, *([published] if change is None else [])):
         with pytest.raises(SystemExit, match="2"):
             save_images.main(["samples", weights, str(tmp_path / "out")])
         error = capsys.readouterr().err
