@@ -10,7 +10,9 @@ from PIL import Image
 from fid_orig import original_fid, save_images
 from fid_orig.sampler import load_sampler
 from nets import create_ebm, create_gen
+from tests.nets.cases import weights_of
 from tests.stand_in_graph import DIM, stand_in_graph
+from tests.utils.test_import_weights import write_checkpoint
 from utils.errors import UserError
 from utils.scores.extractors import TF1_FILE, make_extractor
 from utils.scores.frechet import Moments, frechet_distance
@@ -181,9 +183,9 @@ def test_chains_that_need_a_config_are_left_to_fid(saved, tmp_path, capsys, chan
     info = {"type": "ebm_sngan", "image_dims": SHAPE, "width": 8}
     chain = {} if change is None else {"chain": {**CHAIN, **change}}
     path = str(tmp_path / "ebm.weights.h5")
-    save_weights(create_ebm(sizes), path, {**info, **chain})
-    published = str(tmp_path / "ebm.ckpt")
-    (tmp_path / "ebm.ckpt.index").touch()
+    ebm = create_ebm(sizes)
+    save_weights(ebm, path, {**info, **chain})
+    published = write_checkpoint(tmp_path, weights_of(ebm, np.float32))
     for weights in (path, *([published] if change is None else [])):
         with pytest.raises(SystemExit, match="2"):
             save_images.main(["samples", weights, str(tmp_path / "out")])
