@@ -53,7 +53,11 @@ def tiles(ball: Ball, rng: np.random.Generator) -> np.ndarray:
     """Return the center plus a grid of bumps, whose L2 norm is the radius."""
     height, width, channels = ball.center.shape
     change, side = np.zeros(ball.center.shape), max(1, min(height, width) // GRID)
-    corners = (range(0, size - side + 1, side) for size in (height, width))
+    margins = (max(0, (size - GRID * side) // 2) for size in (height, width))
+    corners = (
+        range(margin, size - side + 1, side)[:GRID]
+        for margin, size in zip(margins, (height, width), strict=True)
+    )
     for top, left in itertools.product(*corners):
         window = (slice(top, top + side), slice(left, left + side))
         change[window] = bump(side, rng) * _signs(rng, (1, 1, channels))
@@ -63,7 +67,7 @@ def tiles(ball: Ball, rng: np.random.Generator) -> np.ndarray:
 def move_energy(ball: Ball, image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Return the image with one window's budget, and the unused budget, moved to another window."""
     change, channels = (image - ball.center).astype(np.float64), image.shape[2]
-    to, source = (_window(image.shape, max(side, 3), rng) for _ in range(2))
+    to, source = (_window(image.shape, max(side, 3) | 1, rng) for _ in range(2))  # of odd sides
     unused = max(0.0, ball.radius**2 - np.sum(change**2)) / channels
     both = np.zeros(image.shape, bool)
     both[to] = both[source] = True
@@ -85,11 +89,14 @@ def bump(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _peak(height: int, width: int) -> np.ndarray:
-    """Return a pyramid (height, width) of rings; a ring rises by 1 / (rings from it inwards)^2."""
-    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
-    rings = np.minimum(rows[:, np.newaxis], columns[np.newaxis])
-    most = rings.max(initial=0) + 1
-    return np.cumsum(1 / np.arange(most, 0, -1) ** 2)[rings]
+    """Return a peak (height, width): from ring k - 1 around its middle to ring k it falls by 1/k^2.
+
+    A ring has one Chebyshev distance from the middle, (height // 2, width // 2).
+    """
+    rows, columns = (np.abs(np.arange(n) - n // 2) for n in (height, width))
+    rings = np.maximum(rows[:, np.newaxis], columns)
+    most = max(height, width) // 2 + 1
+    return np.cumsum(1 / np.arange(most, 0, -1) ** 2)[most - 1 - rings]
 
 
 def _window(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> tuple[slice, slice]:

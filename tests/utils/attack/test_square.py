@@ -3,7 +3,7 @@ import pytest
 
 from tests.toys import attacked, drive, linear
 from utils.attack.balls import Ball
-from utils.attack.square import bump, side_of_square, square
+from utils.attack.square import bump, side_of_square, square, tiles
 from utils.attack.task import Task
 from utils.seeds import Purpose, host_rng
 
@@ -64,6 +64,31 @@ def test_a_bump_has_two_peaks_of_opposite_signs_and_norm_one(rng, side):
     assert shape.shape == (side, side, 1)
     assert np.linalg.norm(shape) == pytest.approx(1)
     assert side == 1 or shape.min() < 0 < shape.max()
+
+
+@pytest.mark.parametrize("side", [3, 4, 7])
+def test_a_bump_is_that_of_the_paper(rng, side):
+    """A peak is a sum over rings of 1/k^2, from the pixel's ring outwards (their eq. 2)."""
+    expected = np.zeros((side, side))
+    parts = [(slice(0, side // 2), 1), (slice(side // 2, side), -1)]
+    for rows, sign in parts:
+        height = rows.stop - rows.start
+        for row in range(height):
+            for column in range(side):
+                ring = max(abs(row - height // 2), abs(column - side // 2))
+                outwards = range(ring, max(height, side) // 2 + 1)
+                expected[rows][row, column] = sign * sum(1 / (k + 1) ** 2 for k in outwards)
+    expected /= np.linalg.norm(expected)
+    found = [bump(side, rng)[..., 0] for _ in range(20)]
+    assert all(np.allclose(shape, expected) or np.allclose(shape, expected.T) for shape in found)
+
+
+def test_the_first_bumps_in_l2_lie_in_the_middle(rng):
+    """Five of six pixels on each side leave a pixel on both borders of 32."""
+    ball = Ball(np.zeros((32, 32, 1)), 1.0, "l2")
+    changed = np.argwhere(tiles(ball, rng)[..., 0] != 0)
+    assert (changed.min(axis=0) == 1).all()
+    assert (changed.max(axis=0) == 30).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
