@@ -11,6 +11,7 @@ from utils.attack.attacks import Leg, legs
 from utils.attack.masking import judged
 from utils.attack.statistics import excess, proportion, resubmission
 from utils.attack.verification import copies_of
+from utils.attack.views import LOOKS
 from utils.errors import UserError, first_line
 from utils.files.npz import UNREADABLE, read_arrays, write_npz
 from utils.files.whole import join, write_json
@@ -19,7 +20,7 @@ from utils.run.plots import save_figure
 
 RESULTS = "results.npz"
 CHECK = "check_"  # prefix of the arrays of `masking`
-LONG = {"square": (5000, 20)}  # steps and purifications of AutoAttack for random defences
+LONG = {"square": (5000, 20)}  # AutoAttack's steps, with its purifications for random defences
 LONG_BY_GRADIENT = (100, 20)
 OLDER = "bf9b3a2"  # the commit that continues runs of older records
 
@@ -145,7 +146,7 @@ class Record:
         return {**listed, "holds": judged(checks, min(least))} if found else {}
 
     def cost(self) -> dict[str, float]:
-        """Return the cost per image, and that of an attack as long as AutoAttack's."""
+        """Return the cost per image, and that of an attack of the length of `LONG`."""
         images, config = self.arrays["class_path"].shape[1], self.config
         each = legs(config)
         long = sum(self._evaluations(leg, *LONG.get(leg.name, LONG_BY_GRADIENT)) for leg in each)
@@ -161,7 +162,7 @@ class Record:
     def _evaluations(self, leg: Leg, rounds: int, reps: int) -> int:
         """Return how often a leg classifies an image; without Langevin steps all are alike."""
         once = not self.config["langevin_steps"] and leg.name != "nes"
-        return rounds * (1 if once else reps)
+        return rounds * (1 if once else reps + LOOKS * (leg.name == "nes"))
 
     def message(self) -> str:
         """Return the totals as one line for the console."""

@@ -24,7 +24,7 @@ SEARCH = (  # keys that tell attacks of one name apart
     *("attack_list", "attack_loss", "surrogate_steps", "adv_steps", "adv_eta", "adv_rand_start"),
     *("attack_restarts", "eot_attack_reps"),
 )
-BLACK_BOXES = ("square", "nes")
+BLIND = ("square", "nes", "transfer")  # attacks without gradients of the purification
 HEAD = (
     "| attack | images | natural | control | robust, 95% interval | excess over control | "
     "one shot | right 1 time, M times | s per image | image-steps per image |"
@@ -126,7 +126,7 @@ def row_of(attack: Attack) -> str:
         _interval(beyond, "share") if beyond else "-",
         f"{report['one_shot']['accuracy']:.3f}",
         f"{spared[0]:.3f}, {spared[-1]:.3f} (M = {len(spared)})",
-        f"{report['seconds'] / report['images']:.3g}",
+        f"{report['cost']['seconds_per_image']:.3g}",
         f"{report['image_steps'] / report['images']:,.0f}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
@@ -163,25 +163,26 @@ def worst(runs: Sequence[dict[int, bool]]) -> dict[int, bool]:
 
 
 def boxes(attacks: Sequence[Attack]) -> list[str]:
-    """Return lines that judge black boxes against white boxes, on the images that all attacked.
+    """Return lines that say whether gradients help, on the images that all attacks have seen.
 
     A difference of one image counts as chance. Without attacks of both kinds there are no lines.
     """
-    attacks = [
-        attack for attack in attacks if attack.report["setting"]["attack_gradient"] != "none"
-    ]
-    black, white = (
-        [a.robust for a in attacks if a.report["setting"]["attack"] in kinds]
-        for kinds in (BLACK_BOXES, GRADIENT_ATTACKS)
-    )
-    if not (black and white and (common := set.intersection(*map(set, [*black, *white])))):
+    blind = [a.robust for a in attacks if a.name in BLIND]
+    seeing = [
+        a.robust for a in attacks
+        if a.report["setting"]["attack"] in GRADIENT_ATTACKS and a.name not in BLIND
+    ]  # fmt: skip
+    if not (blind and seeing and (common := set.intersection(*map(set, [*blind, *seeing])))):
         return []
-    left = [
-        sum(stands for i, stands in worst(side).items() if i in common) for side in (black, white)
-    ]
-    verdict = "no sign of masked gradients" if left[0] + 1 >= left[1] else "gradients may be masked"
-    counts = f"on {len(common)} images black boxes leave {left[0]}, white boxes {left[1]}"
-    return ["", f"{counts}: {verdict}"]
+    without, through = (
+        sum(stands for i, stands in worst(side).items() if i in common) for side in (blind, seeing)
+    )
+    counts = (
+        f"on {len(common)} images attacks without gradients of the purification leave {without}, "
+        f"attacks through it {through}"
+    )
+    verdict = "help" if through < without - 1 else "do not help, they may be masked"
+    return ["", f"{counts}: gradients {verdict}"]
 
 
 def _interval(found: dict[str, float], name: str) -> str:

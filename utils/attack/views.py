@@ -15,6 +15,7 @@ from utils.attack.losses import Loss
 from utils.attack.task import Batch
 from utils.seeds import Purpose, host_rng
 
+LOOKS = 2  # purifications of the image itself in a round of NES
 Values = tuple[np.ndarray, np.ndarray]  # losses (n,); gradients (n, h, w, c), (n, 0) if unseen
 
 
@@ -73,16 +74,17 @@ def black_box(defense: Defense, batch: Batch, now: Round) -> Observation:
 
 
 def estimated(defense: Defense, batch: Batch, now: Round) -> Observation:
-    """Observe gradients that are estimated from losses (NES, Ilyas et al. 2018).
+    """Observe gradients that are estimated from differences of logits (NES, Ilyas et al. 2018).
 
     Purifications come in pairs: the image plus and minus a random move, under the same noise. A
-    move is as long as a step of the attack, `adv_eta`. Two more, of the image itself, say whether
-    it seems broken.
+    move is as long as a step of the attack, `adv_eta`; moved pixels may leave [-1, 1]. The loss
+    weighs the differences by its slope at the mean logits. Two more purifications, of the image
+    itself, say whether it seems broken.
     """
     moves = probes(defense, batch, now.number, now.reps // 2)
     each = antithetic_logits(defense, batch, moves, now.number)
     around = each.mean(axis=(1, 2))
-    _, logits = _purified(defense, batch, now.number, 2)
+    _, logits = _purified(defense, batch, now.number, LOOKS)
 
     def ascend(held: np.ndarray, loss: Loss) -> Values:
         values, slopes = loss(around[held], held)

@@ -29,7 +29,7 @@ def write_run(tmp_path):
         report = {
             "images": len(indices), "natural": share, "control": None, "robust": share,
             "excess": None, "one_shot": share, "resubmission": [0.5, 0.25], "setting": setting,
-            "seconds": 8.0, "image_steps": 80,
+            "seconds": 8.0, "image_steps": 80, "cost": {"seconds_per_image": 8 / len(indices)},
         }  # fmt: skip
         (folder / "report.json").write_text(json.dumps(report))
         path = np.array([np.ones(len(stands)), stands], np.uint8)
@@ -88,24 +88,37 @@ def test_the_worst_case_has_the_worst_control_and_the_excess_over_it(write_run, 
 
 
 @pytest.mark.parametrize(
-    ("stands", "words"),
+    ("stands", "left", "verdict"),
     [
-        ([1, 1, 0, 0], "black boxes leave 2, white boxes 2: no sign of masked gradients"),
-        ([0, 0, 0, 0], "black boxes leave 0, white boxes 2: gradients may be masked"),
+        ([1, 1, 1, 1], 4, "help"),
+        ([1, 1, 1, 0], 3, "do not help, they may be masked"),
+        ([0, 0, 0, 0], 0, "do not help, they may be masked"),
     ],
 )
-def test_black_boxes_are_judged_on_the_images_that_white_boxes_attacked(
-    write_run, capsys, stands, words
+@pytest.mark.parametrize(
+    "blind",
+    [
+        {"attack": "square"},
+        {"attack": "transfer"},
+        {"attack": "pgd", "attack_gradient": "none"},
+    ],
+)
+def test_gradients_help_if_attacks_without_them_leave_two_images_more(
+    write_run, capsys, blind, stands, left, verdict
 ):
+    """Only the four images that all attacks have seen count; white boxes leave two of them."""
     runs = [
         write_run("pgd", [1, 2, 3, 4, 5, 6], [1, 1, 1, 0, 1, 1]),
         write_run("apgd_ce", [1, 2, 3, 4, 5, 6], [1, 1, 0, 1, 1, 1]),
-        write_run("pgd", [1, 2, 3, 4], [0, 0, 0, 0], attack_gradient="none"),  # a transfer
     ]
     main(runs)
-    assert "black boxes" not in capsys.readouterr().out
-    main([*runs, write_run("square", [4, 3, 2, 1], stands[::-1])])
-    assert capsys.readouterr().out.splitlines()[-1] == f"on 4 images {words}"
+    assert "gradients" not in capsys.readouterr().out
+    main([*runs, write_run("blind", [4, 3, 2, 1], stands[::-1], **blind)])
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith(
+        f"on 4 images attacks without gradients of the purification leave {left}"
+    )
+    assert line.endswith(f", attacks through it 2: gradients {verdict}")
 
 
 def test_what_a_table_compares_are_keys_of_an_attack():
