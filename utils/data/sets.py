@@ -21,7 +21,7 @@ from utils.errors import UserError
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory
 
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
+Examples = tuple[np.ndarray, np.ndarray, np.ndarray]  # images, labels, indices
 
 
 class StreamedDataset:
@@ -67,7 +67,7 @@ class StreamedDataset:
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
         rows: slice | None = None,
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Examples]:
         """Yield the batches of ascending `numbers` in the source's order, or in a shuffled one.
 
         `rng` shuffles. A batch is images (b, h, w, c) of `dtype`, labels (b,), and indices (b,) of
@@ -98,7 +98,7 @@ class StreamedDataset:
 
     def whole_batches(
         self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Examples]:
         """Yield one pass in batches of whole pictures, from batch `start` on.
 
         Only the last batch may be smaller. Pictures before `start` are decoded, too, because it is
@@ -213,7 +213,7 @@ class MemoryDataset:
         rng: np.random.Generator | None = None,
         draws: np.ndarray | None = None,
         rows: slice | None = None,
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Examples]:
         """Yield as `StreamedDataset.batches` does; `draws` has no effect, nothing is cropped."""
         del draws
         count = self.num_examples
@@ -225,7 +225,7 @@ class MemoryDataset:
 
     def whole_batches(
         self, batch_size: int, *, rng: np.random.Generator | None = None, start: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Examples]:
         """Yield one pass from batch `start` on, as `StreamedDataset.whole_batches` does."""
         numbers = np.arange(start, -(-self.num_examples // batch_size))
         return self.batches(batch_size, numbers, rng=rng)
@@ -234,7 +234,7 @@ class MemoryDataset:
 Dataset = StreamedDataset | MemoryDataset
 
 
-def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Any]:
+def _filled_up(parts: Iterator[Examples], batch_size: int) -> Iterator[Any]:
     """Join smaller batches into batches of `batch_size`; the last one may be smaller."""
     held = None
     for part in parts:
@@ -250,7 +250,7 @@ def _filled_up(parts: Iterator[Batch], batch_size: int) -> Iterator[Any]:
         yield held
 
 
-def _read_all(stream: StreamedDataset) -> Batch:
+def _read_all(stream: StreamedDataset) -> Examples:
     """Decode a whole data set into arrays of its images, labels and indices."""
     count = stream.num_examples
     images = np.empty((count, *stream.image_dims), stream.dtype.as_numpy_dtype)

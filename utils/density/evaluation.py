@@ -9,7 +9,7 @@ from utils.config.load import Command
 from utils.data.streams import load_data
 from utils.density import results
 from utils.density.convergence import FEWEST
-from utils.density.outliers import HELD_OUT, Pictures, open_outliers
+from utils.density.outliers import HELD_OUT, ComparedImages, open_outliers
 from utils.density.report import DensityReport
 from utils.density.sampler import FEATURES, DensitySampler
 from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, DensitySegment, walk_steps
@@ -37,7 +37,7 @@ def measure_density(
     _require_possible(config, replicas)
     dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
     count, noise = reference_count(config), config["data_epsilon"]
-    pictures = Pictures(held_out, open_outliers(config), count, noise, config["seed"])
+    pictures = ComparedImages(held_out, open_outliers(config), count, noise, config["seed"])
     sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
     inputs, work = Inputs([dataset, held_out]), sampler.work
     taken = np.cumsum([0, *(segment.steps for segment in work)]).tolist()

@@ -68,7 +68,7 @@ def _open(config: Mapping[str, Any], name: str) -> Dataset:
         raise UserError(f"'ood' '{name}': {error} ({made} need no data)") from error
 
 
-class Pictures(NamedTuple):
+class ComparedImages(NamedTuple):
     """The images whose energies are compared: held-out images and outliers, up to `count` of each.
 
     Energies are those of images with Gaussian noise of standard deviation `noise`, like the

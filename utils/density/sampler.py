@@ -19,7 +19,7 @@ from utils.density.chains import (
     make_starts,
 )
 from utils.density.gaussian import fit_gaussian, spread_of
-from utils.density.outliers import Pictures
+from utils.density.outliers import ComparedImages
 from utils.density.schedule import BETAS, ROUND, ROUNDS, Pilot, path_of, tuned
 from utils.density.stages import FORWARD, IMAGES, PILOT, WALK, DensitySegment, density_segments
 from utils.density.statistics import STATISTICS, ImageStatistics
@@ -46,7 +46,7 @@ class DensitySampler:
         replicas: Replicas,
         networks: Networks,
         run_chain: Callable[..., Any],
-        images: tuple[Dataset, Pictures],
+        images: tuple[Dataset, ComparedImages],
     ):
         self.config, self.size, (dataset, self.pictures) = config, config["batch_size"], images
         self.statistics = ImageStatistics(config, replicas.pieces * len(replicas.local))

@@ -6,7 +6,7 @@ import pytest
 from utils.data.streams import load_data
 from utils.density.outliers import (
     HELD_OUT,
-    Pictures,
+    ComparedImages,
     auroc,
     false_positives,
     open_outliers,
@@ -45,12 +45,12 @@ def test_intervals_hold_the_value_and_shrink_with_more_images(rng):
     assert widths[1] < widths[0] / 3
 
 
-def pictures(config, *ood, count=6, noise=0.0) -> Pictures:
+def pictures(config, *ood, count=6, noise=0.0) -> ComparedImages:
     own = load_data({**config, "data_labels": ["Flags"]}, "test")
-    return Pictures(own, open_outliers({**config, "ood": ood}), count, noise, seed=3)
+    return ComparedImages(own, open_outliers({**config, "ood": ood}), count, noise, seed=3)
 
 
-def rows(images: Pictures, name: str, size=4) -> np.ndarray:
+def rows(images: ComparedImages, name: str, size=4) -> np.ndarray:
     """Return the images with noise."""
     return np.concatenate([noisy for _, noisy in images.batches(name, size)])
 
