@@ -71,10 +71,12 @@ def test_a_traceback_comes_through(run):
 
 
 def test_ctrl_c_during_the_start_up_is_one_line(run):
-    interrupt = "import signal\nos.kill(os.getpid(), signal.SIGINT)\n"
-    done = run("-c", LOGS + interrupt)
+    # A suite in the background of a shell ignores SIGINT, and so would its children.
+    heeds = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    interrupt = "os.kill(os.getpid(), signal.SIGINT)\n"
+    done = run("-c", heeds + LOGS + interrupt)
     assert (done.returncode, done.stderr) == (-2, "interrupted; no run had begun\n")
-    released = run("-c", LOGS + "utils.before_tensorflow.release()\n" + interrupt)
+    released = run("-c", heeds + LOGS + "utils.before_tensorflow.release()\n" + interrupt)
     assert released.stderr.endswith("KeyboardInterrupt\n")
 
 
