@@ -68,7 +68,7 @@ def test_a_bump_has_two_peaks_of_opposite_signs_and_norm_one(rng, side):
 
 @pytest.mark.parametrize("side", [3, 4, 7])
 def test_a_bump_is_that_of_the_paper(rng, side):
-    """A peak is a sum over rings of 1/k^2, from the pixel's ring outwards (their eq. 2)."""
+    """A peak is a sum over rings of 1/k^2, from the pixel's ring outwards."""
     expected = np.zeros((side, side))
     parts = [(slice(0, side // 2), 1), (slice(side // 2, side), -1)]
     for rows, sign in parts:
