@@ -165,8 +165,11 @@ def worst(runs: Sequence[dict[int, bool]]) -> dict[int, bool]:
 def boxes(attacks: Sequence[Attack]) -> list[str]:
     """Return lines that say whether gradients help, on the images that all attacks have seen.
 
-    A difference of one image counts as chance. Without attacks of both kinds there are no lines.
+    A difference of one image counts as chance. Without attacks of both kinds, or without a
+    purification, there are no lines.
     """
+    if not attacks[0].report["setting"]["langevin_steps"]:
+        return []
     blind = [a.robust for a in attacks if a.name in BLIND]
     seeing = [
         a.robust for a in attacks

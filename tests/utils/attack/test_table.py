@@ -121,6 +121,11 @@ def test_gradients_help_if_attacks_without_them_leave_two_images_more(
     assert line.endswith(f", attacks through it 2: gradients {verdict}")
 
 
+def test_nothing_can_be_masked_without_a_purification(write_run, capsys):
+    main([write_run(name, [1, 2], [0, 0], langevin_steps=0) for name in ("pgd", "transfer")])
+    assert "masked" not in capsys.readouterr().out
+
+
 def test_what_a_table_compares_are_keys_of_an_attack():
     assert {*DEFENSE, *SEARCH} <= {*keys.keys_of("attack")}
     assert not {*DEFENSE} & {*SEARCH}
