@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils.config.command_line import Parser
+from utils.config.command_line import Parser, path
 from utils.data.image_folder import IMAGE_FILES, picture_files
 from utils.data.pictures import decode, to_float
 from utils.errors import UserError, one_line_errors
@@ -46,10 +46,10 @@ def read_batches(paths: Sequence[str]) -> Iterator[np.ndarray]:
     first = _read(paths[0])
     for start in range(0, len(paths), BATCH_SIZE):
         images = [_read(path) for path in paths[start : start + BATCH_SIZE]]
-        for path, image in zip(paths[start:], images, strict=False):
+        for name, image in zip(paths[start:], images, strict=False):
             if image.shape != first.shape:
                 raise UserError(
-                    f"{path} and {paths[0]} have different sizes: resize all pictures to one size"
+                    f"{name} and {paths[0]} have different sizes: resize all pictures to one size"
                 )
         yield np.stack(images)
 
@@ -93,27 +93,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", help="folder of pictures, or .npz statistics")
-    parser.add_argument("samples", help="folder of pictures, or .npz statistics")
+    parser.add_argument("data", type=path, help="folder of pictures, or .npz statistics")
+    parser.add_argument("samples", type=path, help="folder of pictures, or .npz statistics")
     parser.add_argument(
-        "--graph", help="classify_image_graph_def.pb, or its .tgz (default: download it)"
+        "--graph", type=path, help="classify_image_graph_def.pb, or its .tgz (default: download it)"
     )
-    parser.add_argument("--save-data", metavar="NPZ", help="save the statistics of DATA here")
+    parser.add_argument(
+        "--save-data", type=path, metavar="NPZ", help="save the statistics of DATA here"
+    )
     arguments = parser.parse_args(argv)
     sets = (arguments.data, arguments.samples)
-    for path in sets:
-        require_images(path)
+    for source in sets:
+        require_images(source)
     kept = arguments.save_data and arguments.save_data.removesuffix(ENDING) + ENDING
     if kept and "/" in kept:
         make_folder(kept.rpartition("/")[0])
     extractor = make_extractor("inception_tf1", arguments.graph)
     found = {}
     # Files of statistics come first: they are checked quickly, features take long.
-    for path in sorted(sets, key=lambda path: not path.endswith(ENDING)):
-        found[path] = statistics_of(path, extractor)
-        if kept and path == arguments.data:
-            save_statistics(kept, found[path])
-    print(score_line(extractor.label, *(found[path] for path in sets)))
+    for source in sorted(sets, key=lambda name: not name.endswith(ENDING)):
+        found[source] = statistics_of(source, extractor)
+        if kept and source == arguments.data:
+            save_statistics(kept, found[source])
+    print(score_line(extractor.label, *(found[source] for source in sets)))
 
 
 if __name__ == "__main__":

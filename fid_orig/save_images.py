@@ -16,7 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fid_orig.sampler import load_sampler
-from utils.config.command_line import Parser, whole_number
+from utils.config.command_line import Parser, path, whole_number
 from utils.data.streams import data_config, evaluation_batches, load_data
 from utils.errors import UserError, one_line_errors
 from utils.files.folders import list_folder
@@ -82,9 +82,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("kind", choices=("data", "samples"), help="the images to save")
-    parser.add_argument("source", help="a config (data), or weights of an EBM (samples)")
-    parser.add_argument("folder", help="new or empty folder for the PNG files")
-    parser.add_argument("--gen", help="samples: weights of the generator that chains start from")
+    parser.add_argument("source", type=path, help="a config (data), or weights of an EBM (samples)")
+    parser.add_argument("folder", type=path, help="new or empty folder for the PNG files")
+    parser.add_argument(
+        "--gen", type=path, help="samples: weights of the generator that chains start from"
+    )
     parser.add_argument(
         "--images", type=whole_number(1), default=5000, help="number of images (5000)"
     )

@@ -55,6 +55,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if len(names) <= 50 else ""
 
 
+OF_A_FULL_DISK = ("No space left on device", "Disk quota exceeded")
 # Parts of TensorFlow's messages about failures of XLA and about failing or missing tools of CUDA.
 OF_XLA = ("XlaMustCompile", "tf2xla", "JIT compilation failed", "ptxas", "libdevice")
 
@@ -103,9 +104,11 @@ def _run(main: Callable, argv: Sequence[str] | None) -> None:
 
 def _require_working_folder() -> None:
     try:
-        os.getcwd()
+        os.getcwd().encode()
     except FileNotFoundError as error:
         raise UserError("the current folder is deleted: cd to one that exists") from error
+    except UnicodeEncodeError as error:
+        raise UserError("the current folder's path is not UTF-8: rename it, or cd away") from error
 
 
 def _out_of_memory() -> str:
@@ -138,6 +141,8 @@ def recorded_how_to_resume(otherwise: str) -> str:
 def _in_one_line(error: tf.errors.OpError) -> str | None:
     """Return the message for an error of TensorFlow, None if it is our own bug."""
     text = str(error)
+    if any(sign in text for sign in OF_A_FULL_DISK):  # for TensorFlow, a resource like memory
+        return f"{first_line(error)}; free some space, then {recorded_how_to_resume('start again')}"
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return _out_of_memory()
     if "File system scheme" in text:

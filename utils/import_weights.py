@@ -16,9 +16,9 @@ import utils.before_tensorflow
 import keras
 
 from nets import EBMS, GENERATORS, create_clf, create_ebm, create_gen
-from utils.config.command_line import Parser, whole_number
+from utils.config.command_line import Parser, path, whole_number
 from utils.errors import UserError, one_line_errors
-from utils.weights.files import save_weights
+from utils.weights.files import network_info, save_weights
 from utils.weights.foreign import TORCH_ENDINGS
 from utils.weights.published import assign, load_weights
 from utils.weights.pytorch import read_torch
@@ -56,8 +56,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", help="prefix of a TensorFlow checkpoint, or a PyTorch file")
-    parser.add_argument("target", help="file to write, NAME.weights.h5")
+    parser.add_argument(
+        "source", type=path, help="prefix of a TensorFlow checkpoint, or a PyTorch file"
+    )
+    parser.add_argument("target", type=path, help="file to write, NAME.weights.h5")
     parser.add_argument(
         "--net", required=True, choices=network_names(), help="network type and image size"
     )
@@ -91,6 +93,8 @@ def convert(source: str, target: str, net: str, sizes: Mapping[str, Any]) -> Non
         model, info = create_named(net, sizes)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if source.endswith(".h5") and network_info(source):
+        raise UserError(f"{source} is in the project's format already: configs take it as it is")
     if source.endswith(TORCH_ENDINGS):
         assign(model, read_torch(source), source)
     else:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("config", help="config file of attack.py")
+    parser.add_argument("config", type=path, help="config file of attack.py")
     parser.add_argument(
         "source", metavar="IN", type=path, help="folder of pictures, or an .npz file"
     )

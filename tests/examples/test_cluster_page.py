@@ -32,8 +32,9 @@ SCONTROL = """#!/bin/bash
 
 
 @pytest.fixture
-def sbatch(repository, tmp_path):
+def sbatch(repository, tmp_path, monkeypatch):
     """Return (arguments of python3) -> the script's process, in `tmp_path`, on two workers here."""
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # with it no line is held back
     own_python = f'#!/bin/bash\nexec {sys.executable} "$@"\n'  # of the virtual environment
     for name, text in {"srun": SRUN, "scontrol": SCONTROL, "python3": own_python}.items():
         (tmp_path / name).write_text(text)

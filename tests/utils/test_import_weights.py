@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.nets.cases import PUBLISHED, create_small, train_like, weights_of
+from utils.config.load import REPOSITORY
 from utils.errors import UserError
 from utils.import_weights import main
 from utils.weights.files import network_info
@@ -218,12 +219,16 @@ def test_the_command_converts_networks_of_grey_images(tmp_path):
     assert network_info(target)["image_dims"] == [32, 32, 1]
 
 
+OURS = f"{REPOSITORY}/examples/weights/quickstart_ebm.weights.h5"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["{checkpoint}", "ebm.h5"], "the target ebm.h5 must end in .weights.h5"),
         (["{checkpoint}", "{folder}/a.weights.h5", "--width", "9"], "of another shape"),
         (["nowhere.ckpt", "{folder}/a.weights.h5"], "weights nowhere.ckpt not found"),
+        ([OURS, "{folder}/a.weights.h5"], f"{OURS} is in the project's format already: configs"),
         (["a.ckpt", "a.weights.h5", "--width", "0"], "argument --width: must be int >= 1, not 0"),
     ],
 )

@@ -80,6 +80,18 @@ def test_a_killed_work_goes_on_to_the_same_pictures(source, tmp_path, monkeypatc
         np.testing.assert_array_equal(whole[name], part[name])
 
 
+def test_a_picture_that_comes_meanwhile_changes_no_other(source, tmp_path):
+    run(source, tmp_path / "whole")
+    changes = ["batch_size=4", "langevin_steps=2"]
+    work = tool.open_work("configs_attack/smoke.py", str(source), str(tmp_path / "out"), changes)
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(source / "cat" / "-.png")
+    tool.purify_all(work)
+    whole, found = pictures(tmp_path / "whole"), pictures(tmp_path / "out")
+    assert list(found) == list(whole)
+    for name in whole:
+        np.testing.assert_array_equal(found[name], whole[name])
+
+
 @pytest.mark.parametrize("name", ["own.npz", "part_000000000.npz"])  # of a shard
 def test_an_npz_keeps_its_order_and_whatever_else_it_holds(tmp_path, rng, name):
     images = rng.integers(0, 255, (6, 32, 32, 3)).astype(np.uint8)

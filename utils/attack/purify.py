@@ -73,7 +73,7 @@ def open_work(path: str, source: str, target: str, overrides: Sequence[str]) -> 
 
 def purify_all(work: Work) -> None:
     """Purify all pictures that are not written yet, and write the note `purify.json`."""
-    replicas, dataset = Replicas(work.config), load_data(work.config, "train")
+    replicas, dataset = Replicas(work.config), load_data(work.config, "train", work.source)
     purify = make_purify(work.config, create_potential(work.config, replicas))
     note = claim(work)
     batch = work.config["batch_size"]

@@ -77,7 +77,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("data_epsilon", LEARN_EBM, number(ge=0), REQUIRED, "standard deviation of the noise added to the data that the EBM learns on"),
         Key("data_epsilon", FID, number(ge=0) | None, None,
             "standard deviation of the noise added to the data whose energy is compared with that of samples; None: as stored in `ebm_weights`, else 0"),
-        Key("data_corrupt", ALL, Literal["skip", "stop"], "skip", "`skip`: name a damaged picture and leave it out; `stop`: end the run"),
+        Key("data_corrupt", ALL, Literal["skip", "stop"], "skip", "`skip`: name a damaged picture and leave it out; `stop`: end the run", True),
         Key("data_memory", ALL, whole(ge=0), 1024, "MB of decoded pictures kept in memory; larger sets are decoded each time they are read"),
     ),
     "networks": (

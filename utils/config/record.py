@@ -1,10 +1,11 @@
 """The record of a config, `config.epsilon`: made by pydantic from the table of keys."""
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from utils.config.keys import Key
 from utils.config.kinds import LARGEST, label
@@ -47,7 +48,16 @@ def read(written: Mapping[str, Any], known: Mapping[str, Key]) -> tuple[Config |
 
 def _wrong(name: str, value: Any, key: Key) -> str:
     limit = " below 2**31" if isinstance(value, int | float) and value > LARGEST else ""
-    return f"'{name}' must be {label(key.kind)}{limit}, not {' '.join(repr(value).split())}"
+    shown = " ".join(repr(value).split())
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    quotes = f" (as text: {name}='\"{shown}\"')" if is_number and _takes(key.kind, shown) else ""
+    return f"'{name}' must be {label(key.kind)}{limit}, not {shown}{quotes}"
+
+
+def _takes(kind: Any, text: str) -> bool:
+    with contextlib.suppress(ValidationError):
+        return TypeAdapter(kind).validate_python(text) == text
+    return False
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from utils.config.checks import EMBEDDED, data_name
-from utils.config.command_line import Parser
+from utils.config.command_line import Parser, path
 from utils.data.prepare import prepare
 from utils.data.report import report_builder, report_dataset, report_missing
 from utils.data.sets import Dataset
@@ -28,9 +28,13 @@ from utils.seeds import Purpose, host_rng
 def main(argv: Sequence[str] | None = None) -> None:
     """Report the data of a config, prepare them with --prepare, and save example images."""
     parser = Parser(prog="python3 -m utils.data", description=main.__doc__)
-    parser.add_argument("config", help="config file, in the working directory or the repository")
+    parser.add_argument(
+        "config", type=path, help="config file, in the working directory or the repository"
+    )
     parser.add_argument("--prepare", action="store_true", help="download and prepare the data set")
-    parser.add_argument("--manual-dir", help="folder of files to use instead of downloads")
+    parser.add_argument(
+        "--manual-dir", type=path, help="folder of files to use instead of downloads"
+    )
     parser.add_argument("--set", metavar="KEY=VALUE", action="extend", nargs="+", default=[])
     arguments = parser.parse_args(argv)
     tf.config.list_physical_devices()  # whose log lines belong before our own

@@ -61,14 +61,15 @@ def decode_as_tfds(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
 
 
-def _decode_by_pillow(encoded: bytes) -> np.ndarray:
+def _decode_by_pillow(encoded: bytes | np.ndarray) -> np.ndarray:
     """Decode formats that TensorFlow refuses or decodes with wrong colours: BMP, GIF, WEBP.
 
     Returns an empty array for a damaged file, because TensorFlow would print the traceback of an
-    error raised here.
+    error raised here. Outside a graph the bytes come in an array of no dimension.
     """
+    content = encoded.item() if isinstance(encoded, np.ndarray) else encoded
     try:
-        with Image.open(io.BytesIO(encoded), formats=PILLOW_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=PILLOW_FORMATS) as image:
             return np.asarray(image.convert("RGB"))
     except Exception:  # Pillow raises many types of errors for damaged files
         return np.zeros((0, 0, 3), np.uint8)

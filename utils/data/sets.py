@@ -17,7 +17,7 @@ from utils.data import pictures
 from utils.data.pictures import Augmentation
 from utils.data.sources import CHUNK, Source, all_labels, one_line_read_errors, untuned
 from utils.devices.strategy import CORES
-from utils.errors import UserError
+from utils.errors import UserError, recorded_how_to_resume
 
 READ_BATCH = 512  # records decoded at once when a set is read into memory
 
@@ -174,9 +174,11 @@ class StreamedDataset:
         for index in sorted({*indices.tolist()} - self.corrupt):
             name = self.source.describe(index)
             if self.on_corrupt == "stop":
+                resume = recorded_how_to_resume("")
                 raise UserError(
-                    f"data set {self.name}: picture cannot be decoded: {name}; replace it, or "
-                    "add --set data_corrupt=skip to leave such pictures out"
+                    f"data set {self.name}: picture cannot be decoded: {name}; to leave it out add "
+                    f"--set data_corrupt=skip{resume and f' ({resume})'}, or replace it and begin "
+                    "anew"
                 )
             self.corrupt.add(index)
             print(

@@ -40,14 +40,16 @@ DATA_KEYS = (
 OPENERS = {"image_folder": open_folder, "npz": open_npz}  # any other data_type is a TFDS name
 
 
-def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
-    """Open a split (default: the config's) of a config's data set.
+def load_data(
+    config: Mapping[str, Any], split: str | None = None, source: Source | None = None
+) -> Dataset:
+    """Open a split (default: the config's) of a config's data set, or take its opened `source`.
 
     It is kept in memory if its decoded pictures take at most `data_memory` MB, and if no random
     crop precedes the resize. Raises UserError for missing or unfit data.
     """
     usual = config.get("split") or "train"
-    source = open_source(config, split or usual)
+    source = source or open_source(config, split or usual)
     padded = data_name(config) in PADDED_CROPS
     crop = bool(config.get("random_crop"))
     augmentation = Augmentation(
@@ -77,6 +79,8 @@ def load_data(config: Mapping[str, Any], split: str | None = None) -> Dataset:
 
 def open_source(config: Mapping[str, Any], split: str) -> Source:
     """Return a split of a config's data set, restricted to its `data_labels`."""
+    if config["data_type"] == "generator":
+        raise UserError("'data_type' is 'generator', which is no data set: name another")
     source = OPENERS.get(config["data_type"], open_tfds)(config, split)
     if config.get("data_labels"):
         source = keep_classes(source, config["data_labels"])

@@ -9,6 +9,8 @@ import tensorflow as tf
 from utils.errors import UserError, first_line
 from utils.files.whole import join
 
+LOST = "lost+found"
+
 
 class Listing(NamedTuple):
     """The visible names of a folder, sorted; names that are not UTF-8 are escaped."""
@@ -21,14 +23,17 @@ class Listing(NamedTuple):
 def list_folder(path: str) -> Listing:
     """Return the contents of a folder, without hidden names such as `.DS_Store`.
 
-    Raises UserError for a folder that cannot be read.
+    `lost+found`, which Linux file systems keep for themselves, is hidden, too. Raises UserError for
+    a folder that cannot be read.
     """
     try:
         entries = sorted(_remote(path) if "://" in path else _local(path))
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"folder {path} cannot be read: {reason}") from error
-    visible = [(name, kind) for name, kind in entries if not name.startswith(".")]
+        raise UserError(
+            f"folder {path} cannot be read: {reason}; make it readable, or move it away"
+        ) from error
+    visible = [(name, kind) for name, kind in entries if not name.startswith(".") and name != LOST]
     return Listing(*([n for n, kind in visible if kind == field] for field in Listing._fields))
 
 

@@ -28,10 +28,11 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def write_npz(path: str, arrays: Mapping[str, np.ndarray | str | int]) -> None:
-    """Write arrays by name, none of them `file` or `allow_pickle`, whole or not at all."""
-    with whole_file(path) as temporary:
-        # The names above are those of np.savez's own arguments.
-        np.savez(temporary, **arrays)  # pyright: ignore[reportArgumentType]
+    """Write arrays by name whole or not at all, as np.savez does, which lacks the name `file`."""
+    with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

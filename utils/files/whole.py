@@ -17,6 +17,8 @@ import tensorflow as tf
 from utils.errors import UserError, first_line, recorded_how_to_resume
 
 TEMPORARY = ".tmp-"  # the names of unfinished files begin with this
+ENDING = 40  # characters of a file's name that the name of the unfinished one keeps
+UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)  # errors of a path, not of a disk
 
 
 def join(folder: str, *names: str) -> str:
@@ -33,7 +35,7 @@ def whole_file(path: str) -> Iterator[str]:
     then unchanged.
     """
     remote = "://" in path
-    name = f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{PurePosixPath(path).name}"
+    name = f"{TEMPORARY}{uuid.uuid4().hex[:8]}-{PurePosixPath(path).name[-ENDING:]}"
     folder = tempfile.mkdtemp() if remote else os.path.dirname(path) or "."
     temporary = os.path.join(folder, name)
     try:
@@ -77,6 +79,8 @@ def one_line_write_errors(path: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError | tf.errors.NotFoundError):
             raise UserError(f"cannot write {path}: its folder does not exist") from error
         reason = getattr(error, "strerror", None) or first_line(error)
+        if getattr(error, "errno", None) in UNFIT:
+            raise UserError(f"cannot write {path}: {reason}; choose another name") from error
         raise UserError(
             f"cannot write {path}: {reason}; free some space or make the folder writable, then "
             + recorded_how_to_resume("start again")
@@ -104,7 +108,7 @@ def require_writable(folder: str, key: str) -> None:
     except OSError as error:
         raise UserError(
             f"'{key}' {folder}: cannot write to {there}: {error.strerror}; choose another folder, "
-            f"for example --set {key}={Path.home() / 'runs'}"
+            f"for example --set {key}={os.path.expanduser('~/runs')}"
         ) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import utils.before_tensorflow
 
-from utils.config.command_line import Parser
+from utils.config.command_line import Parser, path
 from utils.errors import one_line_errors
 from utils.report.pages import write_page
 
@@ -21,7 +21,9 @@ paths: move or send the whole folder, or use --single-file."""
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = Parser(prog="python3 -m utils.report", description=DESCRIPTION)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder of any script")
+    parser.add_argument(
+        "runs", nargs="+", type=path, metavar="RUN", help="run folder of any script"
+    )
     parser.add_argument(
         "--single-file",
         action="store_true",

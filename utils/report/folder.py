@@ -49,11 +49,12 @@ class RunFolder:
         return tf.io.gfile.exists(join(self.path, name))
 
     def content(self, name: str) -> bytes:
-        """Return the content of a file, b"" if it is missing."""
-        if not self.has(name):
+        """Return the content of a file, b"" if it is missing or cannot be read."""
+        try:
+            with tf.io.gfile.GFile(join(self.path, name), "rb") as file:
+                return file.read()
+        except (tf.errors.NotFoundError, tf.errors.PermissionDeniedError):
             return b""
-        with tf.io.gfile.GFile(join(self.path, name), "rb") as file:
-            return file.read()
 
     def record(self, name: str) -> dict[str, Any]:
         """Return the content of a JSON file, {} if it is missing or damaged."""

@@ -17,6 +17,7 @@ from utils.config import keys
 from utils.config.checks import trains_generator
 from utils.config.load import CONFIG_FILE, REPOSITORY, Command, write_run_config
 from utils.config.run_dir import has_begun
+from utils.config.unread_keys import READ
 from utils.data.sets import Dataset
 from utils.errors import UserError
 from utils.files.fingerprints import difference, fingerprint
@@ -153,7 +154,8 @@ def frozen_keys(command: Command) -> list[str]:
     learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
     if learned and trains_generator(command.config):
         learned.add("gen_weights")
-    return [name for name in FROZEN if name not in learned]
+    read = READ[command.script](command.config)
+    return [name for name in FROZEN if name not in learned and read.get(name, True)]
 
 
 def frozen_files(command: Command) -> dict[str, list[str]]:
@@ -251,4 +253,5 @@ def _copy(source: Path, target: str) -> None:
     if "://" in target:
         tf.io.gfile.copy(str(source), target, overwrite=True)
     else:
-        shutil.copy(source, target)
+        Path(target).unlink(missing_ok=True)  # older versions copied the permissions, too
+        shutil.copyfile(source, target)

@@ -174,7 +174,8 @@ class ChainProgress:
 
 def make_board(folder: str) -> tf.summary.SummaryWriter:
     """Return the TensorBoard writer of a run folder."""
-    return tf.summary.create_file_writer(join(folder, "logs"))
+    with one_line_write_errors("logs"):
+        return tf.summary.create_file_writer(join(folder, "logs"))
 
 
 def to_board(board: tf.summary.SummaryWriter, step: int, metrics: Mapping[str, float]) -> None:

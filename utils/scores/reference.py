@@ -19,6 +19,7 @@ from utils.scores.extractors import Extractor
 from utils.scores.frechet import Moments, Statistics, load_statistics, save_statistics
 
 KERNEL_IMAGES = 10_000  # features kept for KID: 10 subsets of the usual 1,000 images
+LONGEST_LABELS = 80  # characters of labels in a file's name; the metadata have all of them
 
 
 def statistics_of(
@@ -85,6 +86,8 @@ def reference_path(
 ) -> str:
     """Return the path of the stored statistics of a run's data; its name describes them."""
     labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
+    if len(labels) > LONGEST_LABELS:
+        labels = f"_{digest({'labels': labels})[:12]}"
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
     name += "" if extractor.quantize else "_unrounded_data"

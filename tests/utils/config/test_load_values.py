@@ -51,6 +51,16 @@ def test_networks_of_colour_images_refuse_grey_ones(script, change, said):
     assert said in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["exp_name", "exp_dir", "data_dir", "split"])
+def test_a_text_of_digits_is_told_to_be_quoted(name):
+    with pytest.raises(UserError) as refusal:
+        load_config(BASE, [f"{name}=2024"])
+    assert f"not 2024 (as text: {name}='\"2024\"')" in str(refusal.value)
+    assert load_config(BASE, [f'{name}="2024"'])[name] == "2024"
+    with pytest.raises(UserError, match=r"'seed' must be int .*, not -1$"):
+        load_config(BASE, ["seed=-1"])
+
+
 def test_paths_that_this_run_does_not_load_may_be_empty():
     """A frozen generator's path matters only where a generator is built."""
     config = load_config("configs/cifar10_prior_sngan.py", ["gen_weights=g.weights.h5"])

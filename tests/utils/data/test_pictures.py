@@ -102,7 +102,9 @@ def encoded(rng, mode: str, ending: str, **settings) -> tuple[bytes, np.ndarray]
 )
 def test_every_kind_of_file_has_pillows_colours(rng, mode, ending):
     file, wanted = encoded(rng, mode, ending)
-    np.testing.assert_array_equal(pictures.decode(file), wanted)
+    np.testing.assert_array_equal(pictures.decode(tf.constant(file)), wanted)
+    (read,) = tf.data.Dataset.from_tensors(file).map(pictures.decode)
+    np.testing.assert_array_equal(read, wanted)
 
 
 @pytest.mark.parametrize("settings", [{"quality": 95}, {"subsampling": 0}, {"progressive": True}])

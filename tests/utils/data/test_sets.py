@@ -166,7 +166,13 @@ def test_damaged_pictures_stop_the_run_if_the_config_says_so(config, image_folde
     with pytest.raises(UserError, match="cannot be decoded") as error:
         list(evaluation_batches(load_data({**config, "data_corrupt": "stop"}), 5))
     assert name in str(error.value)
+    assert "to leave it out add --set data_corrupt=skip, or" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_generator_is_no_data_set():
+    with pytest.raises(UserError, match="'generator', which is no data set: name another"):
+        load_data({"data_type": "generator", "image_dims": [32, 32, 3]})
 
 
 def test_a_data_set_of_damaged_pictures_is_refused(config, image_folder):

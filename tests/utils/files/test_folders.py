@@ -18,7 +18,7 @@ def folder(tmp_path):
     """Return a folder in which macOS, a notebook and another system left something."""
     for name in ("b.png", "a.png", *HIDDEN[:-1]):
         (tmp_path / name).write_bytes(b"")
-    for name in ("dog", "cat.png", HIDDEN[-1]):
+    for name in ("dog", "cat.png", "lost+found", HIDDEN[-1]):
         (tmp_path / name).mkdir()
     (tmp_path / "gone.png").symlink_to("nowhere.png")
     (tmp_path / "there.png").symlink_to("a.png")

@@ -83,6 +83,14 @@ def _write_and_fail(path: str) -> None:
         file.write(str(1 / 0))
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    longest = tmp_path / f"{'é' * 125}.json"  # 255 bytes
+    write_json(str(longest), {})
+    assert os.listdir(tmp_path) == [longest.name]
+    with pytest.raises(UserError, match="File name too long; choose another name"):
+        write_json(f"{longest}s", {})
+
+
 def test_a_full_disk_is_one_line():
     with (
         pytest.raises(UserError, match=r"cannot write a\.txt: No space left on device; free some"),

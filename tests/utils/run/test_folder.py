@@ -157,6 +157,21 @@ def test_the_copy_of_the_code_is_that_of_this_repository_and_the_config(
     assert all((REPOSITORY / pattern).is_file() for pattern in patterns)
 
 
+def test_the_copy_of_a_read_only_file_can_be_written_again(tmp_path):
+    source, target = tmp_path / "train.py", tmp_path / "code" / "train.py"
+    source.write_text("script")
+    source.chmod(0o444)
+    for _ in range(2):
+        folder_module._copy(source, str(target))
+        assert target.stat().st_mode & 0o200
+
+
+def test_weights_that_a_run_does_not_read_are_not_held_to_anything(begin, data_dir):
+    go_on = begin(f"data_dir={data_dir}", "mcmc_init=noise", "gen_weights=examples/weights")
+    assert "gen_weights" not in _recorded()["weights"]
+    go_on()
+
+
 def test_a_dry_run_of_a_resume_keeps_no_hashes(begin, tmp_path):
     begin("data_type=image_folder", f"data_dir={_pictures(tmp_path / 'mine', 0)}")
     shutil.rmtree("runs/reference")

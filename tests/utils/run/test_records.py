@@ -85,6 +85,11 @@ def test_the_time_that_is_left_leaves_the_first_update_out(monkeypatch, capsys, 
     assert ("<02:58" if terminal else "03:00 left") in (told.err if terminal else told.out)
 
 
+def test_a_folder_for_tensorboard_that_cannot_be_made_is_one_line():
+    with pytest.raises(UserError, match="cannot write logs"):
+        make_board("/proc/nothing")
+
+
 def test_tensorboard_has_the_pictures_that_lie_in_the_run_folder(tmp_path, rng):
     """By the same names; those without a step, as data, are of step 0."""
     (tmp_path / "shortrun").mkdir()

@@ -60,6 +60,18 @@ def test_a_folder_of_pictures_is_another_data_set_with_one_more(tmp_path, extrac
     assert len(seen) == 2
 
 
+def test_statistics_of_many_classes_have_a_name_that_a_disk_takes(npz, extractor):
+    config = npz("data.npz")
+    metadata = data_metadata(config, extractor, load_data(config))
+    classes = [f"n{number:08}" for number in range(100)]
+    paths = {
+        reference_path({**config, "data_labels": classes[:count]}, extractor, metadata)
+        for count in (1, 99, 100)
+    }
+    assert len(paths) == 3
+    assert max(len(path.rpartition("/")[2]) for path in paths) < 200
+
+
 def test_grey_images_have_statistics_of_their_own(npz, extractor):
     config = npz("data.npz")
     assert kept_at(config, extractor) != kept_at({**config, "image_dims": [32, 32, 1]}, extractor)
