@@ -27,6 +27,7 @@ BUDGETS = {  # by norm and attack, in 1/255
     **{("l2", name): 100.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
     ("linf", "square"): 14.0, ("l2", "square"): 600.0,
 }  # fmt: skip
+DRAWS = {"square": 3}  # of a random search chance decides one or two images in a hundred
 STEPS = {"pgd": 20, "apgd_ce": 20, "apgd_dlr": 20, "square": 100}
 
 
@@ -56,12 +57,13 @@ def seeded_toolbox(monkeypatch, rng):
     monkeypatch.setattr("random.random", rng.random)
 
 
-def ours(bare: Bare, norm: str, name: str) -> float:
-    """Return the robust accuracy under our attack."""
+def ours(bare: Bare, norm: str, name: str, seed: int) -> float:
+    """Return the robust accuracy under our attack with a seed."""
     size = BUDGETS[norm, name]
     own = {"attack": name, "adv_norm": norm, "adv_eps": size, "adv_eta": size / 4}
     steps = STEPS[name] + name.startswith("apgd")  # its last round returns to the best image
-    config = {**bare.config, **own, "adv_steps": steps, "adv_rand_start": False}
+    own |= {"seed": seed, "adv_steps": steps, "adv_rand_start": False}
+    config = {**bare.config, **own}
     defense = Defense(config, cpus(), None, make_classify(config, bare.network))
     return attack_batch(config, defense, bare.batch, lambda *_: None)["class_path"][-1].mean()
 
@@ -122,7 +124,9 @@ def by_art(bare: Bare, norm: str, name: str) -> float:
     [("pgd", by_foolbox), *((name, by_art) for name in ("apgd_ce", "apgd_dlr", "square"))],
 )
 def test_ours_is_as_strong_as_that_of_others(bare, norm, name, theirs):
-    left, ours_left = theirs(bare, norm, name), ours(bare, norm, name)
+    draws = range(DRAWS.get(name, 1))
+    left = np.mean([theirs(bare, norm, name) for _ in draws])
+    ours_left = np.mean([ours(bare, norm, name, seed) for seed in draws])
     assert 0.3 <= left <= 0.7, "a budget at which attacks can be told apart"
     # Of random search chance decides, and in L2 the toolbox loses images to NaN.
     stronger, weaker = (0.06, 0.02) if name == "square" else (0.02, 0.005)
