@@ -103,7 +103,7 @@ def _skipped(listed: dict[str, Listing]) -> list[str]:
         counts.append(f"files that are no pictures: {len(others):,} ({_some(endings)})")
     broken = [name for inside in listed.values() for name in inside.unreadable]
     if broken:
-        counts.append(f"broken links, or names not in UTF-8: {len(broken):,} ({_some(broken)})")
+        counts.append(f"broken links, pipes, names not in UTF-8: {len(broken):,} ({_some(broken)})")
     return counts
 
 

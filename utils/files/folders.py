@@ -17,7 +17,7 @@ class Listing(NamedTuple):
 
     files: list[str]
     folders: list[str]
-    unreadable: list[str]  # broken links, and names that TensorFlow cannot open
+    unreadable: list[str]  # broken links, pipes and the like, names that TensorFlow cannot open
 
 
 def list_folder(path: str) -> Listing:
@@ -45,8 +45,10 @@ def _local(folder: str) -> Iterator[tuple[str, str]]:
             is_broken = entry.is_symlink() and not os.path.exists(entry.path)
             if is_broken or name.encode() != entry.name:
                 yield name, "unreadable"
-            else:
-                yield name, "folders" if entry.is_dir() else "files"
+            elif entry.is_dir():
+                yield name, "folders"
+            else:  # to read a pipe would wait for its writer
+                yield name, "files" if entry.is_file() else "unreadable"
 
 
 def _remote(url: str) -> Iterator[tuple[str, str]]:

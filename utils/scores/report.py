@@ -31,7 +31,7 @@ class Score:
     `of` names the images; `checkpoint` is None for data, `steps` for images without a chain. `kid`
     and its standard error are None if the reference has no features; the error alone is None if
     there are too few images. `kid_change` is KID less that of the starts of the same chains, over
-    the same subsets, so that its standard error is the smaller one of paired differences.
+    the same subsets, with the standard error of paired differences.
     `classes` are those of `describe_classes`, where features are those of a classifier.
     """
 

@@ -52,7 +52,7 @@ def test_what_is_passed_over_is_counted_in_one_line(pets, capsys):
     assert open_pictures(pets).num_examples == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        f"warning: {pets}: skipped: files that are no pictures: 2 (.txt); broken links, or "
+        f"warning: {pets}: skipped: files that are no pictures: 2 (.txt); broken links, pipes, "
         "names not in UTF-8: 1 (2.png); pictures one folder too deep: 2 (dog/more); folders "
         "without pictures: 2 (bird, export.png)"
     )
@@ -63,7 +63,7 @@ def test_the_original_fid_reads_the_same_files(pets, capsys):
     (pets / "dog" / "2.png").symlink_to("nowhere.png")
     folder = str(pets / "dog")
     assert image_files(folder) == [f"{folder}/0.png", f"{folder}/1.webp"]
-    assert "broken links, or names not in UTF-8: 1 (2.png)" in capsys.readouterr().err
+    assert "broken links, pipes, names not in UTF-8: 1 (2.png)" in capsys.readouterr().err
 
 
 def test_labels_beside_splits_are_refused_with_what_to_do(pets):

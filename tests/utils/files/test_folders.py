@@ -22,6 +22,7 @@ def folder(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "gone.png").symlink_to("nowhere.png")
     (tmp_path / "there.png").symlink_to("a.png")
+    os.mkfifo(tmp_path / "pipe.png")
     with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb"):
         pass
     return tmp_path
@@ -33,12 +34,12 @@ def test_hidden_names_are_nothing_and_files_are_no_folders(folder):
     assert listed.folders == ["cat.png", "dog"]
 
 
-def test_broken_links_and_names_that_are_not_utf8_are_told_apart(folder):
-    assert list_folder(str(folder)).unreadable == [r"caf\xe9.png", "gone.png"]
+def test_broken_links_pipes_and_names_that_are_not_utf8_are_told_apart(folder):
+    assert list_folder(str(folder)).unreadable == [r"caf\xe9.png", "gone.png", "pipe.png"]
 
 
 def test_urls_are_listed_as_local_folders_are(folder):
-    for name in ("gone.png", os.fsdecode(b"caf\xe9.png")):
+    for name in ("gone.png", "pipe.png", os.fsdecode(b"caf\xe9.png")):
         os.remove(folder / name)
     assert list_folder(f"file://{folder}") == list_folder(str(folder))
 
