@@ -29,7 +29,13 @@ from utils.attack.record import Record, save_examples
 from utils.attack.task import Batch
 from utils.attack.verification import at_the_end
 from utils.config.load import parse_command
-from utils.data.streams import Dataset, evaluation_batches, load_data, require_labels
+from utils.data.sets import Dataset
+from utils.data.streams import (
+    evaluation_batches,
+    load_evaluation,
+    require_label_of_each,
+    require_labels,
+)
 from utils.errors import UserError, one_line_errors, record_memory_key
 from utils.files.whole import join
 from utils.replicas import Replicas
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = parse_command("attack", __doc__, argv)
     replicas = Replicas(command.config)
     config = command.config | {"pieces": replicas.pieces}  # as `config.json` records it
-    dataset = load_data(config, config["split"])
+    dataset = load_evaluation(config, config["split"])
     class_names = require_labels(dataset)
     first, last = batch_range(config, dataset)
     defense = create_defense(config, class_names, replicas)
@@ -172,6 +178,7 @@ def batches_from(
         dataset, config["batch_size"], seed=seed, purpose=Purpose.ATTACK, start=first - 1
     )
     for _, (images, labels, indices) in zip(range(first, last), batches, strict=False):
+        require_label_of_each(dataset, labels)
         yield Batch(images, numbers[labels], indices)
 
 

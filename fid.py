@@ -24,7 +24,7 @@ import numpy as np
 
 from utils.config.load import parse_command
 from utils.data.sets import Dataset
-from utils.data.streams import load_data
+from utils.data.streams import load_evaluation
 from utils.errors import Diverged, one_line_errors
 from utils.learning.learners import SavedNetwork
 from utils.mcmc.image_chains import (
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         measure_density(command, replicas, networks, make_chain(config, networks))
         return
     scores, from_data = config["exp_type"] != "sample", config["mcmc_init"] == "data"
-    dataset = load_data(config) if scores or from_data else None
+    dataset = load_evaluation(config) if scores or from_data else None
     sampler = Sampler(
         config, replicas, make_start(config, networks), make_chain(config, networks),
         dataset if from_data else None,

@@ -25,6 +25,7 @@ from utils.data.streams import (
     TrainingStream,
     evaluation_batches,
     load_data,
+    require_label_of_each,
     require_labels,
 )
 from utils.devices.pieces import joined, split
@@ -145,6 +146,7 @@ def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str,
     """Return mean loss and accuracy on a whole split, including its last, partial batch."""
     losses, hits = [], []
     for images, labels, _ in evaluation_batches(dataset, batch_size):
+        require_label_of_each(dataset, labels)
         logits = classify(images)
         losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits).numpy())
         hits.append(logits.argmax(axis=1) == labels)
@@ -155,10 +157,14 @@ def evaluate(classify: Callable, dataset: Dataset, batch_size: int) -> dict[str,
 def check_classes(config: Mapping[str, Any], train: Dataset, test: Dataset) -> list[str]:
     """Return the names of the classes.
 
-    Raises UserError for splits without labels or with different classes, and where the number of
-    class weights is not that of classes.
+    Raises UserError for splits without labels, with one class, or with different ones, and where
+    the number of class weights is not that of classes.
     """
     known, tested = (list(require_labels(dataset)) for dataset in (train, test))
+    if len(known) < 2:
+        raise UserError(
+            f"data set {train.name} has one class, {known[0]}: a classifier needs two or more"
+        )
     if tested != known[: len(tested)]:
         raise UserError(
             f"split '{TRAIN_SPLIT}' has the classes {', '.join(known)}, split "
@@ -216,11 +222,15 @@ def plot_curves(metrics: Metrics, folder: str) -> None:
 
 def report_best(run: Training) -> None:
     """Print the epoch of the highest test accuracy (the first of equals); write `best.json`."""
-    accuracy = run.metrics.series("test_accuracy")
+    accuracy, loss = (run.metrics.series(f"test_{name}") for name in ("accuracy", "loss"))
+    accuracy = np.where(np.isfinite(loss), accuracy, np.nan)  # not of weights that diverged
+    if np.isnan(accuracy).all():
+        print("no epoch is the best: all tested weights have diverged")
+        return
     epoch = int(np.nanargmax(accuracy))
     best = {
         "epoch": epoch + 1,
-        "test_accuracy": accuracy[epoch],
+        "test_accuracy": float(accuracy[epoch]),
         "chosen_among_tests": int(np.isfinite(accuracy).sum()),
     }
     print("best epoch: {epoch}, test accuracy {test_accuracy:.4f} (chosen among "

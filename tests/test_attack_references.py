@@ -27,7 +27,7 @@ BUDGETS = {  # by norm and attack, in 1/255
     **{("l2", name): 100.0 for name in ("pgd", "apgd_ce", "apgd_dlr")},
     ("linf", "square"): 14.0, ("l2", "square"): 600.0,
 }  # fmt: skip
-DRAWS = {"square": 3}  # of a random search chance decides one or two images in a hundred
+DRAWS = {"square": 3}  # of a random search chance decides two images in a hundred
 STEPS = {"pgd": 20, "apgd_ce": 20, "apgd_dlr": 20, "square": 100}
 
 
@@ -61,7 +61,7 @@ def ours(bare: Bare, norm: str, name: str, seed: int) -> float:
     """Return the robust accuracy under our attack with a seed."""
     size = BUDGETS[norm, name]
     own = {"attack": name, "adv_norm": norm, "adv_eps": size, "adv_eta": size / 4}
-    steps = STEPS[name] + name.startswith("apgd")  # its last round returns to the best image
+    steps = STEPS[name] + (name != "pgd")  # the last round of others returns to the best image
     own |= {"seed": seed, "adv_steps": steps, "adv_rand_start": False}
     config = {**bare.config, **own}
     defense = Defense(config, cpus(), None, make_classify(config, bare.network))
@@ -128,6 +128,7 @@ def test_ours_is_as_strong_as_that_of_others(bare, norm, name, theirs):
     left = np.mean([theirs(bare, norm, name) for _ in draws])
     ours_left = np.mean([ours(bare, norm, name, seed) for seed in draws])
     assert 0.3 <= left <= 0.7, "a budget at which attacks can be told apart"
-    # Of random search chance decides, and in L2 the toolbox loses images to NaN.
-    stronger, weaker = (0.06, 0.02) if name == "square" else (0.02, 0.005)
+    # Square's are 2 points and twice the error of the difference (1.5, from twelve draws of each).
+    # In L2 the toolbox loses images to NaN.
+    stronger, weaker = (0.06, 0.05) if name == "square" else (0.02, 0.005)
     assert left - stronger <= ours_left <= left + weaker

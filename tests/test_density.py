@@ -174,6 +174,14 @@ def test_a_mistake_is_one_clear_line_before_any_chain_runs(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_base_larger_than_the_memory_is_told_at_the_start(data_dir, monkeypatch, capsys):
+    monkeypatch.setattr("utils.density.evaluation.free_memory", lambda: 10**8)
+    changes = [*SMALL, f"data_dir={data_dir}", "ais_base=full"]
+    with pytest.raises(SystemExit):
+        fid.main(["configs_fid/smoke.py", "--dry-run", "--set", *changes])
+    assert "needs 0.5 GiB of memory, but 0.1 GiB are free: add" in capsys.readouterr().err
+
+
 def test_energies_that_are_not_finite_are_told_before_any_chain_runs(run, capsys):
     with pytest.raises(SystemExit):
         run("mcmc_temp=1e-300")

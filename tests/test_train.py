@@ -233,6 +233,17 @@ def test_a_prior_is_part_of_the_potential_and_never_changes(run, finished):
     assert weights.read_bytes() == before
 
 
+def test_a_frozen_generator_may_move_and_a_trained_one_has_no_other_start(run, finished, capsys):
+    weights = finished / "checkpoints" / "gen_4.weights.h5"
+    frozen = run("update_generator=False", f"gen_weights={shutil.copy(weights, 'gen.weights.h5')}")
+    moved = Path("gen.weights.h5").rename("moved.weights.h5")
+    resume(frozen, f"gen_weights={moved}", "num_training_steps=5")
+    assert len(rows(frozen)) == 5
+    with pytest.raises(SystemExit):
+        resume(finished, f"gen_weights={moved}", "num_training_steps=5")
+    assert "'gen_weights': the run trains these weights" in capsys.readouterr().err
+
+
 def test_a_damaged_state_is_named_and_the_one_before_is_used(finished, tmp_path, capsys):
     folder = Path(shutil.copytree(finished, tmp_path / "damaged"))
     part = folder / "state" / "4" / "ebm.npz"

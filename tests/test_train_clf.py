@@ -102,13 +102,14 @@ def test_rows_over_replicas_are_rows_alone():
         ("image_dims=[32,48,3]", "'image_dims' must be [size, size, 3]"),
         ("data_type=generator", "'data_type' must be a data set"),
         ("class_weights=[1,1,1]", "3 numbers for 2 classes"),
+        ("data_labels=['Flags'] class_weights=None", "has one class, Flags"),
         ("clf_depth=11", "'clf_depth' must be 10, 16"),
         ("momentum=0", "'nesterov' needs 'momentum'"),
     ],
 )
 def test_mistakes_are_one_clear_line(run, capsys, change, words):
     with pytest.raises(SystemExit) as stop:
-        run(change)
+        run(*change.split())
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
 

@@ -34,7 +34,7 @@ def trains_generator(config: Mapping[str, Any]) -> bool:
 
 
 def _check_devices(config: Config) -> list[str]:
-    problems = []
+    problems, together = [], config.get("chain_batch") or config.batch_size
     if config.num_replicas > 1 and config.device_type != "cpu":
         problems.append("'num_replicas' is for device_type 'cpu': gpu and tpu use all devices")
     if config.threads is not None and config.device_type != "cpu":
@@ -43,7 +43,7 @@ def _check_devices(config: Config) -> list[str]:
         problems.append(
             f"'batch_size' {config.batch_size} is no multiple of {config.num_replicas} replicas"
         )
-    elif (batch := config.batch_size // config.num_replicas) % (config.pieces or 1):
+    elif (batch := together // config.num_replicas) % (config.pieces or 1):
         problems.append(why_not_pieces(config.pieces, batch))
     return problems
 

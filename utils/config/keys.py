@@ -90,7 +90,7 @@ GROUPS = {  # title in `--help`: keys, in a reader's order
         Key("gen_type", CHAINS, OPTIONAL[Literal[*GENERATORS]], None, "generator network"),
         Key("gen_width", CHAINS, whole(ge=1) | None, None, "width of the generator; None: as in `gen_weights`, else the published width"),
         Key("z_sz", CHAINS, whole(ge=1), 128, "dimension of a latent"),
-        Key("gen_weights", LEARN_EBM, PATH, None, "weights that the generator starts from; None: random weights"),
+        Key("gen_weights", LEARN_EBM, PATH, None, "weights that the generator starts from; None: random weights", True),
         Key("gen_weights", FID, PATH, None, "generator whose images chains start from; None: random weights", True),
     ),
     "classifier": (

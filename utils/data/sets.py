@@ -45,6 +45,7 @@ class StreamedDataset:
         self.name, self.split, self.class_names = source.name, source.split, source.class_names
         self.num_examples, self.num_indices = source.num_records, source.num_indices
         self.has_labels, self.fingerprint = source.has_labels, source.fingerprint
+        self.spans = source.spans
         self.corrupt: set[int] = set()
         self.reported_grey = False
         self._decode = tf.function(self._decode_rows, autograph=False)  # one trace for all epochs
@@ -195,7 +196,7 @@ class MemoryDataset:
         """Decode all pictures of `stream` but damaged ones; raises UserError if none is left."""
         self.name, self.split, self.class_names = stream.name, stream.split, stream.class_names
         self.has_labels, self.num_indices = stream.has_labels, stream.num_indices
-        self.fingerprint = stream.fingerprint
+        self.fingerprint, self.spans = stream.fingerprint, stream.spans
         self.augmentation = stream.augmentation
         self.images, self.labels, self.indices = _read_all(stream)
         self.corrupt = stream.corrupt

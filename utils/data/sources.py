@@ -44,6 +44,7 @@ class Source:
     source's own order. Records come in that order for None, else shuffled by `rng`. `parse` turns a
     batch of records into encoded pictures (b, ...) and labels (b,) int64, `read` one encoded
     picture into (h, w, 3) uint8. `describe(index)` names a record in messages.
+    `spans` are its records in TFRecord files: (file, first, end).
     `fingerprint(kept, keep=False)` identifies the data, see `fingerprints.hash_files`: the user's
     own pictures by their contents, TFDS data sets by their version.
     """
@@ -59,6 +60,7 @@ class Source:
     read: Callable[[tf.Tensor], tf.Tensor]
     describe: Callable[[int], str]
     fingerprint: Callable[..., dict[str, Any]]
+    spans: tuple[tuple[str, int, int], ...] = ()
 
 
 def untuned(records: tf.data.Dataset) -> tf.data.Dataset:

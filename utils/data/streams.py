@@ -8,6 +8,7 @@ decoded as they are read.
 """
 
 import contextlib
+import itertools
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from utils.seeds import Purpose, host_rng
 MEMORY = 1024  # MB
 LOOKED_AT = 16  # pictures whose size and brightness are checked
 DARK = 32  # of 256 levels
-ORDER_SEED = 0  # of the order that reference images are taken from; the same for all runs
+ORDER_SEED = 0  # of the order that reference images are taken from, whatever the config's seed
 DATA_KEYS = (
     *("data_type", "data_dir", "data_download", "data_labels", "label_attribute", "data_flip"),
     *("data_corrupt", "data_memory", "split", "random_crop", "image_dims", "data_epsilon"),
@@ -75,6 +76,25 @@ def load_data(
     if augmentation.resized_crop or size > memory:
         return stream
     return MemoryDataset(stream)
+
+
+def load_evaluation(config: Mapping[str, Any], split: str | None = None) -> Dataset:
+    """Open a split, without augmentation, for scores and attacks."""
+    return load_data({**config, "random_crop": False, "data_flip": False}, split)
+
+
+def load_held_out(config: Mapping[str, Any], dataset: Dataset) -> Dataset:
+    """Open `heldout_split`; raises UserError if `dataset`, the data's split, has pictures of it."""
+    held_out = load_evaluation(config, config["heldout_split"])
+    for (name, first, end), (other, start, stop) in itertools.product(
+        held_out.spans, dataset.spans
+    ):
+        if name == other and max(first, start) < min(end, stop):
+            raise UserError(
+                f"'heldout_split' '{held_out.split}' has pictures of 'split' '{dataset.split}': "
+                "name a part that nothing is learned from"
+            )
+    return held_out
 
 
 def open_source(config: Mapping[str, Any], split: str) -> Source:
@@ -146,7 +166,7 @@ class TrainingStream:
         """Return the images and labels (b,) int64 of an update; raises UserError without labels."""
         require_labels(self.dataset)
         images, labels = self._read(update)
-        _refuse_unlabelled(self.dataset, labels)
+        require_label_of_each(self.dataset, labels)
         return images, labels
 
     def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -223,7 +243,7 @@ def first_images(
 ) -> Iterator[np.ndarray]:
     """Yield the images that scores use, from batch `start` on: at most `most` of the split.
 
-    They are (b, h, w, c) float32 in [-1, 1], in an order that is the same for every config.
+    They are (b, h, w, c) float32 in [-1, 1], in an order that no seed changes.
     """
     left = most - start * batch_size
     if left <= 0:
@@ -247,12 +267,13 @@ def require_labels(dataset: Dataset) -> tuple[str, ...]:
             f"data set {dataset.name} has {lack}: {how_to_label(dataset.name)}, or choose another "
             "data set"
         )
-    _refuse_unlabelled(dataset, dataset.first_labels)
+    require_label_of_each(dataset, dataset.first_labels)
     return dataset.class_names
 
 
-def _refuse_unlabelled(dataset: Dataset, labels: np.ndarray) -> None:
-    if labels.min(initial=0) < 0:
+def require_label_of_each(dataset: Dataset, labels: np.ndarray | None) -> None:
+    """Raise UserError if a picture has no label."""
+    if labels is None or labels.min(initial=0) < 0:
         raise unlabelled(dataset.name, dataset.split)
 
 

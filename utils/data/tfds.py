@@ -36,8 +36,9 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
     height, width = functools.reduce(operator.getitem, image, features).shape[:2]
     read_with = _from_files if in_files else _from_examples
     with one_line_folder_errors(config["data_type"], data_dirs(config)):
-        records, parse, describe = read_with(builder, split, image, label)
+        records, parse, describe, spans = read_with(builder, split, image, label)
         count = int(records(None).cardinality())
+    record = {"data_set": builder.info.full_name, "split": split, "examples": count}
     return Source(
         name=config["data_type"],
         split=split,
@@ -49,11 +50,8 @@ def open_tfds(config: Mapping[str, Any], split: str) -> Source:
         parse=parse,
         read=lambda encoded: tf.ensure_shape(decode_as_tfds(encoded), (height, width, 3)),
         describe=describe,
-        fingerprint=lambda kept, keep=False: {
-            "data_set": builder.info.full_name,
-            "split": split,
-            "examples": count,
-        },
+        spans=spans,
+        fingerprint=lambda kept, keep=False: record.copy(),
     )
 
 
@@ -194,11 +192,11 @@ def _leaves(features: tfds.features.FeaturesDict, path: FeaturePath = ()) -> Ite
 
 def _from_files(
     builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
-) -> tuple[Callable, Callable, Callable]:
-    """Return `records`, `parse` and `describe` of `Source` for the TFRecord files of a split.
+) -> tuple[Callable, Callable, Callable, tuple]:
+    """Return `records`, `parse`, `describe`, `spans` of `Source` for a split's TFRecord files.
 
-    Files are read directly for two reasons. TFDS parses one example at a time, which takes longer
-    than decoding a small picture; and records can be skipped without parsing.
+    They are read directly, because TFDS parses one example at a time, which takes longer than
+    decoding a small picture; and because records can be skipped without parsing.
     """
     files = _split_files(builder, split)
     firsts = np.cumsum([0, *(file.take for file in files)])
@@ -225,7 +223,8 @@ def _from_files(
         file = int(np.searchsorted(firsts, index, side="right")) - 1
         return f"{names[file]}, record {skips[file] + index - firsts[file]}"
 
-    return records, _parser(image, label, lambda s: tf.io.parse_example(s, spec)), describe
+    parse = _parser(image, label, lambda serialized: tf.io.parse_example(serialized, spec))
+    return records, parse, describe, tuple(zip(names.tolist(), skips, skips + takes, strict=True))
 
 
 def _split_files(builder: tfds.core.DatasetBuilder, split: str) -> list:
@@ -243,7 +242,7 @@ def _split_files(builder: tfds.core.DatasetBuilder, split: str) -> list:
 
 def _from_examples(
     builder: tfds.core.DatasetBuilder, split: str, image: FeaturePath, label: FeaturePath | None
-) -> tuple[Callable, Callable, Callable]:
+) -> tuple[Callable, Callable, Callable, tuple]:
     """Return the same for data sets in other formats, from TFDS' `as_dataset`."""
     paths = [image, label] if label else [image]
     decoders = tfds.decode.PartialDecoding(
@@ -260,7 +259,8 @@ def _from_examples(
         count = examples.cardinality()
         return _shuffled(examples.map(leaves).enumerate(), count, rng, MAX_SHUFFLED)
 
-    return records, _parser(image, label, lambda leaves: leaves), lambda index: f"example {index}"
+    parse = _parser(image, label, lambda leaves: leaves)
+    return records, parse, lambda index: f"example {index}", ()
 
 
 def _parser(image: FeaturePath, label: FeaturePath | None, parse: Callable) -> Callable:

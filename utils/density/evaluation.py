@@ -1,18 +1,20 @@
 """A density run, from its command to its report."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from utils.config.load import Command
-from utils.data.streams import load_data
+from utils.data.streams import load_evaluation, load_held_out
 from utils.density import results
 from utils.density.convergence import FEWEST
 from utils.density.outliers import HELD_OUT, ComparedImages, open_outliers
 from utils.density.report import DensityReport
 from utils.density.sampler import FEATURES, DensitySampler
 from utils.density.stages import FORWARD, IMAGES, PILOT, REVERSE, WALK, DensitySegment, walk_steps
+from utils.devices.memory import free_memory
 from utils.errors import UserError
 from utils.mcmc.image_chains import Networks
 from utils.replicas import Replicas
@@ -23,6 +25,7 @@ from utils.run.run import Run
 from utils.run.training import time_update
 from utils.scores.reference import reference_count
 
+MATRICES = 7  # of D x D float64 values that the fit of a full covariance needs, measured
 TIMED = 10  # steps of a segment for `--dry-run`
 
 
@@ -35,7 +38,8 @@ def measure_density(
     """
     config = command.config
     _require_possible(config, replicas)
-    dataset, held_out = load_data(config), load_data(config, config["heldout_split"])
+    dataset = load_evaluation(config)
+    held_out = load_held_out(config, dataset)
     count, noise = reference_count(config), config["data_epsilon"]
     pictures = ComparedImages(held_out, open_outliers(config), count, noise, config["seed"])
     sampler = DensitySampler(config, replicas, networks, run_chain, (dataset, pictures))
@@ -102,6 +106,13 @@ def _require_possible(config: Mapping[str, Any], replicas: Replicas) -> None:
             f"'mcmc_steps' {config['mcmc_steps']} with 'segment_steps' {config['segment_steps']}: "
             f"{records} records of a chain cannot test convergence; longer chains or shorter "
             f"segments give the {FEWEST} that it needs"
+        )
+    size = math.prod(config["image_dims"])
+    needed, free = MATRICES * 8 * size**2, free_memory()
+    if config["ais_base"] == "full" and needed > free:
+        raise UserError(
+            f"'ais_base' 'full': a covariance of {size:,} values needs {needed / 2**30:,.1f} GiB "
+            f"of memory, but {free / 2**30:,.1f} GiB are free: add --set ais_base=diagonal"
         )
     if len(replicas.local) < replicas.count:
         raise UserError("exp_type 'density' runs on one machine: start it without TF_CONFIG")

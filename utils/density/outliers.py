@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from utils.config.checks import OWN_FORMATS, data_name
 from utils.data.sets import Dataset
 from utils.data.sources import data_dirs, exists
-from utils.data.streams import first_images, load_data
+from utils.data.streams import first_images, load_evaluation
 from utils.errors import UserError
 from utils.seeds import Purpose, host_rng
 
@@ -60,9 +60,9 @@ def _open(config: Mapping[str, Any], name: str) -> Dataset:
         other |= {"data_type": kind, "data_dir": path}
     elif not any(exists(f"{folder}/{kind}") for folder in data_dirs(other)):
         other["data_dir"] = None  # not beside the run's own data: look in the default folder
-    other |= {"split": "train", "heldout_split": None, "random_crop": False, "data_flip": False}
+    other |= {"split": "train", "heldout_split": None}
     try:
-        return load_data(other)
+        return load_evaluation(other)
     except UserError as error:
         made = " and ".join(f"'{own}'" for own in MADE)
         raise UserError(f"'ood' '{name}': {error} ({made} need no data)") from error

@@ -88,6 +88,12 @@ def require_same_inputs(command: Command, inputs: Inputs) -> None:
     if not command.resuming:
         return
     began_with = read_json(join(command.run_dir, CONFIG_FILE))
+    for key in _learned_keys(command):
+        if (now := command.config[key]) != began_with["config"].get(key):
+            raise UserError(
+                f"'{key}': the run trains these weights, and goes on with those of its states: "
+                f"leave out --set {key}={now}"
+            )
     for key in frozen_keys(command):
         then, now = began_with["config"].get(key), command.config.get(key)
         if (then is None) != (now is None):
@@ -151,11 +157,14 @@ def make_run_folder(command: Command, replicas: Replicas, inputs: Inputs) -> str
 
 def frozen_keys(command: Command) -> list[str]:
     """Return the config keys of weights and statistics that a run only reads."""
-    learned = {"ebm_weights"} if command.script in keys.LEARN_EBM else set()
-    if learned and trains_generator(command.config):
-        learned.add("gen_weights")
-    read = READ[command.script](command.config)
+    learned, read = _learned_keys(command), READ[command.script](command.config)
     return [name for name in FROZEN if name not in learned and read.get(name, True)]
+
+
+def _learned_keys(command: Command) -> list[str]:
+    if command.script not in keys.LEARN_EBM:
+        return []
+    return ["ebm_weights", *(["gen_weights"] if trains_generator(command.config) else [])]
 
 
 def frozen_files(command: Command) -> dict[str, list[str]]:

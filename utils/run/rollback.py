@@ -6,13 +6,17 @@ diverged.
 """
 
 import json
+import re
 import time
 
 import tensorflow as tf
 
 from utils.console import print_line
+from utils.files.folders import list_folder
 from utils.files.whole import join, one_line_write_errors
 from utils.run import states
+
+WEIGHTS = re.compile(r"(?:ebm|gen|clf)(?:_ema)?_(\d+)\.weights\.h5")  # those of a run
 
 
 def go_back(folder: str, step: int, retry: int) -> int:
@@ -59,7 +63,7 @@ def note_event(folder: str, step: int, reason: str, action: str) -> None:
 
 
 def _drop_weights_after(folder: str, update: int) -> None:
-    for name in tf.io.gfile.listdir(folder):
-        number = name.partition(".")[0].rpartition("_")[2]
-        if number.isdigit() and int(number) > update:
+    names = list_folder(folder).files if tf.io.gfile.isdir(folder) else []
+    for name in names:
+        if (found := WEIGHTS.fullmatch(name)) and int(found[1]) > update:
             tf.io.gfile.remove(join(folder, name))

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from utils.config.load import Command
 from utils.console import print_line
-from utils.errors import record_how_to_resume
+from utils.errors import UserError, record_how_to_resume
 from utils.files.whole import join
 from utils.learning.learners import Part
 from utils.replicas import Replicas
@@ -168,6 +168,12 @@ class Run:
         """Restore the newest whole state and delete later ones; return its header."""
         root = self.path("state")
         folder, header = states.newest_state(root)
+        chiefs = self.replicas.agree(header["update"])
+        if self.replicas.total(int(header["update"] != chiefs)):
+            raise UserError(
+                f"the workers see different states in {root}: put the run folder on a file system "
+                "that all of them share, then resume"
+            )
         states.restore_parts(folder, header, self.parts)
         self.step = self.saved = header["update"]
         if self.chief:

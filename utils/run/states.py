@@ -18,8 +18,18 @@ from utils.files.whole import join, make_subfolder, write_json
 from utils.learning.learners import Part
 
 STATE_FILE = "state.json"
+# What reading a damaged state raises; any other error of reading may pass.
+DAMAGED = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(tf.errors.NotFoundError, tf.errors.OutOfRangeError, tf.errors.DataLossError),
+    tf.errors.FailedPreconditionError,
+)
 # A part whose rows each process writes for its own positions of the whole batch: bank_0_16, ...
 SHARE = re.compile(r"(.*)_(\d+)_(\d+)$")
+
+
+class DamagedStateError(UserError):
+    """A state is not what was written."""
 
 
 def write_parts(folder: str, parts: Mapping[str, Part]) -> None:
@@ -69,17 +79,26 @@ def drop_states_after(root: str, update: int) -> None:
 
 
 def read_header(folder: str) -> dict[str, Any]:
-    """Return `state.json` of a state; raises UserError if a file is not the one it describes."""
+    """Return `state.json` of a state.
+
+    Raises DamagedStateError if a file is not the one it describes, UserError if one is unreadable.
+    """
     try:
         with tf.io.gfile.GFile(join(folder, STATE_FILE)) as file:
             header = json.load(file)
         if str(header["update"]) != folder.rpartition("/")[2] or not header["replicas"] > 0:
             raise ValueError(f"{STATE_FILE} belongs to another state")
         wrong = [n for n, f in header["files"].items() if fingerprint(join(folder, n)) != f]
-    except (ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
-        raise UserError(f"state {folder} is damaged: {first_line(error)}") from error
+    except DAMAGED as error:
+        raise DamagedStateError(f"state {folder} is damaged: {first_line(error)}") from error
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"state {folder} cannot be read: {first_line(error)}; try again, nothing is lost"
+        ) from error
     if wrong:
-        raise UserError(f"state {folder} is damaged: {', '.join(wrong)} is not what was written")
+        raise DamagedStateError(
+            f"state {folder} is damaged: {', '.join(wrong)} is not what was written"
+        )
     return header
 
 
@@ -100,7 +119,7 @@ def whole_states(root: str, before: float = math.inf) -> Iterator[tuple[str, dic
         folder = join(root, str(update))
         try:
             yield folder, read_header(folder)
-        except UserError as error:
+        except DamagedStateError as error:
             print_line(f"warning: {error}; using the state before")
 
 

@@ -254,6 +254,8 @@ def dry_run(
     require_length(command, plan)
     require_same_inputs(command, inputs)
     time_update(update, command.config[plan.length_key] * updates, networks)
+    if len(command.config.get("mcmc_step_info") or ()) > 1:
+        print("these are updates of the first row of 'mcmc_step_info'; later ones take other times")
 
 
 def due(step: int, freq: int) -> bool:

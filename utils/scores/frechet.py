@@ -212,8 +212,8 @@ def save_statistics(path: str, statistics: Statistics) -> None:
 def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: int) -> Statistics:
     """Read statistics of `dim` features, whose metadata must be as `expected`.
 
-    A file with `mu` and `sigma` only, as other tools write it, gives a warning. Raises UserError if
-    the file is missing or damaged, if its arrays are no statistics, and for the first metadata that
+    Metadata that a file lacks, as those of other tools do, give a warning. Raises UserError if the
+    file is missing or damaged, if its arrays are no statistics, and for the first metadata that
     differ.
     """
     stored = _read_arrays(path)
@@ -223,10 +223,7 @@ def load_statistics(path: str, expected: Mapping[str, str | int | bool], dim: in
     if problem is not None:
         raise UserError(f"statistics {path}: {problem}; compute them again")
     metadata = {name: value.item() for name, value in stored.items() if value.ndim == 0}
-    if metadata:
-        _refuse_difference(path, metadata, expected)
-    else:
-        print(f"warning: statistics {path} have no metadata; used without a check")
+    _refuse_difference(path, metadata, expected)
     return Statistics(mean, covariance, None if count is None else int(count), metadata, features)
 
 
@@ -267,12 +264,12 @@ def _problem(
 
 def _refuse_difference(path: str, metadata: Mapping, expected: Mapping) -> None:
     for name, value in expected.items():
-        if name not in metadata or metadata[name] != value:
-            stored = f"are of {name} {metadata[name]}" if name in metadata else f"lack {name}"
+        if metadata.get(name, value) != value:
             raise UserError(
-                f"statistics {path} {stored}, this run has {name} {value}: "
-                "use statistics of the same kind, or remove the file to compute them again"
+                f"statistics {path} are of {name} {metadata[name]}, this run has {name} {value}"
             )
+    if lacking := [name for name in expected if name not in metadata]:
+        print(f"warning: statistics {path} lack {', '.join(lacking)}; used without a check of that")
 
 
 def _read_arrays(path: str) -> dict[str, np.ndarray]:

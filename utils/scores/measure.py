@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.console import print_line
 from utils.data.sets import Dataset
-from utils.data.streams import first_images, load_data
+from utils.data.streams import first_images, load_held_out
 from utils.errors import UserError
 from utils.run.array_files import ArrayFiles
 from utils.run.run import Run
@@ -69,7 +69,7 @@ class Measure:
             _require(dataset, reference_count(config), advice)
         self.held_out = None
         if config["heldout_split"]:
-            self.held_out = load_data(config, config["heldout_split"])
+            self.held_out = load_held_out(config, dataset)
             advice = "set heldout_split to another one or None, or num_samples"
             _require(self.held_out, config["num_samples"], advice)
         self.report = None

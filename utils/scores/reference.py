@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from utils.data.sets import Dataset
+from utils.data.sets import Dataset, StreamedDataset
 from utils.data.streams import ORDER_SEED, evaluation_batches
 from utils.errors import UserError
 from utils.files.fingerprints import digest
@@ -54,7 +54,7 @@ def load_reference(
         return load_statistics(path, metadata, extractor.dim)
     except UserError as error:
         if config["reference_stats"]:
-            raise
+            raise UserError(f"{error}: name another file, or None in 'reference_stats'") from error
         print(f"warning: {error}; this run computes them again", file=sys.stderr)
         return None
 
@@ -85,12 +85,13 @@ def reference_path(
     config: Mapping[str, Any], extractor: Extractor, metadata: Mapping[str, Any]
 ) -> str:
     """Return the path of the stored statistics of a run's data; its name describes them."""
-    labels = "".join(f"_{label.replace(' ', '-')}" for label in config["data_labels"] or ())
+    labels = "".join(f"_{label.replace(' ', '-')}" for label in _labels(config))
     if len(labels) > LONGEST_LABELS:
         labels = f"_{digest({'labels': labels})[:12]}"
     name = f"{metadata['data_set']}_{metadata['split']}{labels}_{reference_count(config)}"
     name += f"_{metadata['image_size']}px_{extractor.name}_{extractor.weights_sha256[:8]}"
     name += "" if extractor.quantize else "_unrounded_data"
+    name += "_streamed" if "order" in metadata else ""
     return join(reference_folder(config), f"{name.replace('/', '-')}.npz")
 
 
@@ -100,15 +101,26 @@ def data_metadata(
     """Return the metadata of statistics of data: those of the extractor, and those of the data."""
     record = dataset.fingerprint(reference_folder(config))
     own = f"{config['data_type']}-{digest(record)[:12]}"  # the user's own pictures
+    # Those of a part of a split depend on the order, which differs where the set is not in memory.
+    ordered = (
+        isinstance(dataset, StreamedDataset) and reference_count(config) < dataset.num_examples
+    )
     size, _, channels = config["image_dims"]
     return {
         **extractor.metadata,
         **({} if extractor.quantize else {"data_rounded": False}),  # older files have no such entry
         "data_set": record.get("data_set", own),
         "split": dataset.split,
-        "labels": ", ".join(config["data_labels"] or ["all"]),
+        **({"order": "streamed"} if ordered else {}),
+        "labels": ", ".join(_labels(config) or ["all"]),
         "image_size": size if channels == 3 else f"{size}x{size}x{channels}",
     }
+
+
+def _labels(config: Mapping[str, Any]) -> list[str]:
+    """Return the labels that are kept; the attribute that gives them is the first."""
+    labels, attribute = config["data_labels"] or [], config["label_attribute"]
+    return [attribute, *labels] if labels and attribute else labels
 
 
 def data_statistics(

@@ -6,6 +6,7 @@ BigGAN-deep of pytorch-pretrained-biggan (`pytorch_model.bin`). It needs PyTorch
 """
 
 import io
+import pickle
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -111,6 +112,11 @@ def _load(path: str) -> Mapping[str, Any]:
             state = torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
     except tf.errors.NotFoundError as error:
         raise UserError(f"weights {path} not found") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"weights {path} hold more than arrays, or are damaged: save a state, as in "
+            "torch.save({'model_state_dict': network.state_dict()}, FILE)"
+        ) from error
     except Exception as error:  # PyTorch raises many types of errors for other files
         raise UserError(f"weights {path} are damaged: {first_line(error)}") from error
     if not isinstance(state, Mapping):
@@ -119,4 +125,6 @@ def _load(path: str) -> Mapping[str, Any]:
 
 
 def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in state.items()}
+    # NumPy has no bfloat16; parameters, unlike a state, have gradients.
+    floats = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    return {name: tensor.detach().numpy() for name, tensor in floats.items()}

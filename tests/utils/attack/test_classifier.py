@@ -54,3 +54,5 @@ def test_ratios_of_four_logits_need_four_classes(attack):
         require_enough_classes(config, 3)
     require_enough_classes(config, 4)
     require_enough_classes({"attack": "apgd_ce", "attack_gradient": "bpda"}, 3)
+    with pytest.raises(UserError, match="has one class"):
+        require_enough_classes({"attack": "pgd", "attack_gradient": "bpda"}, 1)

@@ -3,6 +3,8 @@
 import pytest
 
 from utils.config.checks import classifier_type, data_name
+from utils.config.load import load_config
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,10 @@ def test_the_classifier_of_imagenet_does_not_depend_on_its_version():
     assert (
         classifier_type({"clf_type": None, "data_type": "imagenet2012:5.1.0"}) == "efficientnet_b7"
     )
+
+
+def test_an_attack_cuts_what_runs_together_into_pieces():
+    attack = ["batch_size=5", "chain_batch=10", "pieces=2"]
+    assert load_config("configs_attack/smoke.py", attack, "attack").pieces == 2
+    with pytest.raises(UserError, match="'pieces' 2 does not divide"):
+        load_config("configs_attack/smoke.py", [*attack, "chain_batch=None"], "attack")

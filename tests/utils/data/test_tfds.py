@@ -1,6 +1,7 @@
 """TensorFlow Datasets: the path of published sets, old versions, labels, orders and errors."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from utils.data import tfds as data_tfds
-from utils.data.streams import TrainingStream, evaluation_batches, load_data
+from utils.data.streams import TrainingStream, evaluation_batches, load_data, load_held_out
 from utils.errors import UserError
 from utils.seeds import Purpose, host_rng
 
@@ -83,7 +84,7 @@ def sources(emoji_dir):
     """Return the same split, read from its files and from TFDS' examples."""
     builder = tfds.builder("emoji32", data_dir=emoji_dir)
     arguments = (builder, "train[10:150]+test[:20]", ("image",), ("label",))
-    return data_tfds._from_files(*arguments), data_tfds._from_examples(*arguments)
+    return data_tfds._from_files(*arguments)[:3], data_tfds._from_examples(*arguments)[:3]
 
 
 def read(source, rng=None) -> tuple[np.ndarray, ...]:
@@ -195,3 +196,13 @@ def test_reading_starts_no_random_generator_of_tensorflow(sources):
     state = generator.state.numpy()
     read(sources[0], host_rng(0, Purpose.DATA))
     np.testing.assert_array_equal(tf.random.get_global_generator().state.numpy(), state)
+
+
+@pytest.mark.parametrize("held_out", ["train[99:120]", "test+train[:1]", "train[50%:60%]"])
+def test_pictures_that_are_learned_from_are_not_held_out(emoji_dir, held_out):
+    learned = config("emoji32", emoji_dir, split="train[:100]+train[700:]")
+    dataset = load_data(learned)
+    message = f"'heldout_split' '{held_out}' has pictures of 'split'"
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_held_out(learned | {"heldout_split": held_out}, dataset)
+    load_held_out(learned | {"heldout_split": "train[100:200]+test"}, dataset)

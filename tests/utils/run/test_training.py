@@ -222,3 +222,27 @@ def test_a_rollback_needs_two_states():
     with pytest.raises(UserError, match="'keep_states' must be at least 2"):
         load_config("configs/smoke.py", ["keep_states=1"])
     assert load_config("configs/smoke.py", ["keep_states=1", "on_divergence=stop"])
+
+
+def test_a_rollback_leaves_what_the_run_did_not_write(start):
+    def blow_up(update, retry):
+        if update == 5 and retry == 0:
+            (folder,) = Path("runs").iterdir()
+            (folder / "checkpoints" / "notes_20260101.txt").write_text("mine")
+            (folder / "checkpoints" / "best_5000").mkdir()
+        return 1e9 * (update == 5 and retry == 0)
+
+    folder = start(Growth(blow_up))
+    assert actions(folder) == ["rollback to 3"]
+    assert {"notes_20260101", "best_5000", "ebm_6"} <= {*weights(folder)}
+
+
+def test_workers_that_see_different_states_stop(start, monkeypatch, capsys):
+    """Or each would go on from its own."""
+    folder = start(Growth())
+    monkeypatch.setattr("utils.replicas.Replicas.agree", lambda self, value: value - 3)
+    with pytest.raises(SystemExit) as stop:
+        resume(Growth(), folder, "num_training_steps=9")
+    assert stop.value.code == 2
+    assert "the workers see different states" in capsys.readouterr().err
+    assert list_states(str(folder / "state"))[-1] == 6

@@ -1,16 +1,19 @@
 """Statistics of data: stored under a name that identifies the data, and complete after a kill."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from utils.data.streams import load_data
+from utils.data.streams import load_data, load_evaluation
 from utils.run.array_files import ArrayFiles
 from utils.scores.extractors import make_extractor
 from utils.scores.reference import data_metadata, data_statistics, reference_path
 
 CONFIG = {
     "data_labels": None,
+    "label_attribute": None,
     "image_dims": [32, 32, 3],
     "batch_size": 8,
     "num_samples": 24,
@@ -106,3 +109,32 @@ def test_another_version_of_a_prepared_set_is_another_data_set(data_dir, extract
     config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir}
     named = data_metadata(config, extractor, load_data(config))
     assert named["data_set"] == "emoji32/1.0.0"
+
+
+def test_labels_of_another_attribute_are_another_data_set(npz, extractor):
+    config = npz("data.npz")
+    dataset = load_data(config)
+    kept = {
+        reference_path(own, extractor, data_metadata(own, extractor, dataset))
+        for attribute in (None, "shape", "texture")
+        for own in [{**config, "data_labels": ["cat"], "label_attribute": attribute}]
+    }
+    assert len(kept) == 3
+
+
+def test_a_part_of_a_set_that_is_not_in_memory_is_named(data_dir, extractor):
+    """Its order is another one, so that other pictures come first."""
+    config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir, "split": "test"}
+    whole = load_data(config).num_examples
+    for count, is_named in ((24, True), (whole, False)):
+        config["num_samples"] = count
+        streamed = kept_at({**config, "data_memory": 0}, extractor)
+        assert (streamed != kept_at(config, extractor)) == is_named
+        assert streamed.endswith("_streamed.npz") == is_named
+
+
+def test_a_random_crop_changes_no_score(data_dir):
+    config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir, "random_crop": True}
+    cropped, plain = load_evaluation(config, "test"), load_data({**config, "random_crop": False})
+    assert type(cropped) is type(plain)
+    assert not any(dataclasses.asdict(cropped.augmentation).values())

@@ -1,10 +1,12 @@
 import functools
 import json
+import unittest.mock
 
 import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from utils.errors import UserError
 from utils.mcmc.banks import Bank, Shelves
@@ -185,3 +187,13 @@ def test_foreign_and_damaged_weights_are_told_in_a_line(tmp_path):
     for name in ("c.weights.h5", "published/ebm_1.ckpt"):
         with pytest.raises(UserError, match="not found"):
             checkpoint.network_info(str(tmp_path / name))
+
+
+def test_an_error_of_reading_that_may_pass_is_no_damage(tmp_path, monkeypatch):
+    """A state that counted as damaged would be deleted."""
+    for update in (1, 2):
+        _write(tmp_path, update, {"ebm": Arrays(a=[update])})
+    error = tf.errors.UnavailableError(None, None, "503")
+    monkeypatch.setattr(states, "fingerprint", unittest.mock.Mock(side_effect=error))
+    with pytest.raises(UserError, match=r"state .*/2 cannot be read: 503; try again"):
+        states.newest_state(str(tmp_path))

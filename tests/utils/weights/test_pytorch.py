@@ -163,12 +163,23 @@ def test_a_generator_of_another_size_is_told_by_name(monkeypatch, save, tmp_path
         ({"weight": torch.zeros(1)}, "is neither a Mimicry checkpoint"),
         (torch.zeros(1), "hold a Tensor, not the state of a network"),
         ({"model_state_dict": {"l1.weight": 5}}, "are of an unknown generator: 'int' object"),
-        ({"model_state_dict": Path("code that would run on loading")}, "are damaged: "),
+        ({"model_state_dict": Path("code that would run on loading")}, "hold more than arrays"),
     ],
 )
 def test_other_files_of_pytorch_are_refused(state, expected, save):
     with pytest.raises(UserError, match=expected):
         read_torch(save(state, "other.pth"))
+
+
+def test_parameters_and_halves_are_read_as_a_state_is(monkeypatch, save):
+    theirs = mimicry_generator(monkeypatch, 32, width=4)
+    state = theirs.state_dict()
+    plain = read_torch(save({"model_state_dict": state}, "netG.pth"))
+    halves = {name: x.bfloat16() if x.is_floating_point() else x for name, x in state.items()}
+    for other, tolerance in ((state | dict(theirs.named_parameters()), 0), (halves, 0.01)):
+        arrays = read_torch(save({"model_state_dict": other}, "other.pth"))
+        for name, array in arrays.items():
+            np.testing.assert_allclose(array, plain[name], rtol=tolerance, atol=1e-5, err_msg=name)
 
 
 def test_a_file_that_is_missing_or_not_of_pytorch_is_told(tmp_path, monkeypatch):
