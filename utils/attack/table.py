@@ -16,18 +16,8 @@ from utils.files.whole import join
 
 DEFENSE = (  # keys that say what is attacked, how far, and who decides; beside weights and data
     *("data_type", "data_labels", "label_attribute", "split", "seed", "shuffle", "image_dims"),
-    *(
-        "adv_norm",
-        "adv_eps",
-        "net_type",
-        "prior_temp",
-        "langevin_steps",
-        "epsilon",
-        "mcmc_temp",
-        "tau",
-        "precision",
-    ),
-    *("attack_noise", "eot_defense_reps"),
+    *("net_type", "prior_temp", "langevin_steps", "epsilon", "mcmc_temp", "tau", "precision"),
+    *("adv_norm", "adv_eps", "attack_noise", "eot_defense_reps"),
     *("clf_type", "clf_output", "clf_stem", "image_dims_clf", "pixel_scale_clf"),
 )
 SEARCH = (  # keys that tell attacks of one name apart

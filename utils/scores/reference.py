@@ -54,7 +54,7 @@ def load_reference(
         return load_statistics(path, metadata, extractor.dim)
     except UserError as error:
         if config["reference_stats"]:
-            raise UserError(f"{error}: name another file, or None in 'reference_stats'") from error
+            raise UserError(f"{error}; with reference_stats=None a run computes its own") from error
         print(f"warning: {error}; this run computes them again", file=sys.stderr)
         return None
 
