@@ -45,7 +45,7 @@ def create_classifier(config: Mapping[str, Any], class_names: Sequence[str]) -> 
 
 
 def require_enough_classes(config: Mapping[str, Any], count: int) -> None:
-    """Raise UserError if an attack compares more logits than the classifier has."""
+    """Raise UserError if an attack compares more logits than the classifier has, or one class."""
     if count < 2:
         raise UserError("the classifier has one class, so that no attack can change its answer")
     wanting = [name for name in attacks_of(config) if name in COMPARING_FOUR]

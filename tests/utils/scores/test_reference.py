@@ -133,8 +133,10 @@ def test_a_part_of_a_set_that_is_not_in_memory_is_named(data_dir, extractor):
         assert streamed.endswith("_streamed.npz") == is_named
 
 
-def test_a_random_crop_changes_no_score(data_dir):
-    config = {**CONFIG, "data_type": "emoji32", "data_dir": data_dir, "random_crop": True}
-    cropped, plain = load_evaluation(config, "test"), load_data({**config, "random_crop": False})
+def test_a_random_crop_changes_no_score(npz):
+    """A set that is cropped at random is streamed, in an order of its own."""
+    config = npz("data.npz")
+    cropped, plain = load_evaluation({**config, "random_crop": True}), load_data(config)
     assert type(cropped) is type(plain)
+    assert type(load_data({**config, "random_crop": True})) is not type(plain)
     assert not any(dataclasses.asdict(cropped.augmentation).values())
